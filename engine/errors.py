@@ -1,0 +1,33 @@
+"""The errors raised for the user's sake: what was wrong, where, and what to do."""
+
+
+class UnrenderError(Exception):
+    """Base of every error whose text is meant for the user: one sentence with what, where and what to do."""
+
+
+class CaptureError(UnrenderError):
+    """A capture that cannot be read or used: bad poses, intrinsics, images or masks."""
+
+
+class RecipeError(UnrenderError):
+    """A recipe or option that is unknown, out of range, or of a newer schema."""
+
+
+class GeometryError(UnrenderError):
+    """A surface that is empty, too large, or otherwise unusable."""
+
+
+class ExchangeError(UnrenderError):
+    """An asset that cannot be read or written."""
+
+
+class ProjectError(UnrenderError):
+    """A project folder that cannot be created, opened, resumed or written."""
+
+
+class DeviceError(UnrenderError):
+    """A back end or device that is not there or failed."""
+
+
+class Cancelled(UnrenderError):
+    """The user asked to stop; everything already written stays valid."""

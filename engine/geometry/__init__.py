@@ -1,0 +1,1 @@
+"""Surfaces that change shape: FlexiCubes, FreeMesh; unwrap, simplification, mesh quality."""

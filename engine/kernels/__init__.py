@@ -1,0 +1,1 @@
+"""What every fast implementation stands on: numba settings, deterministic scatter, sort."""

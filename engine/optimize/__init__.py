@@ -1,0 +1,1 @@
+"""Recipe, stages, session, losses, metrics, checkpoints, messages."""

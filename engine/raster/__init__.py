@@ -1,0 +1,1 @@
+"""Triangles to pixels and gradients back: visibility, interpolation, coverage, texture."""

@@ -1,0 +1,8 @@
+"""The nouns every room speaks: Camera, Frame, Mesh, Material, Environment. NumPy only, so that reading needs no torch."""
+
+from engine.scene.camera import Camera
+from engine.scene.environment import Environment
+from engine.scene.frame import Frame
+from engine.scene.mesh import Material, Mesh
+
+__all__ = ["Camera", "Environment", "Frame", "Material", "Mesh"]

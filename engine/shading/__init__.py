@@ -1,0 +1,1 @@
+"""Surface points to radiance: BRDF, environment light, material fields, tone and colour."""
