@@ -1,0 +1,1 @@
+"""WGSL, one file per feature, read through importlib.resources."""
