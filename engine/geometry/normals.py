@@ -90,15 +90,15 @@ def _backward(grad_normal, normal, length, vertices, triangles, offset, corner):
             gx = grad_sum[t[0], 0] + grad_sum[t[1], 0] + grad_sum[t[2], 0]
             gy = grad_sum[t[0], 1] + grad_sum[t[1], 1] + grad_sum[t[2], 1]
             gz = grad_sum[t[0], 2] + grad_sum[t[1], 2] + grad_sum[t[2], 2]
-            # d(cross)/d(corner k) applied to g is (p_next - p_last) x g, with the opposite edge.
+            # d(cross)/d(corner k) applied to g is (p_next - p_last) x g: the opposite edge times g.
             ex, ey, ez = (
                 vertices[i, 0] - vertices[j, 0],
                 vertices[i, 1] - vertices[j, 1],
                 vertices[i, 2] - vertices[j, 2],
             )
-            x -= ey * gz - ez * gy
-            y -= ez * gx - ex * gz
-            z -= ex * gy - ey * gx
+            x += ey * gz - ez * gy
+            y += ez * gx - ex * gz
+            z += ex * gy - ey * gx
         grad_vertices[v, 0], grad_vertices[v, 1], grad_vertices[v, 2] = x, y, z
     return grad_vertices
 
