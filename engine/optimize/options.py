@@ -1,0 +1,379 @@
+"""Options defined once: a dataclass field carries its meaning, unit, range and liveness; parsing and help read them."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import difflib
+import json
+import math
+import textwrap
+import tomllib
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+from engine.errors import RecipeError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What an option's field says about itself, kept in the field's metadata."""
+
+    help: str = ""
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple | None = None
+    live: bool = False  # may change while a run goes on
+
+    @property
+    def range(self) -> str:
+        """The allowed values in words, empty when anything goes."""
+        if self.choices:
+            return "one of " + ", ".join(str(choice) for choice in self.choices)
+        if self.low is not None and self.high is not None:
+            return f"{self.low:g} to {self.high:g}"
+        if self.low is not None:
+            return f"at least {self.low:g}"
+        return f"at most {self.high:g}" if self.high is not None else ""
+
+
+@dataclass(frozen=True)
+class OptionRow:
+    """One option of a recipe, as help texts and panels list it."""
+
+    key: str  # dotted
+    value: Any
+    default: Any
+    type: Any
+    meaning: Meaning
+
+    @property
+    def type_name(self) -> str:
+        """The type as a user reads it."""
+        return getattr(self.type, "__name__", str(self.type)) if not typing.get_args(self.type) else str(self.type)
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple | None = None,
+    live: bool = False,
+) -> Any:
+    """A dataclass field that carries its meaning; `default` may be a scalar, a tuple, None, or a dataclass (type or
+    instance, copied for each recipe)."""
+    metadata = {"meaning": Meaning(help, unit, low, high, choices, live)}
+    if isinstance(default, type) and is_dataclass(default):
+        return field(default_factory=default, metadata=metadata)
+    if is_dataclass(default) or isinstance(default, (list, dict, set)):
+        return field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _fields(section: Any) -> Iterator[tuple[dataclasses.Field, Any]]:
+    hints = typing.get_type_hints(type(section))
+    for item in fields(section):
+        yield item, hints[item.name]
+
+
+def _meaning(item: dataclasses.Field, hint: Any) -> Meaning:
+    meaning = item.metadata.get("meaning", Meaning())
+    if meaning.choices is None:
+        literal = _literal_values(hint)
+        if literal:
+            meaning = dataclasses.replace(meaning, choices=literal)
+    return meaning
+
+
+def _literal_values(hint: Any) -> tuple:
+    if typing.get_origin(hint) is Literal:
+        return typing.get_args(hint)
+    return ()
+
+
+def _default(item: dataclasses.Field) -> Any:
+    if item.default is not dataclasses.MISSING:
+        return item.default
+    return item.default_factory() if item.default_factory is not dataclasses.MISSING else None
+
+
+def describe(recipe: Any, prefix: str = "") -> list[OptionRow]:
+    """Every option of a tree of dataclasses, in the order of definition, sections before the next sibling."""
+    rows = []
+    for item, hint in _fields(recipe):
+        value, key = getattr(recipe, item.name), f"{prefix}{item.name}"
+        if is_dataclass(value):
+            rows += describe(value, key + ".")
+        else:
+            rows.append(OptionRow(key, value, _default(item), hint, _meaning(item, hint)))
+    return rows
+
+
+def find_option(recipe: Any, key: str) -> OptionRow:
+    """The row of one dotted key. Raises RecipeError naming the nearest key when there is none."""
+    rows = {row.key: row for row in describe(recipe)}
+    if key in rows:
+        return rows[key]
+    if any(known.startswith(key + ".") for known in rows):
+        raise RecipeError(f"{key} is a section; set one of its options, such as {_first(rows, key + '.')}")
+    raise RecipeError(f"unknown option {key!r}; {_nearest(key, rows)}")
+
+
+def _first(rows: dict, prefix: str) -> str:
+    return next(key for key in rows if key.startswith(prefix))
+
+
+def _nearest(key: str, known) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(key, known, 1, 0.5)
+    if not close:  # perhaps only the section is wrong or missing
+        leaf = key.rsplit(".", 1)[-1]
+        leaves = {name.rsplit(".", 1)[-1]: name for name in reversed(known)}
+        close = [leaves[match] for match in difflib.get_close_matches(leaf, leaves, 1, 0.5)]
+    if not close:
+        close = difflib.get_close_matches(key, known, 1, 0.0)
+    return f"did you mean {close[0]!r}?" if close else "there are no options here"
+
+
+def set_option(recipe: Any, key: str, value: Any) -> Any:
+    """Set a dotted key in place, from a typed value or a string, and return the value stored.
+
+    Raises RecipeError for an unknown key, a value of the wrong type or one out of range; the recipe is then unchanged.
+    """
+    row = find_option(recipe, key)
+    parsed = parse_value(row, value)
+    *path, name = key.split(".")
+    section = recipe
+    for part in path:
+        section = getattr(section, part)
+    setattr(section, name, parsed)
+    return parsed
+
+
+def parse_value(row: OptionRow, value: Any) -> Any:
+    """`value` as the option's type and within its range. Raises RecipeError naming key, value and allowed range."""
+    try:
+        parsed = _typed(row.type, value)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        allowed = f" ({row.meaning.range})" if row.meaning.range else ""
+        raise RecipeError(f"{row.key} = {value!r}: expected {_words(row.type)}{allowed}") from None
+    for leaf in _leaves(parsed):
+        meaning = row.meaning
+        number = isinstance(leaf, (int, float)) and not isinstance(leaf, bool)
+        outside = number and (
+            (meaning.low is not None and leaf < meaning.low) or (meaning.high is not None and leaf > meaning.high)
+        )
+        if outside or (meaning.choices and leaf is not None and leaf not in meaning.choices):
+            unit = f" {meaning.unit}" if meaning.unit and not meaning.choices else ""
+            raise RecipeError(f"{row.key} = {value!r}: must be {meaning.range}{unit}")
+    return parsed
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _union(arguments, value)
+    if origin is Literal:
+        for choice in arguments:
+            if value == choice or (isinstance(value, str) and value == str(choice)):
+                return choice
+        raise ValueError
+    if origin is tuple or hint is tuple:
+        return _tuple(arguments, value)
+    if hint is bool:
+        if isinstance(value, str):
+            return _BOOLEANS[value.strip().lower()]
+        if isinstance(value, bool):
+            return value
+        raise ValueError
+    if hint in (int, float):
+        return _number(hint, value)
+    if hint is str:
+        if not isinstance(value, str):
+            raise ValueError
+        return value
+    if hint is Path:
+        if not isinstance(value, (str, Path)) or str(value) == "":
+            raise ValueError
+        return Path(value)
+    if hint is Any:
+        return value
+    raise TypeError(f"options of type {hint} are not supported")
+
+
+def _union(arguments: tuple, value: Any) -> Any:
+    if type(None) in arguments and (value is None or value == "" or str(value).lower() == "none"):
+        return None
+    for argument in arguments:
+        if argument is not type(None):
+            try:
+                return _typed(argument, value)
+            except (ValueError, TypeError, KeyError):
+                continue
+    raise ValueError
+
+
+def _number(hint: type, value: Any) -> int | float:
+    if isinstance(value, bool) or value is None:
+        raise ValueError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    if hint is float:
+        return number
+    if number != int(number):
+        raise ValueError
+    return int(value) if not isinstance(value, str) else int(number)
+
+
+def _tuple(arguments: tuple, value: Any) -> tuple:
+    if isinstance(value, str):
+        text = value.strip().replace("(", "[").replace(")", "]")
+        if text.startswith("["):
+            try:
+                value = tomllib.loads(f"value = {text}")["value"]
+            except tomllib.TOMLDecodeError:
+                value = [part.strip() for part in text.strip("[]").split(",") if part.strip()]
+        else:
+            value = [part.strip() for part in text.split(",") if part.strip()]
+    if not isinstance(value, (list, tuple)):
+        raise ValueError
+    if not arguments:
+        return tuple(value)
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return tuple(_typed(arguments[0], item) for item in value)
+    if len(value) != len(arguments):
+        raise ValueError
+    return tuple(_typed(argument, item) for argument, item in zip(arguments, value, strict=True))
+
+
+def _words(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join("nothing" if argument is type(None) else _words(argument) for argument in arguments)
+    if origin is Literal:
+        return "a name"
+    if origin is tuple:
+        if arguments[-1] is Ellipsis:
+            return f"a list, each {_words(arguments[0])}"
+        return f"{len(arguments)} values, each {_words(arguments[0])}"
+    names = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text", Path: "a path"}
+    return names.get(hint, str(hint))
+
+
+def flat(recipe: Any) -> dict[str, Any]:
+    """Every dotted key and its value."""
+    return {row.key: row.value for row in describe(recipe)}
+
+
+def difference(a: Any, b: Any) -> list[tuple[str, Any, Any]]:
+    """(key, value in `a`, value in `b`) wherever two recipes differ; a key that one lacks counts as None."""
+    left, right = flat(a), flat(b)
+    keys = list(left) + [key for key in right if key not in left]
+    return [(key, left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)]
+
+
+def from_toml(cls: type[T], text: str, source: str | Path = "recipe") -> T:
+    """A `cls` with the values of TOML `text`; what the text leaves out keeps its default.
+
+    Raises RecipeError, naming `source`, for text that is not TOML, unknown keys (with the nearest known one), values
+    of the wrong type or range, and a `schema_version` newer than `cls` knows.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{source}: not valid TOML: {error}") from None
+    return from_mapping(cls, data, source)
+
+
+def from_mapping(cls: type[T], data: dict[str, Any], source: str | Path = "recipe") -> T:
+    """As `from_toml`, from a nested dict."""
+    recipe = cls()
+    known = getattr(recipe, "schema_version", None)
+    found = data.get("schema_version")
+    if known is not None and isinstance(found, int) and found > known:
+        raise RecipeError(
+            f"{source}: schema_version {found} is newer than this version of Unrender reads ({known}); update Unrender"
+        )
+    try:
+        for key, value in _flatten(data, recipe):
+            set_option(recipe, key, value)
+    except RecipeError as error:
+        raise RecipeError(f"{source}: {error}") from None
+    if known is not None:
+        recipe.schema_version = known
+    return recipe
+
+
+def _flatten(data: dict[str, Any], section: Any, prefix: str = ""):
+    for key, value in data.items():
+        child = getattr(section, key, None) if section is not None else None
+        if isinstance(value, dict) and (is_dataclass(child) or section is None or not value):
+            yield from _flatten(value, child, f"{prefix}{key}.")
+        elif isinstance(value, dict):  # an unknown section: name its first key, so that the nearest is found
+            yield from _flatten(value, None, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def to_toml(recipe: Any) -> str:
+    """TOML text that `from_toml` reads back to an equal recipe; every option carries its help as a comment."""
+    lines: list[str] = []
+    _write(recipe, "", lines)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _write(section: Any, prefix: str, lines: list[str]) -> None:
+    rows = {row.key: row for row in describe(section)}
+    children = []
+    for item in fields(section):
+        value = getattr(section, item.name)
+        if is_dataclass(value):
+            children.append((f"{prefix}{item.name}", value))
+            continue
+        lines += _comment(rows[item.name])
+        lines.append(f"{item.name} = {toml_value(value)}")
+    for name, child in children:
+        lines += ["", f"[{name}]"]
+        _write(child, name + ".", lines)
+
+
+def _comment(row: OptionRow) -> list[str]:
+    meaning = row.meaning
+    notes = [note for note in (meaning.unit, meaning.range, "live" if meaning.live else "") if note]
+    text = " ".join([meaning.help, f"({'; '.join(notes)})" if notes else ""]).strip()
+    return [f"# {line}" for line in textwrap.wrap(text, 116)]
+
+
+def toml_value(value: Any) -> str:
+    """One scalar or (nested) tuple as TOML; None is the empty string, which options that may be None read as None."""
+    if value is None:
+        return '""'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,116 @@
+"""The contract of a stage: begin, step, state, restore, finish; and what a stage is given to work with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.device import Device
+from engine.errors import Cancelled
+from engine.optimize.messages import Message, Notice, Progress
+from engine.optimize.scene_state import SceneState
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
+    from engine.optimize.views import ViewSet
+    from engine.raster import Rasterizer
+
+
+@dataclass
+class StageContext:
+    """What every stage of one session shares. Draw random numbers only from `generator`, `random` and torch's global
+    generator: those are checkpointed."""
+
+    recipe: Any  # live: read an option when it is used, not once in `begin`, where it is marked live
+    capture: Capture
+    views: ViewSet
+    scene: SceneState
+    rasterizer: Rasterizer
+    device: Device
+    generator: torch.Generator = field(default_factory=torch.Generator)  # CPU
+    random: np.random.Generator = field(default_factory=np.random.default_rng)
+    notify: Callable[[Message], None] = lambda message: None
+    cancelled: Callable[[], bool] = lambda: False  # whether the user asked to stop
+
+    def options(self, stage: str) -> Any:
+        """The recipe's section of a stage."""
+        return getattr(self.recipe, stage)
+
+    def progress(self, stage: str, done: float, text: str = "") -> None:
+        """Report work without steps. Raises Cancelled when the user asked to stop."""
+        self.notify(Progress(stage, float(done), text))
+        if self.cancelled():
+            raise Cancelled(f"stopped during {stage}; nothing that was written is lost")
+
+    def notice(self, text: str, **details: Any) -> None:
+        """Tell the user something while the run goes on."""
+        self.notify(Notice(text, details=details))
+
+
+class Stage(ABC):
+    """One link of a recipe's chain; a fresh object is made for each run or resume.
+
+    A stage with `steps == 0` does all its work in `begin` or `finish`, reports through `context.progress` and has
+    nothing to save: when it is interrupted it starts over. `state` returns live tensors; the session copies them.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.optimizers: list[torch.optim.Optimizer] = []
+        self.learning_rate_scale = 1.0  # the session halves it after non-finite values; multiply every rate by it
+
+    @property
+    def steps(self) -> int:
+        """How many iterations; constant after `begin`."""
+        return 0
+
+    @abstractmethod
+    def begin(self, context: StageContext) -> None:
+        """Build parameters and optimizers from `context.scene`."""
+
+    def step(self, index: int) -> dict[str, float]:
+        """One iteration; the loss terms, with `loss`, and `psnr` in dB where it comes for free."""
+        raise NotImplementedError(f"stage {self.name} does not iterate")
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """(tensors, JSON-able values): all that `restore` needs to go on with the same bits."""
+        return {}, {}
+
+    def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Take the place of `begin`, or go back in a running stage, from what `state` returned.
+
+        Must copy what it keeps: the session may restore the same tensors again.
+        """
+        self.begin(context)
+
+    def finish(self) -> None:  # noqa: B027  (stages that only look have nothing to write)
+        """Write the result into `context.scene`."""
+
+    def parameters(self) -> Iterable[Tensor]:
+        """What is checked for non-finite values; by default everything the optimizers hold."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                yield from group["params"]
+
+    def scale_learning_rate(self, factor: float) -> None:
+        """Multiply `learning_rate_scale` and the optimizers' current rates."""
+        self.learning_rate_scale *= factor
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] *= factor
+
+
+STAGES: dict[str, type[Stage]] = {}
+
+
+def register(stage: type[Stage]) -> type[Stage]:
+    """Class decorator: make a stage known by its name."""
+    STAGES[stage.name] = stage
+    return stage
