@@ -41,7 +41,7 @@ class GradientSink:
         self._pass = -1
 
     def buffers(self, base: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-        """The buffers of the running backward pass, zeroed when the pass is new (one that broke off may have left some)."""
+        """The buffers of the running backward pass, zeroed when the pass is new (another may have broken off)."""
         running = torch._C._current_graph_task_id()
         if self.base is None or self._pass != running:
             self.base, self.rest, self._pass = torch.zeros_like(base), torch.zeros_like(rest), running
