@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -33,6 +34,7 @@ class StageContext:
     scene: SceneState
     rasterizer: Rasterizer
     device: Device
+    exports: Path = Path("exports")  # the project's exports/ folder; the session sets it
     generator: torch.Generator = field(default_factory=torch.Generator)  # CPU
     random: np.random.Generator = field(default_factory=np.random.default_rng)
     notify: Callable[[Message], None] = lambda message: None

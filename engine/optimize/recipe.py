@@ -1,0 +1,158 @@
+"""The recipe: which stages run and every option they have, each defined once with its meaning, unit and range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from engine.errors import RecipeError
+from engine.optimize.options import from_toml, option, set_option
+
+SCHEMA_VERSION = 1
+
+
+@dataclass
+class CaptureSection:
+    """How the photographs are read."""
+
+    masks: str = option("", "folder of masks, one per photo with the same stem; white is the object")
+    region: tuple[float, ...] = option((), "box x0,y0,z0,x1,y1,z1 that holds the object", unit="capture units")
+    color_key: tuple[float, ...] = option((), "background colour r,g,b to remove", unit="sRGB 0-255", low=0, high=255)
+    max_size: int = option(0, "longest image side after scaling down; 0 keeps the photos' size", unit="px", low=0)
+    up: str = option("", "world up axis: +x, -x, +y, -y, +z or -z; empty takes the capture's own")
+    skip_bad_frames: bool = option(False, "go on without the frames that cannot be read")
+    allow_outside: bool = option(False, "allow image paths that leave the capture's folder")
+    cache_megabytes: int = option(1024, "memory for decoded photos", unit="MB", low=64, high=65536)
+
+
+@dataclass
+class LightSection:
+    """The environment light that is recovered."""
+
+    frame: Literal["world", "camera"] = option("world", "what the light is fixed to: the world, or a camera on a turntable")
+    height: int = option(32, "rows of the environment map; it is twice as wide", unit="texels", low=8, high=128)
+    initial: float = option(0.8, "radiance of the grey light to start from", low=0.01, high=100.0)
+    learning_rate: float = option(0.02, "Adam step of the light's logarithm", low=0.0, high=1.0, live=True)
+    neutral: float = option(0.005, "weight that draws the light towards grey, which anchors base colour", low=0.0, live=True)
+
+
+@dataclass
+class HullSection:
+    """The visual hull carved from the masks."""
+
+    resolution: int = option(96, "cells along the box's side", unit="cells", low=16, high=256)
+
+
+@dataclass
+class ShapeSection:
+    """FlexiCubes started from the hull: masks first, then colour."""
+
+    mask_steps: int = option(60, "steps that fit the masks alone", unit="steps", low=0)
+    steps: int = option(400, "steps in all", unit="steps", low=0)
+    resolution: int = option(64, "cells along the box's side", unit="cells", low=16, high=192)
+    batch: int = option(2, "photos per step", unit="photos", low=1, high=64, live=True)
+    image_size: int = option(256, "longest image side in this stage", unit="px", low=32)
+    learning_rate: float = option(0.03, "Adam step of the distance field", unit="cells", low=0.0, high=1.0, live=True)
+    learning_rate_field: float = option(0.01, "Adam step of the material field", low=0.0, high=1.0, live=True)
+    mask: float = option(4.0, "weight of the mask loss", low=0.0, live=True)
+    smoothness: float = option(0.3, "weight of bending between neighbouring faces", low=0.0, live=True)
+    l_dev: float = option(0.1, "weight of FlexiCubes' deviation regularizer", low=0.0, live=True)
+    entropy: float = option(0.002, "weight of the field's sign-change entropy, against floaters", low=0.0, live=True)
+    material_smoothness: float = option(0.02, "weight of the material field's variation", low=0.0, live=True)
+
+
+@dataclass
+class MeshSection:
+    """From the iso-surface to a textured mesh: components, simplification, unwrap, bake."""
+
+    faces: int = option(12000, "face budget after simplification", unit="faces", low=100, high=2_000_000)
+    texture_size: int = option(1024, "side of the square textures", unit="texels", low=64, high=8192)
+    component_share: float = option(0.01, "smaller components, by area, are removed", low=0.0, high=1.0)
+    face_cap: int = option(200_000, "most faces the unwrap accepts", unit="faces", low=100)
+    padding: int = option(4, "gutter between charts", unit="texels", low=1, high=32)
+    occlusion_rays: int = option(64, "rays per texel for ambient occlusion; 0 leaves it out", low=0, high=4096)
+
+
+@dataclass
+class RefineSection:
+    """Mesh, textures and light together, on a fixed topology."""
+
+    mesh: str = option("", "mesh to start from (GLB, OBJ or PLY in the capture's frame) where no stage has made one")
+    steps: int = option(500, "steps", unit="steps", low=0)
+    batch: int = option(2, "photos per step", unit="photos", low=1, high=64, live=True)
+    image_size: int = option(0, "longest image side; 0 is the photos' own", unit="px", low=0)
+    geometry: bool = option(True, "move the vertices", live=True)
+    material: bool = option(True, "change the textures", live=True)
+    light: bool = option(True, "change the environment", live=True)
+    learning_rate: float = option(0.1, "UniformAdam step of the vertices, in mean edge lengths", low=0.0, live=True)
+    learning_rate_texture: float = option(0.01, "Adam step of the textures", low=0.0, high=1.0, live=True)
+    large_steps: float = option(19.0, "lambda of the large-steps preconditioner", low=0.0, high=1000.0)
+    mask: float = option(2.0, "weight of the mask loss", low=0.0, live=True)
+    ssim: float = option(0.1, "weight of the structural term in the colour loss", low=0.0, high=1.0, live=True)
+    smoothness: float = option(0.05, "weight of bending between neighbouring faces", low=0.0, live=True)
+    material_smoothness: float = option(0.002, "weight of roughness and metallic variation", low=0.0, live=True)
+
+
+@dataclass
+class ExportSection:
+    """What is written to exports/."""
+
+    obj: bool = option(True, "also write OBJ with MTL")
+    ply: bool = option(True, "also write the bare mesh as PLY")
+    name: str = option("asset", "name of the mesh, node and files")
+
+
+@dataclass
+class RunSection:
+    """Bookkeeping of a run."""
+
+    seed: int = option(0, "seed of every random draw", low=0)
+    checkpoint_seconds: float = option(60.0, "time between checkpoints", unit="s", low=0.0, live=True)
+    evaluate: bool = option(True, "evaluate the exported asset on the test views at the end")
+
+
+@dataclass
+class Recipe:
+    """A named chain of stages and all their options; TOML file, flags and help come from this one definition."""
+
+    name: str = option("object", "name of the recipe")
+    schema_version: int = option(SCHEMA_VERSION, "version of this file's layout")
+    stages: tuple[str, ...] = option(("hull", "shape", "mesh", "refine", "export"), "stages, in order")
+    run: RunSection = field(default_factory=RunSection)
+    capture: CaptureSection = field(default_factory=CaptureSection)
+    light: LightSection = field(default_factory=LightSection)
+    hull: HullSection = field(default_factory=HullSection)
+    shape: ShapeSection = field(default_factory=ShapeSection)
+    mesh: MeshSection = field(default_factory=MeshSection)
+    refine: RefineSection = field(default_factory=RefineSection)
+    export: ExportSection = field(default_factory=ExportSection)
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with Unrender."""
+    folder = resources.files("assets") / "recipes"
+    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_recipe(name_or_path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
+    """The recipe of that name or file with `overrides` ("section.key=value") applied; RecipeError says what is wrong."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path}: the recipe cannot be read ({error}); give a TOML file or a name") from error
+    elif str(name_or_path) in recipe_names():
+        text = (resources.files("assets") / "recipes" / f"{name_or_path}.toml").read_text(encoding="utf-8")
+    else:
+        known = ", ".join(recipe_names())
+        raise RecipeError(f"unknown recipe '{name_or_path}': use one of {known}, or the path of a .toml file")
+    recipe = from_toml(Recipe, text, str(name_or_path))
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator:
+            raise RecipeError(f"--set {override}: write it as key=value, for example refine.steps=200")
+        set_option(recipe, key.strip(), value.strip())
+    return recipe

@@ -1,0 +1,46 @@
+"""The last stage: write the asset to exports/, read it back and compare its render with the one in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.errors import GeometryError
+from engine.exchange import check_export, write_glb, write_hdr, write_obj, write_ply
+from engine.optimize.stage import Stage, StageContext, register
+from engine.scene import Material
+
+FAULT_PSNR = 35.0  # dB; below it the file does not show what was optimized
+CHECKED_VIEWS = 4
+
+
+@register
+class ExportStage(Stage):
+    """GLB, OBJ, PLY and the environment, each written to a temporary name and renamed."""
+
+    name = "export"
+
+    def begin(self, context: StageContext) -> None:
+        self.context = context
+
+    def finish(self) -> None:
+        context, scene, options = self.context, self.context.scene, self.context.recipe.export
+        if scene.mesh is None or scene.environment is None:
+            raise GeometryError("stage export needs a mesh and its light: run the stage refine before it")
+        folder, material = context.exports, scene.material or Material()
+        folder.mkdir(parents=True, exist_ok=True)
+        asset = folder / f"{options.name}.glb"
+        write_glb(asset, scene.mesh, material, context.capture.up, options.name)
+        context.progress(self.name, 0.4, f"wrote {asset.name}")
+        if options.obj:
+            write_obj(folder / f"{options.name}.obj", scene.mesh, material)
+        if options.ply:
+            write_ply(folder / f"{options.name}.ply", scene.mesh)
+        write_hdr(folder / "environment.hdr", scene.environment.radiance)
+        context.progress(self.name, 0.7, "reading the asset back")
+        spread = np.linspace(0, len(context.capture.train) - 1, CHECKED_VIEWS).round().astype(int)
+        cameras = [context.capture.frames[context.capture.train[i]].camera for i in sorted(set(spread.tolist()))]
+        psnr = check_export(asset, scene.mesh, material, scene.environment, cameras)
+        scene.values["export_psnr"] = psnr
+        if psnr < FAULT_PSNR:
+            context.notice(f"{asset}: rendered again it is {psnr:.1f} dB from the training render; the export is at fault")
+        context.progress(self.name, 1.0, f"{asset.name} re-renders at {psnr:.1f} dB")

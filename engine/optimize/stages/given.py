@@ -1,0 +1,45 @@
+"""The first stage of `refine`: a mesh from a file instead of one that a stage has made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import GeometryError, RecipeError
+from engine.exchange import read_asset
+from engine.geometry.unwrap import UnwrapOptions, unwrap
+from engine.optimize.stage import Stage, StageContext, register
+from engine.optimize.textures import resized_material
+
+
+@register
+class GivenStage(Stage):
+    """Reads `refine.mesh`, in the capture's frame, unwraps it where it has no texture coordinates."""
+
+    name = "given"
+
+    def begin(self, context: StageContext) -> None:
+        self.context = context
+
+    def finish(self) -> None:
+        context, options = self.context, self.context.recipe.mesh
+        if not context.recipe.refine.mesh:
+            raise RecipeError("recipe refine starts from a mesh: give it with --set refine.mesh=FILE (GLB, OBJ or PLY)")
+        path = Path(context.recipe.refine.mesh)
+        mesh, material = read_asset(path)
+        if not len(mesh.triangles):
+            raise GeometryError(f"{path}: the mesh has no triangles; give a mesh with a surface")
+        context.progress(self.name, 0.2, f"{path.name}: {len(mesh.triangles):,} faces")
+        if mesh.uvs is None:
+            unwrapping = UnwrapOptions(options.face_cap, options.texture_size, options.padding)
+            mesh = unwrap(
+                mesh,
+                unwrapping,
+                lambda done, text: context.progress(self.name, 0.2 + 0.8 * done, text),
+                context.cancelled,
+            )
+        context.scene.mesh = mesh
+        context.scene.material = resized_material(material, options.texture_size)
+        context.scene.box = np.asarray(mesh.box, np.float64)
+        context.progress(self.name, 1.0, "mesh is ready")

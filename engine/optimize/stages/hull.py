@@ -1,0 +1,35 @@
+"""The first stage: carve the masks' visual hull, the start of the iso-surface and the baseline it must beat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.capture.hull import carve, object_box
+from engine.geometry.flexicubes import FlexiCubes
+from engine.optimize.stage import Stage, StageContext, register
+from engine.scene import Mesh
+
+
+@register
+class HullStage(Stage):
+    """Finds the object's box, carves a signed distance field in it, and keeps the hull's surface."""
+
+    name = "hull"
+
+    def begin(self, context: StageContext) -> None:
+        self.context = context
+
+    def finish(self) -> None:
+        context, scene = self.context, self.context.scene
+        context.capture.require_masks()
+        cameras, masks = [], []
+        for done, index in enumerate(context.capture.train):
+            cameras.append(context.capture.frames[index].camera)
+            masks.append(context.capture.pixels(index).mask)
+            context.progress(self.name, 0.5 * done / len(context.capture.train), "reading masks")
+        scene.box = object_box(cameras, masks)
+        scene.field = carve(cameras, masks, scene.box, context.recipe.hull.resolution)
+        context.progress(self.name, 0.9, "extracting the hull")
+        surface = FlexiCubes.from_field(scene.field, scene.box).extract("numba", split="two")
+        scene.hull = Mesh(surface.vertices.detach().numpy(), surface.triangles.numpy().astype(np.int32))
+        context.progress(self.name, 1.0, f"hull of {len(scene.hull.triangles):,} faces")

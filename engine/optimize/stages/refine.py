@@ -1,0 +1,199 @@
+"""The last optimization: vertices, 2D textures and light together on a fixed topology and unwrap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import GeometryError
+from engine.exchange.tangents import tangent_attributes
+from engine.geometry.free_mesh import FreeMesh, UniformAdam
+from engine.geometry.normals import vertex_normals
+from engine.geometry.regularizers import normal_consistency
+from engine.optimize.losses import color_loss, mask_loss, ssim_loss
+from engine.optimize.metrics import batch_psnr
+from engine.optimize.stage import Stage, StageContext, register
+from engine.optimize.stages.view_pass import ViewPass, antialiased, light_orientation, see
+from engine.optimize.textures import (
+    BASE_COLOR,
+    METALLIC,
+    OCCLUSION,
+    ROUGHNESS,
+    SLOPE,
+    clamped,
+    material_from_texture,
+    texture_from_material,
+)
+from engine.raster.contract import EdgeTable
+from engine.raster.texture import build_pyramid, texture_level
+from engine.scene import Material, Mesh
+from engine.shading.environment import EnvironmentLight
+from engine.shading.split_sum import prefilter, shade
+
+TANGENT_INTERVAL = 50  # steps; the tangent frame turns slowly with the surface
+
+
+@register
+class RefineStage(Stage):
+    """Optimizes what earlier stages left: FreeMesh vertices, one texture of eight channels, the environment."""
+
+    name = "refine"
+
+    def begin(self, context: StageContext) -> None:
+        self.context, scene, recipe = context, context.scene, context.recipe
+        if scene.mesh is None or scene.mesh.uvs is None:
+            raise GeometryError("stage refine needs an unwrapped mesh: run the stage mesh or given before it")
+        options = recipe.refine
+        self.mesh = scene.mesh
+        self.triangles = torch.from_numpy(np.ascontiguousarray(scene.mesh.triangles, np.int32))
+        self.uvs = torch.from_numpy(np.ascontiguousarray(scene.mesh.uvs, np.float32))
+        self.uv_triangles = torch.from_numpy(np.ascontiguousarray(scene.mesh.uv_triangles, np.int32))
+        self.edges = EdgeTable.from_triangles(self.triangles, len(scene.mesh.vertices))
+        self.surface = FreeMesh(torch.from_numpy(scene.mesh.vertices), self.triangles, options.large_steps)
+        self.texture = texture_from_material(scene.material or Material()).requires_grad_()
+        self.light = EnvironmentLight(recipe.light.height, recipe.light.initial)
+        if scene.environment is not None:
+            self.light.set_radiance(scene.environment.radiance)
+        self.world_from_environment = light_orientation(context.capture.up, recipe.light.frame)
+        ends = scene.mesh.vertices[self.edges.edges.numpy()]
+        self.edge_length = float(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).mean())
+        self.optimizers = [
+            UniformAdam([self.surface.parameter], lr=options.learning_rate * self.edge_length),
+            torch.optim.Adam([self.texture], lr=options.learning_rate_texture, fused=True),
+            torch.optim.Adam(self.light.parameters(), lr=recipe.light.learning_rate),
+        ]
+        self.tangents = self._tangents(torch.from_numpy(scene.mesh.vertices))
+
+    @property
+    def steps(self) -> int:
+        return self.context.recipe.refine.steps
+
+    def _tangents(self, vertices: Tensor) -> tuple[Tensor, Tensor]:
+        mesh = Mesh(vertices.detach().numpy(), self.mesh.triangles, self.mesh.uvs, self.mesh.uv_triangles)
+        tangents, triangles = tangent_attributes(mesh, mesh.vertex_normals())
+        return (
+            torch.from_numpy(np.ascontiguousarray(tangents, np.float32)),
+            torch.from_numpy(np.ascontiguousarray(triangles, np.int32)),
+        )
+
+    def _set_rates(self, index: int) -> None:
+        options, light = self.context.recipe.refine, self.context.recipe.light
+        decay = 0.1 ** (index / max(self.steps, 1))
+        rates = (options.learning_rate * self.edge_length, options.learning_rate_texture, light.learning_rate)
+        for optimizer, rate in zip(self.optimizers, rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * decay * self.learning_rate_scale
+
+    def _normal(self, seen: ViewPass, normals: Tensor, slope: Tensor) -> Tensor:
+        """[P,3] unit shading normals: interpolated vertex normals bent by the normal map, in MikkTSpace's frame."""
+        raster = self.context.rasterizer
+        normal = torch.nn.functional.normalize(raster.interpolate(normals, self.triangles, seen.buffer), dim=1)
+        with torch.no_grad():
+            frame = raster.interpolate(self.tangents[0], self.tangents[1], seen.buffer)
+        tangent, sign = frame[:, :3], frame[:, 3:].sign()
+        bitangent = sign * torch.cross(normal.detach(), tangent, dim=1)
+        return torch.nn.functional.normalize(normal + slope[:, :1] * tangent + slope[:, 1:] * bitangent, dim=1)
+
+    def _colors(self, passes: list[ViewPass], vertices: Tensor, pyramid: list[Tensor]) -> list[Tensor]:
+        raster, size = self.context.rasterizer, tuple(self.texture.shape[:2])
+        normals = vertex_normals(vertices, self.triangles)
+        samples, normal, toward = [], [], []
+        for seen in passes:
+            uv = raster.interpolate(self.uvs, self.uv_triangles, seen.buffer)
+            level = texture_level(
+                seen.clip.detach(), self.triangles, self.uvs, self.uv_triangles, seen.buffer, seen.buffer.size, size
+            )
+            sample = raster.texture(pyramid, uv.detach(), level)
+            rotation = seen.environment_from_world
+            samples.append(sample)
+            normal.append(self._normal(seen, normals, sample[:, SLOPE]) @ rotation.T)
+            toward.append(seen.toward_camera @ rotation.T)
+        sample = torch.cat(samples)
+        shaded = shade(
+            "numba",
+            prefilter(self.light.radiance()),
+            torch.eye(3),
+            torch.cat(normal),
+            torch.cat(toward),
+            sample[:, BASE_COLOR],
+            sample[:, ROUGHNESS],
+            sample[:, METALLIC],
+            sample[:, OCCLUSION].detach(),
+        )
+        return list(shaded.color.split([seen.count for seen in passes]))
+
+    def step(self, index: int) -> dict[str, float]:
+        context, options = self.context, self.context.recipe.refine
+        self._set_rates(index)
+        views = context.views.batch(options.batch, options.image_size)
+        vertices = self.surface.vertices()
+        if not options.geometry:
+            vertices = vertices.detach()
+        if index and index % TANGENT_INTERVAL == 0:
+            self.tangents = self._tangents(vertices)
+        pyramid = build_pyramid(self.texture)
+        passes = see(
+            context.rasterizer, views, vertices, self.triangles, self.world_from_environment, context.recipe.light.frame
+        )
+        colors = self._colors(passes, vertices, pyramid)
+        images = [
+            antialiased(context.rasterizer, seen, self.triangles, self.edges, color)
+            for seen, color in zip(passes, colors, strict=True)
+        ]
+        pairs, share = list(zip(images, views, strict=True)), 1 / len(views)
+        terms = {
+            "color": (1 - options.ssim) * share * sum(color_loss(i[..., :3], v.premultiplied) for i, v in pairs),
+            "mask": options.mask * share * sum(mask_loss(i[..., 3], v.alpha) for i, v in pairs),
+            "neutral": context.recipe.light.neutral * self.light.neutrality(),
+            "material_smoothness": options.material_smoothness * texture_variation(pyramid[min(1, len(pyramid) - 1)]),
+        }
+        if options.ssim:
+            terms["ssim"] = options.ssim * share * sum(ssim_loss(i[..., :3], v.premultiplied) for i, v in pairs)
+        if options.geometry:
+            terms["smoothness"] = options.smoothness * normal_consistency(vertices, self.triangles, self.edges)
+        loss = sum(terms.values())
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for optimizer, enabled in zip(
+            self.optimizers, (options.geometry, options.material, options.light), strict=True
+        ):
+            if enabled:
+                optimizer.step()
+        with torch.no_grad():
+            clamped(self.texture)
+        report = {name: float(value) for name, value in terms.items()} | {"loss": float(loss)}
+        return report | {"psnr": batch_psnr(images, views)}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = {"texture": self.texture, "tangents": self.tangents[0], "tangent_triangles": self.tangents[1]}
+        for name, module in (("surface", self.surface), ("light", self.light)):
+            tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+        return tensors, {}
+
+    def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        if not self.optimizers:
+            self.begin(context)
+        with torch.no_grad():
+            self.texture.copy_(tensors["texture"])
+        self.tangents = (tensors["tangents"].clone(), tensors["tangent_triangles"].clone())
+        for name, module in (("surface", self.surface), ("light", self.light)):
+            prefix = f"{name}."
+            module.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
+
+    def finish(self) -> None:
+        scene = self.context.scene
+        with torch.no_grad():
+            vertices = self.surface.vertices().numpy().copy()
+        scene.mesh = Mesh(vertices, self.mesh.triangles, self.mesh.uvs, self.mesh.uv_triangles)
+        scene.material = material_from_texture(self.texture)
+        scene.environment = self.light.environment(self.world_from_environment, self.context.recipe.light.frame)
+
+
+def texture_variation(texture: Tensor) -> Tensor:
+    """Mean absolute difference between neighbouring texels of roughness, metallic and slopes; base colour is free."""
+    rest = texture[..., ROUGHNESS:OCCLUSION]
+    return (rest[1:] - rest[:-1]).abs().mean() + (rest[:, 1:] - rest[:, :-1]).abs().mean()

@@ -1,0 +1,95 @@
+"""From a mesh in the world to what each photo of a batch sees of it, shared by the stages that shade."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.optimize.views import View
+from engine.raster.contract import EdgeTable, Rasterizer, VisibilityBuffer
+from engine.scene import Camera
+from engine.scene.conventions import rotation_between
+
+
+@dataclass(frozen=True)
+class ViewPass:
+    """One photo's visibility of the current mesh and the points it sees."""
+
+    view: View
+    clip: Tensor  # [V,4]
+    buffer: VisibilityBuffer
+    position: Tensor  # [P,3] world, no gradient
+    toward_camera: Tensor  # [P,3] unit, world, no gradient
+    environment_from_world: Tensor  # [3,3]
+
+    @property
+    def count(self) -> int:
+        """Number of covered pixels."""
+        return len(self.buffer.pixel)
+
+
+def clip_positions(vertices: Tensor, camera: Camera, box: np.ndarray) -> Tensor:
+    """[V,4] clip positions of `vertices` [V,3] seen by `camera`, with near and far around `box` [2,3]."""
+    matrix = torch.as_tensor(camera.clip_from_world(*camera.depth_range(box)), dtype=vertices.dtype)
+    matrix = matrix.to(vertices.device)
+    return vertices @ matrix[:, :3].T + matrix[:, 3]
+
+
+@torch.no_grad()
+def surface_points(camera: Camera, buffer: VisibilityBuffer) -> tuple[Tensor, Tensor]:
+    """(positions [P,3], unit directions toward the camera [P,3]) of the covered pixels, in the world."""
+    x = (buffer.pixel % camera.width).float().add_(0.5 - camera.centre[0]).div_(camera.focal[0])
+    y = (buffer.pixel // camera.width).float().add_(0.5 - camera.centre[1]).div_(camera.focal[1])
+    pose = torch.as_tensor(camera.world_from_camera, dtype=torch.float32).to(buffer.pixel.device)
+    away = torch.stack([x, y, torch.ones_like(x)], 1) @ pose[:3, :3].T
+    position = away * buffer.depth[:, None] + pose[:3, 3]
+    return position, -torch.nn.functional.normalize(away, dim=1)
+
+
+def light_orientation(up: np.ndarray, frame: str) -> np.ndarray:
+    """[3,3] that turns the environment's +Y to the world's `up` [3], or to a camera's up (-y) where the light turns
+    with the camera, whose forward then is the environment's -Z."""
+    return np.diag([1.0, -1.0, -1.0]) if frame == "camera" else rotation_between(np.array([0.0, 1.0, 0.0]), up)
+
+
+def environment_rotation(camera: Camera, world_from_environment: np.ndarray, frame: str) -> np.ndarray:
+    """[3,3] environment_from_world of a light that is fixed to the world or turns with the camera."""
+    if frame == "camera":
+        return world_from_environment.T @ camera.camera_from_world[:3, :3]
+    return world_from_environment.T
+
+
+def see(
+    rasterizer: Rasterizer,
+    views: list[View],
+    vertices: Tensor,
+    triangles: Tensor,
+    world_from_environment: np.ndarray,
+    frame: str,
+) -> list[ViewPass]:
+    """What each of `views` sees of a mesh: `vertices` [V,3] (differentiable), `triangles` [F,3] int32."""
+    low, high = vertices.detach().amin(0).cpu().numpy(), vertices.detach().amax(0).cpu().numpy()
+    box = np.stack([low, high]).astype(np.float64)
+    passes = []
+    for view in views:
+        clip = clip_positions(vertices, view.camera, box)
+        buffer = rasterizer.visibility(clip, triangles, view.camera.size)
+        position, toward = surface_points(view.camera, buffer)
+        rotation = environment_rotation(view.camera, world_from_environment, frame)
+        passes.append(
+            ViewPass(view, clip, buffer, position, toward, torch.as_tensor(rotation, dtype=torch.float32).to(clip.device))
+        )
+    return passes
+
+
+def antialiased(
+    rasterizer: Rasterizer, seen: ViewPass, triangles: Tensor, edges: EdgeTable, color: Tensor | None
+) -> Tensor:
+    """[H,W,4] premultiplied colour and alpha of one view, or [H,W,1] alpha alone where `color` [P,3] is None."""
+    ones = torch.ones(seen.count, 1, device=seen.clip.device)
+    values = ones if color is None else torch.cat([color, ones], 1)
+    image = rasterizer.compose(values, seen.buffer, torch.zeros(values.shape[1], device=values.device))
+    return rasterizer.coverage(image, seen.clip, triangles, seen.buffer, edges)
