@@ -1,0 +1,45 @@
+"""The entry point of the command line: parse, run one command, turn errors into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+STARTED = time.time()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 on success, 1 on an error of the input or the machine, 2 on wrong usage, 130 on Ctrl-C."""
+    from app.command_line import parse
+    from engine.errors import RecipeError, UnrenderError
+
+    command = parse(arguments)
+    try:
+        return command.execute() or 0
+    except RecipeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except UnrenderError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except MemoryError:
+        print("error: out of memory; lower capture.max_size, shape.resolution or mesh.texture_size", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror}; check that the folder exists, is writable and has space", file=sys.stderr)
+        return 1
+
+
+def entry() -> None:
+    """What the `unrender` script calls."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()

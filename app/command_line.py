@@ -1,0 +1,259 @@
+"""The commands and their arguments; each imports what it needs when it runs, so that --help is quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, UseAppendAction, arg, subcommand
+
+DeviceChoice = Literal["auto", "cpu", "cuda", "webgpu"]
+Overrides = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY=VALUE")]
+
+
+@dataclass
+class CaptureFlags:
+    """What every command that opens a capture accepts."""
+
+    masks: Path | None = None
+    """Folder of masks, one per photo with the same stem; white is the object."""
+    skip_bad_frames: bool = False
+    """Go on without the frames that cannot be read."""
+    allow_outside: bool = False
+    """Allow image paths that leave the capture's folder."""
+
+    def overrides(self) -> list[str]:
+        """These flags as recipe options."""
+        listed = [f"capture.masks={self.masks.resolve()}"] if self.masks else []
+        listed += ["capture.skip_bad_frames=true"] if self.skip_bad_frames else []
+        return listed + (["capture.allow_outside=true"] if self.allow_outside else [])
+
+
+@dataclass
+class Run:
+    """Turn posed photographs into an asset."""
+
+    capture: Positional[Path]
+    """Folder of a capture (transforms.json or COLMAP), or the transforms.json itself."""
+    out: Path
+    """Project folder to write."""
+    recipe: str = "object"
+    """Name of a recipe, or a TOML file."""
+    set: Overrides = ()
+    """Recipe option to change, such as refine.steps=200; may be given often."""
+    device: DeviceChoice = "auto"
+    """Where to compute."""
+    seed: int | None = None
+    """Seed of every random draw."""
+    overwrite: bool = False
+    """Replace what an earlier run wrote in the project folder."""
+    flags: Annotated[CaptureFlags, arg(name="")] = field(default_factory=CaptureFlags)
+
+    def execute(self) -> int:
+        from app.runs import run
+
+        seed = [] if self.seed is None else [f"run.seed={self.seed}"]
+        overrides = self.flags.overrides() + list(self.set) + seed
+        return run(self.capture, self.recipe, self.out, overrides, self.device, self.overwrite)
+
+
+@dataclass
+class Resume:
+    """Go on with a run that was stopped or killed."""
+
+    project: Positional[Path]
+    """Project folder of the run."""
+    set: Overrides = ()
+    """Recipe option to change from here on."""
+    device: DeviceChoice = "auto"
+    """Where to compute."""
+
+    def execute(self) -> int:
+        from app.runs import resume
+
+        return resume(self.project, list(self.set), self.device)
+
+
+@dataclass
+class Batch:
+    """Run many captures and recipes, one after the other."""
+
+    jobs: Positional[Path]
+    """TOML file with one [[job]] table each: name, capture, recipe, set = ["key=value"]."""
+    out: Path
+    """Folder that gets one project folder per job, and results.json."""
+    device: DeviceChoice = "auto"
+    """Where to compute."""
+
+    def execute(self) -> int:
+        from app.batch import batch
+
+        return batch(self.jobs, self.out, self.device)
+
+
+@dataclass
+class Demo:
+    """Run the sample capture that comes with Unrender."""
+
+    out: Path = Path("demo")
+    """Project folder to write."""
+    steps: int | None = None
+    """Steps of each optimizing stage; fewer is quicker and worse."""
+    set: Overrides = ()
+    """Recipe option to change."""
+    device: DeviceChoice = "auto"
+    """Where to compute."""
+    overwrite: bool = False
+    """Replace what an earlier demo wrote."""
+
+    def execute(self) -> int:
+        from app.runs import demo
+
+        return demo(self.out, self.steps, list(self.set), self.device, self.overwrite)
+
+
+@dataclass
+class Doctor:
+    """Say what a capture holds and what is wrong with it."""
+
+    capture: Positional[Path]
+    """Folder of a capture, or its transforms.json."""
+    set: Overrides = ()
+    """Capture option to change, such as capture.up=+y."""
+    flags: Annotated[CaptureFlags, arg(name="")] = field(default_factory=CaptureFlags)
+
+    def execute(self) -> int:
+        from app.inspect_capture import doctor
+
+        return doctor(self.capture, self.flags.overrides() + list(self.set))
+
+
+@dataclass
+class Eval:
+    """Measure an exported asset on the test views and update metrics.json."""
+
+    project: Positional[Path]
+    """Project folder of a finished run."""
+    reference: Path | None = None
+    """True mesh, in the capture's frame, to compare the shape with."""
+
+    def execute(self) -> int:
+        from app.assets import evaluate
+
+        return evaluate(self.project, self.reference)
+
+
+@dataclass
+class Export:
+    """Write a project's current asset again."""
+
+    project: Positional[Path]
+    """Project folder."""
+    out: Path | None = None
+    """Folder to write to; by default the project's exports/."""
+
+    def execute(self) -> int:
+        from app.assets import export
+
+        return export(self.project, self.out)
+
+
+@dataclass
+class Render:
+    """Draw an asset as a picture or a turntable video."""
+
+    source: Positional[Path]
+    """Project folder, or a GLB, OBJ or PLY file."""
+    out: Path
+    """File to write: .png for one picture, .mp4 for a turntable."""
+    view: str | None = None
+    """Photo of the project's capture to draw from, by name; by default the turntable's first view."""
+    frames: int = 90
+    """Pictures in a turntable."""
+    size: int = 512
+    """Side of a turntable's pictures in pixels."""
+    environment: Path | None = None
+    """HDR to light it with; by default the project's own light."""
+
+    def execute(self) -> int:
+        from app.assets import render
+
+        return render(self.source, self.out, self.view, self.frames, self.size, self.environment)
+
+
+@dataclass
+class Synthesize:
+    """Make a capture with known truth from a mesh and an environment."""
+
+    mesh: Positional[Path]
+    """GLB, glTF, OBJ or PLY; its own frame and scale are kept."""
+    environment: Path
+    """Equirectangular HDR that lights it."""
+    out: Path
+    """Folder to write."""
+    views: int = 64
+    """Number of pictures, on a spiral over the full sphere; every 8th is for testing."""
+    size: int = 256
+    """Side of the pictures in pixels."""
+    samples: int = 64
+    """Light paths per pixel."""
+    seed: int = 0
+    """Seed of every random draw."""
+
+    def execute(self) -> int:
+        from app.assets import synthesize_capture
+
+        return synthesize_capture(self)
+
+
+@dataclass
+class Bench:
+    """Measure the kernels and compare them with their limits."""
+
+    json: bool = False
+    """Print one flat JSON object: name -> {value, unit, limit}."""
+    only: str = ""
+    """Run only the benchmarks whose name contains this."""
+
+    def execute(self) -> int:
+        from app.benchmarks import bench
+
+        return bench(self.json, self.only)
+
+
+@dataclass
+class Devices:
+    """List the back ends of this machine."""
+
+    def execute(self) -> int:
+        from app.benchmarks import devices
+
+        return devices()
+
+
+Command = (
+    Annotated[Run, subcommand("run")]
+    | Annotated[Resume, subcommand("resume")]
+    | Annotated[Batch, subcommand("batch")]
+    | Annotated[Demo, subcommand("demo")]
+    | Annotated[Doctor, subcommand("doctor")]
+    | Annotated[Eval, subcommand("eval")]
+    | Annotated[Export, subcommand("export")]
+    | Annotated[Render, subcommand("render")]
+    | Annotated[Synthesize, subcommand("synthesize")]
+    | Annotated[Bench, subcommand("bench")]
+    | Annotated[Devices, subcommand("devices")]
+)
+
+
+def parse(arguments: list[str] | None = None) -> Command:
+    """The command of `arguments` (by default the process's); prints usage and exits with 2 when they do not fit."""
+    return tyro.cli(
+        Command,
+        prog="unrender",
+        description="Unrender turns photographs back into the scene that made them.",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
