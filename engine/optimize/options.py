@@ -329,18 +329,21 @@ def from_mapping(cls: type[T], data: dict[str, Any], source: str | Path = "recip
 def _flatten(data: dict[str, Any], section: Any, prefix: str = ""):
     for key, value in data.items():
         child = getattr(section, key, None) if section is not None else None
-        if isinstance(value, dict) and (is_dataclass(child) or section is None or not value):
+        if isinstance(value, dict) and value and (is_dataclass(child) or section is None):
             yield from _flatten(value, child, f"{prefix}{key}.")
-        elif isinstance(value, dict):  # an unknown section: name its first key, so that the nearest is found
+        elif isinstance(value, dict) and value:  # an unknown section: name its keys, so that the nearest is found
             yield from _flatten(value, None, f"{prefix}{key}.")
-        else:
+        elif not (isinstance(value, dict) and is_dataclass(child)):
             yield f"{prefix}{key}", value
 
 
-def to_toml(recipe: Any) -> str:
-    """TOML text that `from_toml` reads back to an equal recipe; every option carries its help as a comment."""
-    lines: list[str] = []
-    _write(recipe, "", lines)
+def to_toml(recipe: Any, table: str = "") -> str:
+    """TOML text that `from_toml` reads back to an equal recipe; every option carries its help as a comment.
+
+    With `table`, everything stands under [table].
+    """
+    lines: list[str] = [f"[{table}]"] if table else []
+    _write(recipe, f"{table}." if table else "", lines)
     return "\n".join(lines).strip() + "\n"
 
 

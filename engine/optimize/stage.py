@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -59,7 +60,8 @@ class Stage(ABC):
     """One link of a recipe's chain; a fresh object is made for each run or resume.
 
     A stage with `steps == 0` does all its work in `begin` or `finish`, reports through `context.progress` and has
-    nothing to save: when it is interrupted it starts over. `state` returns live tensors; the session copies them.
+    nothing to save: when it is interrupted it starts over. `state` returns live tensors; the session copies them,
+    and it saves and restores the state of `optimizers` by itself, after `restore`.
     """
 
     name: ClassVar[str]

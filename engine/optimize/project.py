@@ -1,0 +1,219 @@
+"""A project folder: project.toml, checkpoints/, exports/, metrics.json and log.jsonl; every file written atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.errors import ProjectError, RecipeError
+from engine.optimize.checkpoint import checkpoint_files, write_atomically
+from engine.optimize.history import Entry
+from engine.optimize.options import from_mapping, to_toml, toml_value
+from engine.optimize.project_lock import ProjectLock
+
+SCHEMA_VERSION = 1
+PROJECT, LOCK, METRICS, LOG = "project.toml", "project.lock", "metrics.json", "log.jsonl"
+
+
+@dataclass
+class Project:
+    """An open, locked project; `close` lets other processes in."""
+
+    folder: Path
+    recipe: Any  # as the run began; what changed since is in `history`
+    capture_path: str
+    capture_fingerprint: str
+    device: str
+    history: list[Entry] = field(default_factory=list)
+    lock: ProjectLock | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def exports(self) -> Path:
+        """Folder of exported assets."""
+        return self.folder / "exports"
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        recipe: Any,
+        capture_path: Path | str,
+        capture_fingerprint: str = "",
+        device: str = "auto",
+        overwrite: bool = False,
+    ) -> Project:
+        """Make a project in a new or empty folder; with `overwrite`, in place of the project that is there.
+
+        Only files that Unrender wrote are ever removed. Raises ProjectError for a folder that is in use, holds
+        anything else, or cannot be written; it is then as it was before.
+        """
+        folder = Path(folder)
+        check_folder(folder, overwrite)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ProjectError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from error
+        lock = ProjectLock(folder / LOCK)
+        try:
+            _remove_own_files(folder)
+            project = cls(folder, recipe, str(capture_path), capture_fingerprint, device, lock=lock)
+            project.checkpoints.mkdir(exist_ok=True)
+            project.exports.mkdir(exist_ok=True)
+            project.save()
+        except OSError as error:
+            lock.release()
+            raise ProjectError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+        except ProjectError:
+            lock.release()
+            raise
+        return project
+
+    @classmethod
+    def open(cls, folder: Path | str, recipe_type: type, lock: bool = True) -> Project:
+        """Open the project in `folder`. Raises ProjectError when there is none, it is damaged, newer or in use."""
+        folder = Path(folder)
+        path = folder / PROJECT
+        if not path.exists():
+            raise ProjectError(f"{folder}: there is no {PROJECT} here; give the --out folder of an earlier run")
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            version = data["schema_version"]
+            capture, fingerprint, device = data["capture"], data.get("capture_fingerprint", ""), data["device"]
+            history = [Entry.from_mapping(table) for table in data.get("history", [])]
+            section = data["recipe"]
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+            raise ProjectError(
+                f"{path}: cannot be read ({error}); restore it or start over with --overwrite"
+            ) from error
+        if version > SCHEMA_VERSION:
+            raise ProjectError(f"{path}: written by a newer version of Unrender; update Unrender to open it")
+        try:
+            recipe = from_mapping(recipe_type, section, path)
+        except RecipeError as error:
+            raise ProjectError(str(error)) from error
+        project = cls(folder, recipe, capture, fingerprint, device, history)
+        if lock:
+            project.lock = ProjectLock(folder / LOCK)
+            try:
+                project.checkpoints.mkdir(exist_ok=True)
+                project.exports.mkdir(exist_ok=True)
+            except OSError as error:
+                project.close()
+                raise ProjectError(f"{folder}: cannot be written ({error.strerror})") from error
+        return project
+
+    def save(self) -> None:
+        """Write project.toml."""
+        head = [
+            "# An Unrender project; go on with: unrender resume FOLDER",
+            f"schema_version = {SCHEMA_VERSION}",
+            f"capture = {toml_value(self.capture_path)}",
+            f"capture_fingerprint = {toml_value(self.capture_fingerprint)}",
+            f"device = {toml_value(self.device)}",
+            "",
+            to_toml(self.recipe, "recipe"),
+        ]
+        for entry in self.history:
+            head.append("[[history]]")
+            head += [f"{key} = {toml_value(value)}" for key, value in entry.as_mapping().items()]
+            head.append("")
+        write_atomically(self.folder / PROJECT, "\n".join(head).encode())
+
+    def record(self, entry: Entry) -> None:
+        """Add to the history, on disk too."""
+        self.history.append(entry)
+        self.save()
+
+    def log(self, kind: str, values: dict[str, Any]) -> None:
+        """Append one line to log.jsonl; a full disk is not worth stopping for."""
+        try:
+            with open(self.folder / LOG, "a", encoding="utf-8") as file:
+                file.write(json.dumps({"kind": kind, **values}, default=str) + "\n")
+        except OSError:
+            pass
+
+    def logged_seconds(self) -> float:
+        """The largest `seconds` of the log: time that a killed process spent after its last checkpoint."""
+        try:
+            with open(self.folder / LOG, "rb") as file:
+                file.seek(max(0, os.path.getsize(self.folder / LOG) - 65536))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return 0.0
+        seconds = 0.0
+        for line in lines:
+            try:
+                seconds = max(seconds, float(json.loads(line).get("seconds", 0.0)))
+            except (ValueError, TypeError, AttributeError):
+                continue
+        return seconds
+
+    def write_metrics(self, metrics: dict[str, Any]) -> Path:
+        """Write metrics.json."""
+        path = self.folder / METRICS
+        write_atomically(path, (json.dumps(metrics, indent=2) + "\n").encode())
+        return path
+
+    def read_metrics(self) -> dict[str, Any]:
+        """What metrics.json holds; empty when there is none or it is damaged."""
+        try:
+            return json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def close(self) -> None:
+        """Release the lock."""
+        if self.lock is not None:
+            self.lock.release()
+            self.lock = None
+
+
+def check_folder(folder: Path | str, overwrite: bool = False) -> None:
+    """Raise ProjectError unless a project can be created in `folder`; changes nothing.
+
+    Meant for before the long work of reading a capture.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ProjectError(f"{folder}: is a file; --out needs a folder")
+    if folder.is_dir():
+        content = [path.name for path in folder.iterdir() if path.name != LOCK]
+        if content and not overwrite:
+            raise ProjectError(f"{folder}: is not empty; choose another --out, resume it, or give --overwrite")
+        if content and PROJECT not in content:
+            raise ProjectError(
+                f"{folder}: holds files but no Unrender project; --overwrite replaces only those, choose another --out"
+            )
+    parent = folder
+    while not parent.exists():
+        parent = parent.parent
+    try:
+        with tempfile.TemporaryFile(dir=parent) as probe:
+            probe.write(b"\0" * 4096)
+            probe.flush()
+    except OSError as error:
+        raise ProjectError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+
+
+def _remove_own_files(folder: Path) -> None:
+    name = "asset"
+    try:
+        name = tomllib.loads((folder / PROJECT).read_text(encoding="utf-8"))["recipe"]["export"]["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    exports = folder / "exports"
+    own = [folder / METRICS, folder / LOG, exports / "environment.hdr", *checkpoint_files(folder / "checkpoints")]
+    if exports.is_dir():
+        own += [path for path in exports.iterdir() if path.stem == name or path.name.startswith(f"{name}_")]
+    for path in [*own, folder / PROJECT]:  # project.toml last: an interrupted removal can be repeated
+        path.unlink(missing_ok=True)

@@ -1,0 +1,136 @@
+"""The training photographs as tensors at a requested size, and the order in which steps take them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import CaptureError
+from engine.scene import Camera
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
+
+
+@dataclass(frozen=True)
+class View:
+    """One photograph at one size; its colour is premultiplied, so area filtering mixes in nothing that the mask hides."""
+
+    frame: int  # index into capture.frames
+    camera: Camera  # of this size
+    premultiplied: Tensor  # [H,W,3] float32 linear colour times alpha
+    alpha: Tensor  # [H,W] float32 in [0,1], 1 = object; all ones where the capture has no masks
+
+    def over(self, background: Tensor) -> Tensor:
+        """[H,W,3] the photograph on `background` ([3] or [H,W,3], linear)."""
+        return self.premultiplied + (1 - self.alpha)[..., None] * background
+
+
+class ViewSet:
+    """The training views of a capture: cached tensors, a seeded order that runs through every view once per epoch, and
+    the views the user excluded."""
+
+    def __init__(self, capture: Capture, device: str = "cpu", seed: int = 0, cache_megabytes: int = 2048) -> None:
+        self.capture = capture
+        self.device = device
+        self._limit = cache_megabytes * 2**20
+        self._held = 0
+        self._cache: OrderedDict[tuple[int, int, int], View] = OrderedDict()
+        self._random = np.random.Generator(np.random.PCG64(seed))
+        self._left: list[int] = []  # what this epoch has not taken yet
+        self._excluded: set[int] = set()
+
+    @property
+    def train(self) -> list[int]:
+        """Frame indices that steps may take."""
+        return [frame for frame in self.capture.train if frame not in self._excluded]
+
+    @property
+    def excluded(self) -> frozenset[int]:
+        """Frame indices left out by the user."""
+        return frozenset(self._excluded)
+
+    def exclude(self, frame: int, excluded: bool = True) -> None:
+        """Leave a training frame out, or take it in again from the next epoch on.
+
+        Raises CaptureError for the last one.
+        """
+        if frame not in self.capture.train:
+            raise CaptureError(f"photo {frame} is not a training photo of {self.capture.path}; nothing to exclude")
+        if not excluded:
+            self._excluded.discard(frame)
+            return
+        if self.train == [frame]:
+            name = self.capture.frames[frame].name
+            raise CaptureError(f"{name} is the last training photo; take another in before you exclude it")
+        self._excluded.add(frame)
+        self._left = [other for other in self._left if other != frame]
+
+    def next(self, count: int = 1) -> list[int]:
+        """The next `count` frame indices, each view once per epoch; a batch holds a view twice only when it must."""
+        batch: list[int] = []
+        for _ in range(count):
+            if not self._left:
+                train = self.train
+                if not train:
+                    raise CaptureError(f"{self.capture.path}: there is no training photo left")
+                order = [train[i] for i in self._random.permutation(len(train))]
+                recent = set(batch) if len(train) >= count else set()
+                self._left = [f for f in order if f not in recent] + [f for f in order if f in recent]
+            batch.append(self._left.pop(0))
+        return batch
+
+    def batch(self, count: int, image_size: int = 0) -> list[View]:
+        """The next `count` views, scaled as `view` does."""
+        return [self.view(frame, image_size) for frame in self.next(count)]
+
+    def view(self, frame: int, image_size: int = 0) -> View:
+        """A view whose longest side is at most `image_size` pixels (0: as the capture delivers it), area-filtered."""
+        camera = self.capture.frames[frame].camera
+        factor = min(1.0, image_size / max(camera.width, camera.height)) if image_size > 0 else 1.0
+        width, height = max(1, round(camera.width * factor)), max(1, round(camera.height * factor))
+        key = (frame, width, height)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        view = self._load(frame, camera.resized(width, height) if factor < 1 else camera)
+        self._cache[key] = view
+        self._held += _bytes(view)
+        while self._held > self._limit and len(self._cache) > 1:
+            self._held -= _bytes(self._cache.popitem(last=False)[1])
+        return view
+
+    def _load(self, frame: int, camera: Camera) -> View:
+        pixels = self.capture.pixels(frame)
+        alpha = pixels.mask if pixels.mask is not None else np.ones(pixels.color.shape[:2], np.float32)
+        color = pixels.color * alpha[..., None]
+        if color.shape[:2] != camera.size:
+            size = (camera.width, camera.height)
+            color = cv2.resize(color, size, interpolation=cv2.INTER_AREA)
+            alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+        tensors = (torch.from_numpy(np.ascontiguousarray(a, np.float32)).to(self.device) for a in (color, alpha))
+        return View(frame, camera, *tensors)
+
+    def state(self) -> dict[str, Any]:
+        """JSON-able: the order so far, its generator and what is excluded."""
+        return {
+            "left": list(self._left),
+            "excluded": sorted(self._excluded),
+            "generator": self._random.bit_generator.state,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self._left = [int(frame) for frame in state["left"]]
+        self._excluded = {int(frame) for frame in state["excluded"]}
+        self._random.bit_generator.state = state["generator"]
+
+
+def _bytes(view: View) -> int:
+    return view.premultiplied.numel() * 4 + view.alpha.numel() * 4
