@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class View:
-    """One photograph at one size; its colour is premultiplied, so area filtering mixes in nothing that the mask hides."""
+    """One photograph at one size; premultiplied, so that area filtering mixes in nothing that the mask hides."""
 
     frame: int  # index into capture.frames
     camera: Camera  # of this size
