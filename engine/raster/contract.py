@@ -73,7 +73,7 @@ class Rasterizer(Protocol):
         """What every pixel centre sees; barycentrics carry gradients to clip's x, y and w.
 
         Pixels on a shared edge belong to exactly one of its triangles; of equal depths the smallest index wins.
-        Back faces are those whose vertices run counter-clockwise on screen with y down.
+        Back faces are those whose vertices run clockwise as the viewer sees them.
         """
         ...
 
