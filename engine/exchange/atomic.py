@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all: written beside their place under a temporary name, flushed, then renamed."""
+"""Files that appear complete or not at all: written beside their place under another name, flushed, then renamed."""
 
 from __future__ import annotations
 
@@ -70,11 +70,13 @@ class AtomicFiles:
             return
         current = Path()
         try:
-            for temporary, current in self._pending:
+            for temporary, final in self._pending:
+                current = final
                 with open(temporary, "rb+") as file:
                     os.fsync(file.fileno())
-            for temporary, current in self._pending:
-                os.replace(temporary, current)
+            for temporary, final in self._pending:
+                current = final
+                os.replace(temporary, final)
         except OSError as failure:
             self._discard()
             raise write_error(current, failure) from failure

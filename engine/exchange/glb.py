@@ -71,7 +71,7 @@ def write_glb(
 
 
 def check_exportable(path: Path | str, mesh: Mesh, material: Material) -> None:
-    """Raise ExchangeError for what no asset file can hold: an empty or non-finite mesh, textures without coordinates."""
+    """Raise ExchangeError for what no asset file can hold: an empty or non-finite mesh, textures without uvs."""
     if len(mesh.triangles) == 0 or len(mesh.vertices) == 0:
         raise ExchangeError(f"{path}: the mesh is empty, so there is nothing to export; run more steps first")
     if not np.isfinite(mesh.vertices).all() or (mesh.uvs is not None and not np.isfinite(mesh.uvs).all()):
@@ -80,7 +80,7 @@ def check_exportable(path: Path | str, mesh: Mesh, material: Material) -> None:
     if not all(np.isfinite(texture).all() for texture in maps if texture is not None):
         raise ExchangeError(f"{path}: a texture has non-finite values; go back to an earlier checkpoint")
     if mesh.uvs is None and any(texture.shape[:2] != (1, 1) for texture in maps if texture is not None):
-        raise ExchangeError(f"{path}: the material has textures but the mesh has no texture coordinates; unwrap it first")
+        raise ExchangeError(f"{path}: the material has textures, the mesh no texture coordinates; unwrap it first")
 
 
 def glb_bytes(mesh: Mesh, material: Material, up: np.ndarray, name: str, path: Path | str = "asset.glb") -> bytes:
@@ -95,7 +95,8 @@ def glb_bytes(mesh: Mesh, material: Material, up: np.ndarray, name: str, path: P
     if split.uvs is not None:
         attributes["TEXCOORD_0"] = buffer.accessor(split.uvs, "VEC2")
         attributes["TANGENT"] = buffer.accessor(split.tangents, "VEC4")
-    primitive = {"attributes": attributes, "indices": buffer.accessor(split.triangles.reshape(-1, 1), "SCALAR"), "material": 0}
+    indices = buffer.accessor(split.triangles.reshape(-1), "SCALAR")
+    primitive = {"attributes": attributes, "indices": indices, "material": 0}
     document = {
         "asset": {"version": "2.0", "generator": generator()},
         "scene": 0,
@@ -120,7 +121,9 @@ def glb_bytes(mesh: Mesh, material: Material, up: np.ndarray, name: str, path: P
             document["materials"][0]["normalTexture"] = {"index": 2}
         # linear with mips, clamped at the border: as the optimizer's own look-up
         document["samplers"] = [{"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}]
-        document["textures"] = [{"name": f"{name}_{kind}", "sampler": 0, "source": i} for i, (kind, _) in enumerate(images)]
+        document["textures"] = [
+            {"name": f"{name}_{kind}", "sampler": 0, "source": i} for i, (kind, _) in enumerate(images)
+        ]
         document["images"] = [
             {"name": f"{name}_{kind}", "mimeType": "image/png", "bufferView": buffer.view(png_bytes(image))}
             for kind, image in images
@@ -133,8 +136,8 @@ def glb_bytes(mesh: Mesh, material: Material, up: np.ndarray, name: str, path: P
     total = 12 + 8 + len(text) + 8 + len(data)
     if total >= 2**32:
         raise ExchangeError(f"{path}: the asset is larger than a GLB's 4 GiB; lower the texture size or the face count")
-    header = struct.pack("<4sII", b"glTF", 2, total)
-    return b"".join([header, struct.pack("<I4s", len(text), b"JSON"), text, struct.pack("<I4s", len(data), b"BIN\0"), data])
+    chunks = [struct.pack("<4sIII4s", b"glTF", 2, total, len(text), b"JSON"), text]
+    return b"".join([*chunks, struct.pack("<I4s", len(data), b"BIN\0"), data])
 
 
 def quaternion(rotation: np.ndarray) -> np.ndarray:

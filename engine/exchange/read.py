@@ -16,7 +16,7 @@ FORMATS = (".glb", ".gltf", ".obj", ".ply")
 
 
 def read_asset(path: Path | str) -> tuple[Mesh, Material]:
-    """The mesh and material of an asset file; our own GLBs come back in the capture frame, others as their scene has them.
+    """The mesh and material of a file; our own GLBs come back in the capture frame, others placed as in their scene.
 
     Vertices equal in position and normal become one, so hard edges stay split. Texture coordinates beyond [0,1] are
     brought back by repeating. Raises ExchangeError, naming the file: unreadable, no triangles, several materials with
@@ -62,12 +62,12 @@ def _read(path: Path, with_material: bool) -> tuple[Mesh, Material]:
         raise ExchangeError(f"{path}: it has non-finite vertex positions; export it again")
     material = Material()
     if with_material and materials is not None:
-        material = materials.of([geometry for *_, geometry in parts])
+        material = materials.of([part[3] for part in parts])
     return _joined(path, parts, material)
 
 
 def _parts(scene, keep_frame: bool) -> list[tuple]:
-    """(points [N,3], normals [N,3] or None, triangles [F,3], geometry) of every placed triangle mesh of a trimesh Scene."""
+    """(points [N,3], normals [N,3] or None, triangles [F,3], geometry) of every placed triangle mesh of a Scene."""
     parts = []
     for node in scene.graph.nodes_geometry:
         transform, name = scene.graph[node]
@@ -92,9 +92,9 @@ def _joined(path: Path, parts: list[tuple], material: Material) -> tuple[Mesh, M
     textured = True
     for part, (points, normals, faces, geometry) in enumerate(parts):
         points = points.astype(np.float32)
-        key = points if normals is None else np.concatenate([points, np.asarray(normals, np.float32)], 1)
-        key = key + np.float32(0)  # -0 and 0 are one place
-        vertices.append(np.concatenate([np.full((len(key), 1), part, np.float32), key, np.zeros((len(key), 6 - key.shape[1]))], 1))
+        directions = np.zeros_like(points) if normals is None else np.asarray(normals, np.float32)
+        rows = np.concatenate([np.full((len(points), 1), part, np.float32), points, directions], 1)
+        vertices.append(rows + np.float32(0))  # -0 and 0 are one place
         triangles.append(faces + offset)
         offset += len(points)
         uv = getattr(geometry.visual, "uv", None) if geometry.visual.kind == "texture" else None
@@ -109,7 +109,8 @@ def _joined(path: Path, parts: list[tuple], material: Material) -> tuple[Mesh, M
     points = rows[np.sort(first), 1:4].astype(np.float32)
     corners = rank[welded.reshape(-1)][index].astype(np.int32)
     if not textured:
-        return Mesh(points, corners), material
+        flat = material.base_color.shape[:2] == material.occlusion_roughness_metallic.shape[:2] == (1, 1)
+        return Mesh(points, corners), material if flat and material.normal is None else Material()
     uv = gltf_texcoord_to_obj(np.concatenate(uvs))  # trimesh has the origin at the bottom
     if not np.isfinite(uv).all():
         raise ExchangeError(f"{path}: it has non-finite texture coordinates; export it again")
@@ -118,7 +119,7 @@ def _joined(path: Path, parts: list[tuple], material: Material) -> tuple[Mesh, M
 
 
 def _in_unit_square(path: Path, uv: np.ndarray, index: np.ndarray, material: Material):
-    """Repeat: move each triangle's coordinates [F,3,2] by whole tiles, and repeat the texture where one spans several."""
+    """Repeat: move each triangle's coordinates by whole tiles, and repeat the texture where one spans several."""
     tolerance = 1e-4
     if uv.min() >= -tolerance and uv.max() <= 1 + tolerance:
         return np.clip(uv, 0, 1), index, material

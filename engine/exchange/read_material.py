@@ -1,4 +1,4 @@
-"""The one Material of an asset file, from glTF's metallic-roughness entries or an MTL library with its PBR extension."""
+"""The one Material of an asset file, from glTF's metallic-roughness entries or an MTL with the PBR extension."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class ObjMaterials:
         self._materials = materials
 
     def of(self, geometries: list) -> Material:
-        """The library's material; ExchangeError where the file uses several."""
-        if len(geometries) > 1 and len(self._materials) > 1:
+        """The material that the file uses; ExchangeError where there are several."""
+        if len(self._materials) > 1:
             _several(self._path, [name for name, _ in self._materials])
         return self._converted(self._materials[0][1]) if self._materials else Material()
 

@@ -52,10 +52,13 @@ def gltf_references(document: dict) -> Iterator[str]:
 
 
 def obj_materials(path: Path) -> list[tuple[str, dict[str, list[str]]]]:
-    """The materials of an OBJ's libraries in order: (name, statement in lower case -> its words)."""
+    """The materials that an OBJ uses, from its libraries: (name, statement in lower case -> its words)."""
     materials: list[tuple[str, dict[str, list[str]]]] = []
+    used = set()
     for words in _statements(path):
-        if words[0].lower() != "mtllib" or len(words) < 2:
+        if words[0] == "usemtl":
+            used.add(" ".join(words[1:]))
+        if words[0] != "mtllib" or len(words) < 2:
             continue
         library = within_folder(path, " ".join(words[1:]))
         if not library.exists():
@@ -68,7 +71,7 @@ def obj_materials(path: Path) -> list[tuple[str, dict[str, list[str]]]]:
                 materials[-1][1][key] = statement[1:]
                 if key in _MTL_MAPS and len(statement) > 1:
                     within_folder(path, statement[-1])
-    return materials
+    return [material for material in materials if not used or material[0] in used]
 
 
 def within_folder(path: Path, reference: str) -> Path:

@@ -1,0 +1,77 @@
+"""Radiance HDR files (RGBE): light maps in and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import ExchangeError
+from engine.exchange.atomic import write_file
+from engine.exchange.references import read_error
+from engine.scene.conventions import gltf_from_capture
+from engine.scene.environment import Environment, direction_of_texel, uv_of_direction
+
+
+def write_hdr(path: Path | str, radiance: np.ndarray) -> None:
+    """Write linear radiance [H,W,3] >= 0; RGBE keeps 1 % of a texel's largest channel. Raises ExchangeError."""
+    import cv2
+
+    if not np.isfinite(radiance).all():
+        raise ExchangeError(f"{path}: the light has non-finite values; go back to an earlier checkpoint")
+    pixels = np.ascontiguousarray(np.maximum(radiance, 0)[..., ::-1], np.float32)
+    done, data = cv2.imencode(".hdr", pixels)
+    if not done:
+        raise ExchangeError(f"{path}: the light could not be encoded as HDR")
+    write_file(path, data.tobytes())
+
+
+def read_hdr(path: Path | str) -> np.ndarray:
+    """Linear radiance [H,W,3] float32 of an .hdr file; raises ExchangeError naming it."""
+    import cv2
+
+    path = Path(path)
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise read_error(path, error) from error
+    try:
+        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+    except cv2.error:
+        pixels = None
+    if pixels is None or pixels.dtype != np.float32 or pixels.ndim != 3:
+        raise ExchangeError(f"{path}: not a readable Radiance HDR image; use an equirectangular .hdr file")
+    if not np.isfinite(pixels).all():
+        raise ExchangeError(f"{path}: it has non-finite radiance; save it again")
+    return np.ascontiguousarray(pixels[..., 2::-1])
+
+
+def write_environment(path: Path | str, environment: Environment, up: np.ndarray) -> None:
+    """Write the light as it surrounds the exported GLB: row 0 is glTF's +Y, the centre column its -Z.
+
+    Resampled only where the light's own frame is another one. A light that turns with the camera stays in its frame.
+    """
+    radiance = environment.radiance
+    if environment.frame == "world":
+        rotation = environment.world_from_environment.T @ gltf_from_capture(up).T  # environment from glTF
+        if not np.allclose(rotation, np.eye(3), atol=1e-6):
+            radiance = rotated(radiance, rotation)
+    write_hdr(path, radiance)
+
+
+def read_environment(path: Path | str, up: np.ndarray) -> Environment:
+    """The light of an .hdr file, standing upright in a world whose up direction is `up` [3]."""
+    return Environment(read_hdr(path), gltf_from_capture(up).T)
+
+
+def rotated(radiance: np.ndarray, source_from_target: np.ndarray) -> np.ndarray:
+    """An equirectangular map [H,W,3] resampled so that target direction d shows what the source has at R d."""
+    height, width = radiance.shape[:2]
+    uv = uv_of_direction(direction_of_texel(height, width) @ np.asarray(source_from_target, float).T)
+    x, y = uv[..., 0] * width - 0.5, np.clip(uv[..., 1] * height - 0.5, 0, height - 1)
+    x0, y0 = np.floor(x).astype(int), np.minimum(np.floor(y).astype(int), height - 1)
+    fx, fy = (x - x0)[..., None], (y - y0)[..., None]
+    y1 = np.minimum(y0 + 1, height - 1)
+    top = radiance[y0, x0 % width] * (1 - fx) + radiance[y0, (x0 + 1) % width] * fx
+    bottom = radiance[y1, x0 % width] * (1 - fx) + radiance[y1, (x0 + 1) % width] * fx
+    return (top * (1 - fy) + bottom * fy).astype(np.float32)
