@@ -1,0 +1,49 @@
+"""The rules of the house: formatting, layers, file sizes, light imports, and no absolute paths of one machine."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = [p for folder in ("app", "engine", "shaders", "tests") for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".wgsl")]
+
+
+def run(*command):
+    return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_ruff_finds_nothing():
+    result = run("-m", "ruff", "check", ".")
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.slow
+def test_the_rooms_import_only_what_the_design_allows():
+    result = subprocess.run([Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+
+
+def test_no_file_holds_two_ideas():
+    long = {str(p.relative_to(ROOT)): n for p in SOURCES if (n := len(p.read_text().splitlines())) > 400}
+    assert not long, long
+
+
+def test_no_pickle_and_no_network_in_the_product():
+    banned = re.compile(r"^\s*(import|from) (pickle|urllib\.request|requests|socket|http)\b|torch\.load\(", re.M)
+    found = [str(p) for p in SOURCES if "tests" not in p.parts and banned.search(p.read_text())]
+    assert not found
+
+
+@pytest.mark.parametrize("module", ["engine", "engine.optimize.recipe", "engine.capture", "app.command_line", "engine.capture.doctor"])
+def test_light_modules_import_neither_torch_nor_qt_nor_numba(module):
+    code = f"import sys, {module}; print([m for m in ('torch', 'numba', 'PySide6') if m in sys.modules])"
+    assert run("-c", code).stdout.strip() == "[]"
+
+
+def test_the_readme_holds_the_command_that_ci_runs():
+    text = (ROOT / "README.md").read_text()
+    command = text.split("<!-- tests -->\n```bash\n")[1].split("```")[0]
+    assert "-m pytest" in command and "constraints.txt" in command
