@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.errors import GeometryError
-from engine.exchange import check_export, write_glb, write_hdr, write_obj, write_ply
+from engine.exchange import check_export, write_environment, write_glb, write_obj, write_ply
 from engine.optimize.stage import Stage, StageContext, register
 from engine.scene import Material
 
@@ -35,7 +35,7 @@ class ExportStage(Stage):
             write_obj(folder / f"{options.name}.obj", scene.mesh, material)
         if options.ply:
             write_ply(folder / f"{options.name}.ply", scene.mesh)
-        write_hdr(folder / "environment.hdr", scene.environment.radiance)
+        write_environment(folder / "environment.hdr", scene.environment, context.capture.up)
         context.progress(self.name, 0.7, "reading the asset back")
         spread = np.linspace(0, len(context.capture.train) - 1, CHECKED_VIEWS).round().astype(int)
         cameras = [context.capture.frames[context.capture.train[i]].camera for i in sorted(set(spread.tolist()))]

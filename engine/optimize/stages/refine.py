@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import GeometryError
-from engine.exchange.tangents import tangent_attributes
+from engine.exchange import TangentSpace, shading_normal
 from engine.geometry.free_mesh import FreeMesh, UniformAdam
 from engine.geometry.normals import vertex_normals
 from engine.geometry.regularizers import normal_consistency
@@ -65,6 +65,7 @@ class RefineStage(Stage):
             torch.optim.Adam([self.texture], lr=options.learning_rate_texture, fused=True),
             torch.optim.Adam(self.light.parameters(), lr=recipe.light.learning_rate),
         ]
+        self.tangent_space = TangentSpace(scene.mesh.triangles, scene.mesh.uvs, scene.mesh.uv_triangles)
         self.tangents = self._tangents(torch.from_numpy(scene.mesh.vertices))
 
     @property
@@ -72,12 +73,9 @@ class RefineStage(Stage):
         return self.context.recipe.refine.steps
 
     def _tangents(self, vertices: Tensor) -> tuple[Tensor, Tensor]:
-        mesh = Mesh(vertices.detach().numpy(), self.mesh.triangles, self.mesh.uvs, self.mesh.uv_triangles)
-        tangents, triangles = tangent_attributes(mesh, mesh.vertex_normals())
-        return (
-            torch.from_numpy(np.ascontiguousarray(tangents, np.float32)),
-            torch.from_numpy(np.ascontiguousarray(triangles, np.int32)),
-        )
+        mesh = Mesh(vertices.detach().numpy(), self.mesh.triangles)
+        tangents = self.tangent_space.tangents(mesh.vertices, mesh.vertex_normals())
+        return torch.from_numpy(tangents), torch.from_numpy(self.tangent_space.triangles)
 
     def _set_rates(self, index: int) -> None:
         options, light = self.context.recipe.refine, self.context.recipe.light
@@ -90,12 +88,10 @@ class RefineStage(Stage):
     def _normal(self, seen: ViewPass, normals: Tensor, slope: Tensor) -> Tensor:
         """[P,3] unit shading normals: interpolated vertex normals bent by the normal map, in MikkTSpace's frame."""
         raster = self.context.rasterizer
-        normal = torch.nn.functional.normalize(raster.interpolate(normals, self.triangles, seen.buffer), dim=1)
         with torch.no_grad():
-            frame = raster.interpolate(self.tangents[0], self.tangents[1], seen.buffer)
-        tangent, sign = frame[:, :3], frame[:, 3:].sign()
-        bitangent = sign * torch.cross(normal.detach(), tangent, dim=1)
-        return torch.nn.functional.normalize(normal + slope[:, :1] * tangent + slope[:, 1:] * bitangent, dim=1)
+            tangent = raster.interpolate(self.tangents[0], self.tangents[1], seen.buffer)
+        texture = torch.cat([slope, torch.ones_like(slope[:, :1])], 1)
+        return shading_normal(raster.interpolate(normals, self.triangles, seen.buffer), tangent, texture)
 
     def _colors(self, passes: list[ViewPass], vertices: Tensor, pyramid: list[Tensor]) -> list[Tensor]:
         raster, size = self.context.rasterizer, tuple(self.texture.shape[:2])
@@ -145,13 +141,13 @@ class RefineStage(Stage):
         ]
         pairs, share = list(zip(images, views, strict=True)), 1 / len(views)
         terms = {
-            "color": (1 - options.ssim) * share * sum(color_loss(i[..., :3], v.premultiplied) for i, v in pairs),
+            "color": (1 - options.ssim) * share * sum(color_loss(i[..., :3], v.color) for i, v in pairs),
             "mask": options.mask * share * sum(mask_loss(i[..., 3], v.alpha) for i, v in pairs),
             "neutral": context.recipe.light.neutral * self.light.neutrality(),
             "material_smoothness": options.material_smoothness * texture_variation(pyramid[min(1, len(pyramid) - 1)]),
         }
         if options.ssim:
-            terms["ssim"] = options.ssim * share * sum(ssim_loss(i[..., :3], v.premultiplied) for i, v in pairs)
+            terms["ssim"] = options.ssim * share * sum(ssim_loss(i[..., :3], v.color) for i, v in pairs)
         if options.geometry:
             terms["smoothness"] = options.smoothness * normal_consistency(vertices, self.triangles, self.edges)
         loss = sum(terms.values())

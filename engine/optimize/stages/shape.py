@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import GeometryError
-from engine.geometry.flexicubes import FlexiCubes
+from engine.geometry.flexicubes import FlexiCubes, LazyAdam
 from engine.geometry.normals import vertex_normals
 from engine.geometry.regularizers import normal_consistency
 from engine.optimize.losses import color_loss, mask_loss
@@ -49,14 +49,12 @@ class ShapeStage(Stage):
             raise GeometryError("stage shape starts from a distance field: run the stage hull before it")
         self.options = recipe.shape
         self.box = np.asarray(scene.box, np.float64)
-        cell = float((self.box[1] - self.box[0]).max()) / self.options.resolution
-        field = resampled(scene.field, self.options.resolution) / cell  # in cells, so that rates have a meaning
-        self.surface = FlexiCubes.from_field(field, self.box)
+        self.surface = FlexiCubes.from_field(resampled(scene.field, self.options.resolution), self.box)
         self.materials = MaterialField(self.box, seed=recipe.run.seed)
         self.light = EnvironmentLight(recipe.light.height, recipe.light.initial)
         self.world_from_environment = light_orientation(context.capture.up, recipe.light.frame)
         self.optimizers = [
-            self.surface.optimizer(self.options.learning_rate),
+            LazyAdam(self.surface.parameters(), lr=self.options.learning_rate),
             torch.optim.Adam(self.materials.parameters(), lr=self.options.learning_rate_field, fused=True),
             torch.optim.Adam(self.light.parameters(), lr=recipe.light.learning_rate),
         ]
@@ -118,7 +116,7 @@ class ShapeStage(Stage):
         terms["mask"] = options.mask * sum(mask_loss(i[..., -1], v.alpha) for i, v in zip(images, views, strict=True))
         terms["mask"] = terms["mask"] / len(views)
         if with_color:
-            terms["color"] = sum(color_loss(i[..., :3], v.premultiplied) for i, v in zip(images, views, strict=True))
+            terms["color"] = sum(color_loss(i[..., :3], v.color) for i, v in zip(images, views, strict=True))
             terms["color"] = terms["color"] / len(views)
         terms["smoothness"] = options.smoothness * normal_consistency(surface.vertices, surface.triangles, edges)
         terms["l_dev"] = options.l_dev * surface.l_dev
@@ -127,7 +125,7 @@ class ShapeStage(Stage):
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.optimizers[0].step()
+        self.optimizers[0].step(rows=self.surface.active_rows(surface))
         if with_color:
             for optimizer in self.optimizers[1:]:
                 optimizer.step()
