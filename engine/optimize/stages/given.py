@@ -36,7 +36,7 @@ class GivenStage(Stage):
             mesh = unwrap(
                 mesh,
                 unwrapping,
-                lambda done, text: context.progress(self.name, 0.2 + 0.8 * done, text),
+                lambda _done, _total, text: context.progress(self.name, 0.2, text),
                 context.cancelled,
             )
         context.scene.mesh = mesh

@@ -40,7 +40,7 @@ class MeshStage(Stage):
         mesh = unwrap(
             mesh,
             unwrapping,
-            lambda done, text: context.progress(self.name, 0.15 + 0.55 * done, text),
+            lambda _done, _total, text: context.progress(self.name, 0.15, text),
             context.cancelled,
         )
         context.progress(self.name, 0.7, "baking textures")

@@ -1,0 +1,132 @@
+"""`unrender eval`, `export`, `render` and `synthesize`: what is done with assets once a run has made them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.errors import CaptureError, ExchangeError, ProjectError
+
+if TYPE_CHECKING:
+    from app.command_line import Synthesize
+    from engine.scene import Camera
+
+
+def evaluate(project: Path, reference: Path | None) -> int:
+    """Measure the exported asset and update metrics.json."""
+    from app.runs import summary
+    from engine.optimize.evaluate import evaluate_session
+    from engine.optimize.session import Session
+
+    with Session.open(project) as session:
+        metrics = evaluate_session(session, reference)
+        print(summary(metrics))
+        print(f"wrote {session.project.folder / 'metrics.json'}")
+    return 0
+
+
+def export(project: Path, out: Path | None) -> int:
+    """Write the scene of the newest checkpoint as an asset."""
+    from app.progress import progress
+    from engine.optimize.session import Session
+    from engine.optimize.stages.export import ExportStage
+
+    with Session.open(project) as session, progress() as show:
+        session.context.notify = show
+        if out is not None:
+            session.context.exports = out
+        stage = ExportStage()
+        stage.begin(session.context)
+        stage.finish()
+        print(f"wrote {session.context.exports}")
+    return 0
+
+
+def render(source: Path, out: Path, view: str | None, frames: int, size: int, environment: Path | None) -> int:
+    """Draw a project's asset, or a file's, as one PNG or as an MP4 turntable."""
+    from engine.exchange import AssetRenderer, read_asset, read_environment, turntable, write_png, write_video
+    from engine.scene.conventions import linear_to_srgb
+
+    if out.suffix not in (".png", ".mp4"):
+        raise ExchangeError(f"{out}: give a file that ends in .png for a picture or .mp4 for a turntable")
+    if source.is_dir():
+        mesh, material, light, up, named = _project_scene(source, view)
+    else:
+        if view is not None:
+            raise ProjectError(f"--view {view}: {source} is a file and has no photos; give the project folder instead")
+        (mesh, material), up, light, named = read_asset(source), np.array([0.0, 1.0, 0.0]), None, None
+    if environment is not None:
+        light = read_environment(environment, up)
+    if light is None:
+        import assets
+
+        light = read_environment(assets.environment("studio"), up)
+    renderer = AssetRenderer(mesh, material, light)
+
+    def picture(camera: Camera) -> np.ndarray:
+        color, alpha = renderer.render(camera)
+        straight = linear_to_srgb(color / np.maximum(alpha, 1e-6)[..., None])
+        over_white = straight * alpha[..., None] + 1 - alpha[..., None]
+        return (np.clip(over_white, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+    if out.suffix == ".png":
+        camera = named or turntable(mesh.box, up, 1, (size, size))[0]
+        write_png(out, picture(camera))
+    else:
+        write_video(out, _drawn(picture, turntable(mesh.box, up, frames, (size, size))))
+    print(f"wrote {out}")
+    return 0
+
+
+def _drawn(picture, cameras: list[Camera]) -> Iterator[np.ndarray]:
+    for number, camera in enumerate(cameras, 1):
+        yield picture(camera)
+        print(f"\rframe {number} of {len(cameras)}", end="" if number < len(cameras) else "\n", flush=True)
+
+
+def _project_scene(folder: Path, view: str | None):
+    """(mesh, material, light, up, the named photo's camera or None) of a project's newest checkpoint."""
+    from engine.capture import open_capture
+    from engine.optimize.capture_options import capture_options
+    from engine.optimize.checkpoint import read_checkpoint
+    from engine.optimize.project import Project
+    from engine.optimize.recipe import Recipe
+    from engine.optimize.session import scene_of_checkpoint
+
+    project = Project.open(folder, Recipe, lock=False)
+    checkpoint = read_checkpoint(project.checkpoints)
+    scene = scene_of_checkpoint(checkpoint) if checkpoint else None
+    if scene is None or scene.mesh is None or scene.material is None:
+        raise ProjectError(f"{folder}: there is no textured mesh yet; resume the run until its stage mesh is done")
+    capture = open_capture(project.capture_path, capture_options(project.recipe.capture))
+    if view is None:
+        return scene.mesh, scene.material, scene.environment, capture.up, None
+    cameras = {frame.name: frame.camera for frame in capture.frames}
+    if view not in cameras:
+        some = ", ".join(sorted(cameras)[:5])
+        raise CaptureError(f"--view {view}: no photo of {project.capture_path} has this name; there are {some}, ...")
+    return scene.mesh, scene.material, scene.environment, capture.up, cameras[view]
+
+
+def synthesize_capture(arguments: Synthesize) -> int:
+    """Make a capture with known truth, reporting each picture."""
+    from engine.exchange.synthesize import synthesize
+
+    def show(done: int, total: int, text: str) -> None:
+        print(f"{done}/{total} {text}", flush=True)
+
+    synthesize(
+        arguments.mesh,
+        arguments.environment,
+        arguments.out,
+        views=arguments.views,
+        size=arguments.size,
+        samples=arguments.samples,
+        seed=arguments.seed,
+        progress=show,
+    )
+    print(f"wrote {arguments.out}")
+    return 0
