@@ -1,0 +1,257 @@
+"""A capture: posed photographs that are decoded when they are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.capture.entry import FrameProblem, Reading
+from engine.capture.options import CaptureOptions
+from engine.capture.pixels import Pixels, load_pixels
+from engine.capture.up import up_direction
+from engine.capture.views import View, alpha_means_object, build_views
+from engine.errors import CaptureError
+from engine.scene.conventions import UP_AXES
+from engine.scene.frame import Frame
+
+SPLIT_FILES = ("transforms.json", "transforms_train.json", "transforms_test.json", "transforms_val.json")
+
+
+def open_capture(path: str | Path, options: CaptureOptions | None = None) -> Capture:
+    """The capture at `path`: a folder, or a transforms JSON file in one.
+
+    Reads poses and image headers only. Raises CaptureError, naming every bad frame, unless `options.skip_bad_frames`.
+    """
+    options = options or CaptureOptions()
+    reading = read_files(Path(path), options)
+    views, bad, warnings = build_views(reading, options)
+    capture = Capture(Path(path), options, reading, views, warnings)
+    capture.settle(bad)
+    return capture
+
+
+def read_files(path: Path, options: CaptureOptions) -> Reading:
+    """What the capture's own files say, whatever their format; raises CaptureError where none is understood."""
+    from engine.capture.colmap import find_model, read_colmap
+    from engine.capture.transforms import read_transforms
+
+    try:
+        if path.is_file():
+            if path.suffix.lower() == ".json":
+                return read_transforms(path, options)
+            if path.suffix.lower() in (".bin", ".txt"):
+                return read_colmap(path.parent, options)
+            raise CaptureError(f"{path}: is neither a folder nor a transforms JSON file; name the capture's folder")
+        if not path.is_dir():
+            raise CaptureError(f"{path}: there is no such capture; name a folder with transforms.json or a COLMAP model")
+        transforms = any((path / name).is_file() for name in SPLIT_FILES)
+        model = find_model(path)
+        if transforms:
+            reading = read_transforms(path, options)
+            if model is not None:
+                reading.warnings.append(f"the folder also holds a COLMAP model; name {model} to use it instead")
+            return reading
+        if model is not None:
+            return read_colmap(path, options)
+    except (OSError, ValueError) as error:  # a path that the system refuses
+        raise CaptureError(f"{path}: cannot be read ({error}); check the path and its permissions") from error
+    raise CaptureError(
+        f"{path}: holds no camera poses; put a transforms.json (Blender, instant-ngp, nerfstudio) or a COLMAP model "
+        "(sparse/0) beside its images"
+    )
+
+
+@dataclass(frozen=True)
+class MaskStatistics:
+    """How a mask covers its image."""
+
+    covered: float  # share of pixels that are object
+    border: float  # share of the image's border that is object
+
+
+class Capture:
+    """Frames with their cameras; pixels are decoded on demand and kept in a cache of bounded size."""
+
+    def __init__(
+        self, path: Path, options: CaptureOptions, reading: Reading, views: list[View], warnings: list[str]
+    ) -> None:
+        self.path, self.options, self.format = path, options, reading.format
+        self.warnings: list[str] = list(warnings)
+        self.split_source = reading.split_source or "every 8th view by name"
+        self.views = views
+        self.uses_alpha = alpha_means_object(views)
+        self.mask_statistics: dict[str, MaskStatistics] = {}  # by frame, filled as images are decoded
+        self._cache: OrderedDict[str, Pixels] = OrderedDict()
+        self._cached_bytes = 0
+        self._lock = threading.Lock()
+        if options.up:
+            self.up, self.up_source = np.array(UP_AXES[options.up]), "capture.up"
+        elif reading.up is not None:
+            self.up, self.up_source = reading.up, reading.up_source
+        else:
+            self.up, self.up_source = up_direction([view.frame.camera for view in views])
+
+    @property
+    def frames(self) -> list[Frame]:
+        """All frames, sorted by name."""
+        return [view.frame for view in self.views]
+
+    @property
+    def train(self) -> list[int]:
+        """Indices of the frames to learn from."""
+        return [i for i, view in enumerate(self.views) if view.frame.split == "train"]
+
+    @property
+    def test(self) -> list[int]:
+        """Indices of the frames held out for measuring."""
+        return [i for i, view in enumerate(self.views) if view.frame.split == "test"]
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether frames come with masks: files, alpha, a colour key or a region."""
+        return bool(
+            self.uses_alpha
+            or self.options.color_key is not None
+            or self.options.region is not None
+            or any(view.frame.mask_path for view in self.views)
+        )
+
+    def settle(self, bad: list[tuple[str, str]]) -> None:
+        """Drop or report frames `bad` (name, reason), and check that enough views are left; raises CaptureError."""
+        if self.has_masks and not (self.options.color_key or self.options.region or self.uses_alpha):
+            for view in self.views:
+                if view.frame.mask_path is None and not view.header.has_alpha:
+                    bad = [*bad, (view.frame.name, "has no mask while other frames have one; add it")]
+        names = {name for name, _ in bad}
+        self.views = [view for view in self.views if view.frame.name not in names]
+        if bad:
+            listed = "; ".join(f"{name}: {reason}" for name, reason in bad)
+            total = len(self.views) + len(bad)
+            if not self.options.skip_bad_frames:
+                raise CaptureError(
+                    f"{self.path}: {len(bad)} of {total} frames cannot be used (--skip-bad-frames goes on without them): {listed}"
+                )
+            self.warnings.append(f"{len(bad)} of {total} frames are skipped: {listed}")
+        if len(self.train) < 2:
+            raise CaptureError(
+                f"{self.path}: {len(self.train)} usable training view{'s' * (len(self.train) != 1)} "
+                "cannot fix a shape; at least 2 are needed, and 20 or more are advised"
+            )
+
+    def pixels(self, index: int) -> Pixels:
+        """Frame `index`, decoded, undistorted and scaled to its camera; treat the arrays as read-only.
+
+        Raises CaptureError naming the file when it cannot be decoded.
+        """
+        view = self.views[index]
+        name = view.frame.name
+        with self._lock:
+            if name in self._cache:
+                self._cache.move_to_end(name)
+                return self._cache[name]
+        try:
+            pixels = load_pixels(view, self.options, self.uses_alpha)
+        except FrameProblem as problem:
+            raise CaptureError(f"{self.path}: frame {name}: {problem}") from problem
+        with self._lock:
+            self._keep(name, pixels)
+        return pixels
+
+    def _keep(self, name: str, pixels: Pixels) -> None:
+        if pixels.mask is not None and name not in self.mask_statistics:
+            mask = pixels.mask > 0.5
+            ring = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
+            self.mask_statistics[name] = MaskStatistics(float(mask.mean()), float(ring.mean()))
+        limit = self.options.cache_megabytes << 20
+        if name in self._cache or pixels.bytes > limit:
+            return
+        while self._cache and self._cached_bytes + pixels.bytes > limit:
+            self._cached_bytes -= self._cache.popitem(last=False)[1].bytes
+        self._cache[name] = pixels
+        self._cached_bytes += pixels.bytes
+
+    def bad_images(self, progress: Callable[[int, int, str], None] | None = None) -> list[tuple[str, str]]:
+        """Decode every image and mask once; (frame, reason) of those that cannot be used."""
+        bad = []
+        for index, view in enumerate(self.views):
+            if progress is not None:
+                progress(index, len(self.views), view.frame.name)
+            try:
+                pixels = load_pixels(view, self.options, self.uses_alpha)
+                with self._lock:
+                    self._keep(view.frame.name, pixels)
+                if pixels.mask is not None and not (pixels.mask > 0.5).any():
+                    bad.append((view.frame.name, self._why_empty(view)))
+            except FrameProblem as problem:
+                bad.append((view.frame.name, str(problem)))
+        if progress is not None:
+            progress(len(self.views), len(self.views), "")
+        return bad
+
+    def _why_empty(self, view: View) -> str:
+        if self.options.region is not None:
+            return "the object is not in it: mask and capture.region have nothing in common; correct the region"
+        if view.frame.mask_path is not None:
+            return f"mask {view.frame.mask_path.name} is empty; draw the object white, or remove the frame"
+        if self.options.color_key is not None:
+            return "the colour key leaves no object; lower capture.color_tolerance or correct capture.color_key"
+        return f"the alpha of {view.frame.image_path.name} is empty; remove the frame"
+
+    def check_images(self, progress: Callable[[int, int, str], None] | None = None) -> None:
+        """Decode every image and mask once, and list all bad ones together in a CaptureError, or drop them.
+
+        `progress(done, total, frame name)` is called before each frame and once at the end.
+        """
+        bad = self.bad_images(progress)
+        if bad:
+            self.settle(bad)
+            with self._lock:
+                for name in {name for name, _ in bad} & set(self._cache):
+                    self._cached_bytes -= self._cache.pop(name).bytes
+        polarity = self.polarity_problem()
+        if polarity and polarity not in self.warnings:
+            self.warnings.append(polarity)
+
+    def polarity_problem(self) -> str:
+        """A sentence if the masks decoded so far look inverted (object at the borders, hole in the middle), else ''."""
+        from statistics import median
+
+        known = [self.mask_statistics[view.frame.name] for view in self.views if view.frame.name in self.mask_statistics]
+        if not known or self.options.region is not None:
+            return ""
+        covered, border = median(item.covered for item in known), median(item.border for item in known)
+        if covered > 0.5 and border > 0.75:
+            return (
+                f"masks look inverted: white covers {covered:.0%} of a typical image and {border:.0%} of its border; "
+                "white must be the object, so invert the masks if it is not"
+            )
+        return ""
+
+    def require_masks(self) -> None:
+        """Raises CaptureError, naming the three remedies, when the photos come without masks."""
+        if not self.has_masks:
+            raise CaptureError(
+                f"{self.path}: the photos have no masks, which this recipe needs; give a folder of masks with --masks DIR, "
+                "or a box around the object with --set capture.region=[[x0,y0,z0],[x1,y1,z1]], or the colour of a plain "
+                "background with --set capture.color_key=[r,g,b] (0 to 255)"
+            )
+
+    def fingerprint(self) -> str:
+        """A digest of frames, cameras, files' sizes and options, the same wherever the folder lies."""
+        options = self.options
+        masks = options.masks is not None
+        described: list = [options.region, options.color_key, options.color_tolerance, options.max_size, masks]
+        for view in self.views:
+            frame, camera = view.frame, view.frame.camera
+            sizes = [path.stat().st_size if path and path.exists() else -1 for path in (frame.image_path, frame.mask_path)]
+            lens = [view.lens.model, view.lens.coefficients]
+            numbers = [camera.world_from_camera.tolist(), camera.focal, camera.centre, camera.size]
+            described.append([frame.name, frame.split, sizes, lens, numbers])
+        return hashlib.sha256(json.dumps(described, default=float).encode()).hexdigest()

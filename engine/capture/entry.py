@@ -1,0 +1,82 @@
+"""What a reader hands over: the frames as the files describe them, and the frames that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from engine.capture.lens import Lens
+from engine.capture.options import CaptureOptions
+from engine.errors import CaptureError
+from engine.scene.frame import Split
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".exr", ".hdr")
+
+
+class FrameProblem(CaptureError):
+    """Why one frame cannot be used; collected, so that all bad frames are reported together."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One frame as its capture describes it, before its image has been looked at."""
+
+    name: str
+    image_path: Path
+    mask_path: Path | None
+    world_from_camera: np.ndarray  # [4,4] OpenCV axes, not yet checked
+    lens_of: Callable[[int, int], Lens]  # from the stored image's width and height; raises FrameProblem
+    split: Split | None  # None: the capture does not say
+
+
+@dataclass
+class Reading:
+    """What a reader understood of a capture's files."""
+
+    root: Path  # paths may not leave it
+    format: str  # in words, for the doctor
+    up: np.ndarray | None = None  # [3]; None: to be estimated from the cameras
+    up_source: str = ""
+    split_source: str = ""  # in words; "" where the capture has no split of its own
+    entries: list[Entry] = field(default_factory=list)
+    bad: list[tuple[str, str]] = field(default_factory=list)  # (frame, reason)
+    warnings: list[str] = field(default_factory=list)
+
+
+def locate(root: Path, folder: Path, text: str, options: CaptureOptions, what: str) -> Path:
+    """The existing file that `text` names relative to `folder`, with a missing extension filled in.
+
+    Raises FrameProblem if there is none, or if it lies outside `root`, also through a symbolic link.
+    """
+    if not text or "\0" in text:
+        raise FrameProblem(f"{what} path {text!r} is not a file name; correct it")
+    found = None
+    spellings = [text] if "\\" not in text else [text, text.replace("\\", "/")]
+    try:
+        for spelling in spellings:
+            path = folder / spelling
+            candidates = [path, *(path.with_name(path.name + suffix) for suffix in _both_cases())]
+            if not options.allow_outside:  # do not even look whether files elsewhere exist
+                candidates = [candidate for candidate in candidates if _inside(root, candidate)]
+                if not candidates:
+                    raise FrameProblem(
+                        f"{what} {text} lies outside the capture's folder; copy it there, "
+                        "or allow it with --set capture.allow_outside=true"
+                    )
+            found = next((candidate for candidate in candidates if candidate.is_file()), None)
+            if found:
+                return found
+    except (OSError, RuntimeError, ValueError) as error:  # name too long, link loop
+        raise FrameProblem(f"{what} {text[:200]} cannot be looked up ({error}); correct the path") from error
+    raise FrameProblem(f"{what} {text[:200]} is missing; restore the file")
+
+
+def _both_cases() -> tuple[str, ...]:
+    return IMAGE_SUFFIXES + tuple(suffix.upper() for suffix in IMAGE_SUFFIXES)
+
+
+def _inside(root: Path, path: Path) -> bool:
+    return path.resolve().is_relative_to(root.resolve())

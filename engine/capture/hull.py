@@ -1,0 +1,181 @@
+"""The masks' visual hull as an approximately metric signed distance field, and the box the object lies in.
+
+Each view's silhouette is a signed distance in pixels (negative inside); at a grid point it is sampled bilinearly and
+multiplied by depth / focal length, and the field is the largest of all views' distances. A view whose mask touches the
+image border knows nothing beyond the border: its solid is the silhouette's cone together with everything outside the
+image. Points that no view sees are outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from engine.errors import CaptureError
+from engine.scene.camera import Camera
+
+MARGIN = 0.08  # of the box's side, on each side
+COARSE = 40  # cells per side of the searches for the box
+EMPTY = (
+    "the masks' visual hull is empty: no point lies inside the object's mask in every view; check with `unrender doctor` "
+    "that the poses belong to these images and that masks are white on the object"
+)
+
+
+def silhouette_distance(mask: np.ndarray) -> np.ndarray:
+    """Signed distance [H,W] float32 in pixels from pixel centres to the 0.5 contour of `mask` [H,W], negative inside.
+
+    Far from the contour it is the exact Euclidean distance between pixels; at the contour the soft mask places the zero
+    crossing within the pixel (a hard mask is softened first, so that its staircase does not show). The image border is
+    not a contour. A mask without object (or without background) is everywhere far outside (or inside).
+    """
+    import cv2
+
+    mask = np.ascontiguousarray(mask, np.float32)
+    inside = mask > 0.5
+    far = float(np.hypot(*mask.shape))
+    if not inside.any():
+        return np.full(mask.shape, far, np.float32)
+    if inside.all():
+        return np.full(mask.shape, -far, np.float32)
+    distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance -= cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    near = np.abs(distance) < 1.2  # pixels beside the contour, whose distance is known to half a pixel only
+    distance += np.where(inside, np.float32(0.5), np.float32(-0.5))
+    hard = float(np.mean((mask[near] > 0.02) & (mask[near] < 0.98))) < 0.1
+    if hard:
+        sigma = 0.8  # a contour blurred so has the slope 1 / (sigma sqrt(2 pi)) = 0.5 per pixel
+        soft = (0.5 - cv2.GaussianBlur(mask, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)) * np.float32(2.0)
+    else:
+        soft = np.float32(0.5) - mask
+    distance[near] = soft[near]
+    return distance
+
+
+def touches_border(mask: np.ndarray) -> bool:
+    """Whether the object in `mask` [H,W] reaches the image border, so that it may go on beyond."""
+    return bool(max(mask[0].max(), mask[-1].max(), mask[:, 0].max(), mask[:, -1].max()) > 0.5)
+
+
+def carve(
+    cameras: Sequence[Camera],
+    masks: Sequence[np.ndarray],
+    box: np.ndarray,
+    resolution: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """Approximate signed distance [R+1,R+1,R+1] float32 of the masks' visual hull at the corners of a grid over `box`.
+
+    `masks` are [H,W] in [0,1], 1 = object, one per camera; `box` is [2,3]; capture units, negative inside, index order
+    x, y, z. The box's faces are outside, so the zero surface is closed. `progress(done, views)` is called after each view.
+    Raises CaptureError when the hull is empty.
+    """
+    field = _carve(cameras, _distances(masks), np.asarray(box, np.float64), resolution, progress)
+    inset = _box_distance(np.asarray(box, np.float64), resolution)
+    field = np.maximum(field, inset.astype(np.float32))
+    if not (field < 0).any():
+        raise CaptureError(EMPTY)
+    return field
+
+
+def _distances(masks: Sequence[np.ndarray]) -> list[tuple[np.ndarray, bool]]:
+    return [(silhouette_distance(mask), touches_border(mask)) for mask in masks]
+
+
+def _carve(cameras, distances, box, resolution, progress=None) -> np.ndarray:
+    from engine.capture.hull_kernels import carve_view
+
+    shape = (resolution + 1,) * 3
+    field, unseen = np.full(shape, -np.inf, np.float32), np.full(shape, np.inf, np.float32)
+    spacing = (box[1] - box[0]) / resolution
+    for number, (camera, (distance, touches)) in enumerate(zip(cameras, distances, strict=True)):
+        camera_from_grid = camera.camera_from_world[:3].copy()
+        camera_from_grid[:, 3] += camera_from_grid[:, :3] @ box[0]
+        camera_from_grid[:, :3] *= spacing
+        intrinsics = np.array([*camera.focal, *camera.centre], np.float64)
+        carve_view(field, unseen, distance, touches, camera_from_grid, intrinsics)
+        if progress is not None:
+            progress(number + 1, len(cameras))
+    np.maximum(field, unseen, out=field)
+    diagonal = float(np.linalg.norm(box[1] - box[0]))
+    return np.clip(field, -diagonal, diagonal, out=field)
+
+
+def _box_distance(box: np.ndarray, resolution: int) -> np.ndarray:
+    """[R+1]^3 signed distance to the box shrunk by half a cell, negative inside."""
+    spacing = (box[1] - box[0]) / resolution
+    steps = np.arange(resolution + 1)
+    axes = [(0.5 - np.minimum(steps, resolution - steps)) * spacing[axis] for axis in range(3)]
+    return np.maximum(np.maximum(axes[0][:, None, None], axes[1][None, :, None]), axes[2][None, None, :])
+
+
+def object_box(cameras: Sequence[Camera], masks: Sequence[np.ndarray]) -> np.ndarray:
+    """The cube [2,3] float64, in capture units, around the masks' visual hull with a margin on each side.
+
+    Starts where the rays through the masks' centres meet, carves coarsely, and grows or shrinks the cube until it fits.
+    Raises CaptureError when the hull is empty or nothing is seen.
+    """
+    kept = [(camera, mask) for camera, mask in zip(cameras, masks, strict=True) if float(np.max(mask)) > 0.5]
+    if not kept:
+        raise CaptureError("all masks are empty: no view shows the object; check the masks, which must be white on it")
+    cameras, masks = [camera for camera, _ in kept], [mask for _, mask in kept]
+    centre, radius = _meeting_point(cameras, masks)
+    distances = _distances(masks)
+    reach = max(float(np.linalg.norm(camera.position - centre)) for camera in cameras)
+    limit = np.stack([centre - 2 * reach, centre + 2 * reach])  # a hull open to infinity is cut here
+    box = np.stack([centre - min(2 * radius, reach), centre + min(2 * radius, reach)])
+    for _ in range(16):
+        spacing = (box[1] - box[0]) / COARSE
+        field = _carve(cameras, distances, box, COARSE)
+        near = np.argwhere(field < 0.5 * float(np.linalg.norm(spacing)))  # may hold a piece smaller than a cell
+        if not len(near):
+            if (box[0] <= limit[0]).all() and (box[1] >= limit[1]).all():
+                raise CaptureError(EMPTY)
+            box = np.clip(_grown(box, np.ones((2, 3), bool)), *limit)
+            continue
+        tight = np.stack([box[0] + (near.min(0) - 1) * spacing, box[0] + (near.max(0) + 1) * spacing])
+        cut = np.stack([near.min(0) == 0, near.max(0) == COARSE])
+        cut &= np.stack([box[0] > limit[0], box[1] < limit[1]])
+        before, box = box, np.clip(_grown(np.where(cut, box, tight), cut), *limit)
+        if not cut.any() and (np.abs(box - before) < 3 * spacing).all():
+            break
+    inside = np.argwhere(field < 0)
+    if len(inside):
+        spacing = (before[1] - before[0]) / COARSE
+        box = np.stack([before[0] + (inside.min(0) - 1) * spacing, before[0] + (inside.max(0) + 1) * spacing])
+    low, high = box
+    side = float((high - low).max()) / (1 - 2 * MARGIN)
+    middle = (low + high) / 2
+    return np.stack([middle - side / 2, middle + side / 2])
+
+
+def _grown(box: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """`box` [2,3] with those of its `faces` [2,3] bool moved outward by half its extent."""
+    return box + np.array([[-0.5], [0.5]]) * (box[1] - box[0]) * faces
+
+
+def _meeting_point(cameras: Sequence[Camera], masks: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
+    """(point [3] closest to the rays through the masks' centres, radius of a ball around it that covers a typical mask)."""
+    origins, directions, extents = [], [], []
+    for camera, mask in zip(cameras, masks, strict=True):
+        rows, columns = np.flatnonzero((mask > 0.5).any(1)), np.flatnonzero((mask > 0.5).any(0))
+        x, y = (columns[0] + columns[-1] + 1) / 2, (rows[0] + rows[-1] + 1) / 2
+        local = np.array([(x - camera.centre[0]) / camera.focal[0], (y - camera.centre[1]) / camera.focal[1], 1.0])
+        direction = camera.world_from_camera[:3, :3] @ local
+        origins.append(camera.position)
+        directions.append(direction / np.linalg.norm(direction))
+        extent = np.hypot(columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1) / 2
+        extents.append(extent / float(np.sqrt(camera.focal[0] * camera.focal[1])))
+    origins, directions = np.array(origins), np.array(directions)
+    point = closest_point(origins, directions)
+    depth = np.linalg.norm(point - origins, axis=1)
+    return point, float(np.median(np.array(extents) * depth)) + 1e-9
+
+
+def closest_point(origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """The point [3] with the least squared distance to rays (origins [N,3], unit directions [N,3])."""
+    planes = np.eye(3) - directions[:, :, None] * directions[:, None, :]
+    matrix, right = planes.sum(0), np.einsum("nij,nj->i", planes, origins)
+    point, *_ = np.linalg.lstsq(matrix, right, rcond=1e-6)
+    return point

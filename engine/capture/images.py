@@ -1,0 +1,224 @@
+"""Image and mask files to arrays: 8 and 16 bit are decoded from sRGB, EXR and HDR are linear already."""
+
+from __future__ import annotations
+
+import functools
+import struct
+import subprocess
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.capture.entry import FrameProblem
+from engine.scene.conventions import srgb_to_linear
+
+LINEAR_SUFFIXES = (".exr", ".hdr")
+MOST_PIXELS = 500_000_000
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, MemoryError)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image file says about itself before it is decoded."""
+
+    width: int
+    height: int
+    has_alpha: bool
+    color_space: str  # "sRGB 8 bit", "sRGB 16 bit" or "linear float"
+    is_turned: bool  # EXIF asks viewers to rotate it
+    profile: str = ""  # the embedded colour profile, where it is not sRGB
+
+
+def read_header(path: Path) -> Header:
+    """The header of the image file `path`; raises FrameProblem if it is no image."""
+    if path.suffix.lower() in LINEAR_SUFFIXES:
+        if path.suffix.lower() == ".exr":
+            width, height, channels = _exr_header(path)
+            return Header(width, height, "A" in channels, "linear float", False)
+        height, width = _decode_float(path).shape[:2]
+        return Header(width, height, False, "linear float", False)
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                width, height = image.size
+                alpha = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+                turned = image.getexif().get(0x0112, 1) not in (0, 1)
+                profile = _profile(image.info.get("icc_profile"))
+                deep = _is_deep(image, path)
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
+        raise FrameProblem(_unreadable(path, "image", error)) from error
+    if width * height > MOST_PIXELS:
+        raise FrameProblem(f"image {path.name} has {width} x {height} pixels, more than can be used; scale it down")
+    return Header(width, height, alpha, "sRGB 16 bit" if deep else "sRGB 8 bit", turned, profile)
+
+
+def read_image(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """(colour [H,W,3] float32, linear, straight; alpha [H,W] float32 in [0,1] or None) of the file `path`.
+
+    Raises FrameProblem when it is missing, truncated, not an image, or holds values that are not finite.
+    """
+    if path.suffix.lower() in LINEAR_SUFFIXES:
+        pixels = _decode_float(path)
+        if not np.isfinite(pixels).all():
+            raise FrameProblem(f"image {path.name} holds values that are not finite; repair it or remove the frame")
+        alpha = np.clip(pixels[..., 3], 0, 1) if pixels.shape[2] == 4 else None
+        return np.maximum(pixels[..., :3], 0), alpha
+    pixels = _decode_integer(path, "image")
+    top = _table(pixels.dtype)
+    color = top[pixels[..., :3]] if pixels.shape[2] >= 3 else np.repeat(top[pixels[..., :1]], 3, -1)
+    alpha = None
+    if pixels.shape[2] in (2, 4):
+        alpha = pixels[..., -1].astype(np.float32) / np.iinfo(pixels.dtype).max
+    return color, alpha
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """The mask [H,W] float32 in [0,1] in the file `path`, 1 (white) = object.
+
+    A varying alpha channel wins over the colours, whose maximum is taken; a mask of values 0 and 1 counts as black and
+    white. Raises FrameProblem when it cannot be decoded.
+    """
+    if path.suffix.lower() in LINEAR_SUFFIXES:
+        pixels = _decode_float(path)
+        return np.clip(np.nan_to_num(pixels[..., :3].max(-1)), 0, 1)
+    pixels = _decode_integer(path, "mask")
+    if pixels.shape[2] in (2, 4) and pixels[..., -1].min() < pixels[..., -1].max():
+        values = pixels[..., -1]
+    else:
+        values = pixels[..., : 3 if pixels.shape[2] >= 3 else 1].max(-1)
+    top = 1 if values.max() <= 1 else np.iinfo(values.dtype).max
+    return values.astype(np.float32) / np.float32(top)
+
+
+@functools.cache
+def _table(dtype: np.dtype) -> np.ndarray:
+    count = np.iinfo(dtype).max + 1
+    return srgb_to_linear(np.arange(count) / (count - 1)).astype(np.float32)
+
+
+def _decode_integer(path: Path, what: str) -> np.ndarray:
+    """[H,W,C] uint8 or uint16, C = 1 grey, 2 grey and alpha, 3 or 4; the file decoded to its last byte."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                deep = _is_deep(image, path)
+                image.load()  # raises on truncated files, where OpenCV would return half an image
+                if deep:
+                    return _decode_deep(path)
+                if image.mode == "P" or "transparency" in image.info:
+                    image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+                elif image.mode not in ("L", "LA", "RGB", "RGBA"):
+                    image = image.convert("L" if image.mode == "1" else "RGB")
+                pixels = np.asarray(image)
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
+        raise FrameProblem(_unreadable(path, what, error)) from error
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _is_deep(image, path: Path) -> bool:
+    """Whether the file holds 16 bits per channel, which Pillow would cut to 8 for colour."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            return file.read(25)[24:25] == b"\x10"
+    return image.format == "TIFF" and 16 in tuple(getattr(image, "tag_v2", {}).get(258, ()))
+
+
+def _decode_deep(path: Path) -> np.ndarray:
+    import cv2
+
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError("not a 16-bit image that OpenCV decodes")
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    return np.ascontiguousarray(pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]) if pixels.shape[2] >= 3 else pixels
+
+
+def _decode_float(path: Path) -> np.ndarray:
+    """[H,W,3 or 4] float32 of an HDR file (OpenCV) or an EXR file (ffmpeg: OpenCV's wheels have no EXR)."""
+    try:
+        if path.suffix.lower() == ".exr":
+            return _decode_exr(path)
+        import cv2
+
+        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+        if pixels is None or pixels.ndim != 3 or pixels.dtype != np.float32:
+            raise ValueError("not a Radiance HDR image")
+        return np.ascontiguousarray(pixels[..., 2::-1])
+    except FrameProblem:
+        raise
+    except Exception as error:  # cv2.error derives from Exception alone
+        raise FrameProblem(_unreadable(path, "image", error)) from error
+
+
+def _exr_header(path: Path) -> tuple[int, int, set[str]]:
+    """(width, height, channel names) of an EXR file; https://openexr.com/en/latest/OpenEXRFileLayout.html"""
+    try:
+        with path.open("rb") as file:
+            data = file.read(1 << 20)
+        if data[:4] != b"\x76\x2f\x31\x01":
+            raise ValueError("not an EXR file")
+        at, size, channels = 8, None, set()
+        while data[at] != 0:
+            name_end = data.index(b"\0", at)
+            type_end = data.index(b"\0", name_end + 1)
+            name = data[at:name_end]
+            length = struct.unpack_from("<I", data, type_end + 1)[0]
+            value = data[type_end + 5 : type_end + 5 + length]
+            if name == b"displayWindow":
+                x0, y0, x1, y1 = struct.unpack("<4i", value)
+                size = (x1 - x0 + 1, y1 - y0 + 1)
+            elif name == b"channels":
+                entry = 0
+                while value[entry] != 0:
+                    end = value.index(b"\0", entry)
+                    channels.add(value[entry:end].decode("latin-1"))
+                    entry = end + 17
+            at = type_end + 5 + length
+        if size is None or min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
+            raise ValueError("its header has no usable size")
+    except UNREADABLE as error:
+        raise FrameProblem(_unreadable(path, "image", error)) from error
+    return size[0], size[1], channels
+
+
+def _decode_exr(path: Path) -> np.ndarray:
+    import imageio_ffmpeg
+
+    width, height, channels = _exr_header(path)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-xerror", "-i", f"file:{path}"]
+    command += ["-f", "rawvideo", "-pix_fmt", "gbrapf32le", "-frames:v", "1", "-"]
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode != 0 or len(done.stdout) != width * height * 16:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise ValueError(lines[-1] if lines else "ffmpeg returned no image")
+    green, blue, red, alpha = np.frombuffer(done.stdout, "<f4").reshape(4, height, width)
+    return np.stack([red, green, blue, alpha] if "A" in channels else [red, green, blue], -1)
+
+
+def _profile(data: bytes | None) -> str:
+    if not data:
+        return ""
+    from io import BytesIO
+
+    from PIL import ImageCms
+
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(data))).strip()
+    except (ImageCms.PyCMSError, *UNREADABLE):
+        return ""
+    return "" if "srgb" in name.lower() else name
+
+
+def _unreadable(path: Path, what: str, error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{what} {path.name} is missing; restore the file"
+    text = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+    return f"{what} {path.name} cannot be decoded ({text}); restore the file"

@@ -1,0 +1,196 @@
+"""From an entry of a capture's files to a view that can be decoded: sizes, poses, intrinsics and masks checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.capture.entry import IMAGE_SUFFIXES, Entry, FrameProblem, Reading
+from engine.capture.images import Header, read_header, read_image
+from engine.capture.lens import PANORAMA, Lens
+from engine.capture.options import CaptureOptions
+from engine.errors import CaptureError
+from engine.scene.camera import Camera
+from engine.scene.frame import Frame, Split
+
+SMALLEST = 8  # pixels per side
+SPLIT_EVERY = 8
+
+
+@dataclass(frozen=True)
+class View:
+    """A frame together with what is needed to decode it."""
+
+    frame: Frame
+    lens: Lens  # of the stored image
+    undistorted: Camera  # before scaling to capture.max_size
+    header: Header
+
+
+def build_views(reading: Reading, options: CaptureOptions) -> tuple[list[View], list[tuple[str, str]], list[str]]:
+    """(views sorted by name, bad frames as (name, reason), warnings) of all entries of `reading`."""
+    views: list[View] = []
+    bad, warnings = list(reading.bad), list(reading.warnings)
+    folder = _mask_folder(options)
+    notes: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for entry in sorted(reading.entries, key=lambda entry: entry.name):
+        try:
+            view = _view(entry, folder, options, notes)
+            identity = str(entry.image_path.resolve())
+            if identity in names:
+                raise FrameProblem(f"is a duplicate: the image of {names[identity]}; remove one of the two frames")
+            names[identity] = entry.name
+            views.append(view)
+        except FrameProblem as problem:
+            bad.append((entry.name, str(problem)))
+    for note, frames in notes.items():
+        warnings.append(f"{note}: {_some(frames)}")
+    _warn_equal_poses(views, warnings)
+    return _with_splits(views), bad, warnings
+
+
+def _view(entry: Entry, mask_folder: Path | None, options: CaptureOptions, notes: dict[str, list[str]]) -> View:
+    def note(text: str) -> None:
+        notes.setdefault(text, []).append(entry.name)
+
+    header = read_header(entry.image_path)
+    if min(header.width, header.height) < SMALLEST:
+        raise FrameProblem(f"its image has only {header.width} x {header.height} pixels; at least {SMALLEST} are needed")
+    lens = entry.lens_of(header.width, header.height)
+    if (lens.width, lens.height) != (header.width, header.height):
+        # the same picture at another scale may differ by one pixel of rounding per side
+        scale = max(header.width / lens.width, header.height / lens.height)
+        if max(abs(header.width - lens.width * scale), abs(header.height - lens.height * scale)) > max(1.0, scale):
+            raise FrameProblem(
+                f"its image has {header.width} x {header.height} pixels but its camera {lens.width} x {lens.height}; "
+                "use the images that the cameras were made for"
+            )
+        note(
+            f"images have {header.width} x {header.height} pixels but cameras {lens.width} x {lens.height}, "
+            "so intrinsics are scaled"
+        )
+        lens = lens.resized(header.width, header.height)
+    if header.is_turned:
+        note("EXIF asks to turn the image, which is not done because poses refer to stored pixels")
+    if header.profile:
+        note(f"the embedded colour profile {header.profile} is ignored and sRGB assumed")
+    if lens.model == PANORAMA:
+        note("only the forward 90 degrees of a panorama are used")
+    camera = lens.pinhole(_rigid(entry.world_from_camera, note))
+    size = _limited(camera, options.max_size)
+    mask = entry.mask_path or _mask_beside(entry, mask_folder)
+    if mask is not None:
+        mask_header = read_header(mask) if mask.is_file() else None
+        if mask_header is None:
+            raise FrameProblem(f"mask {mask.name} is missing; restore the file")
+        if (mask_header.width, mask_header.height) != (header.width, header.height):
+            raise FrameProblem(
+                f"mask {mask.name} has {mask_header.width} x {mask_header.height} pixels but its image "
+                f"{header.width} x {header.height}; make them the same size"
+            )
+    elif options.masks is not None:
+        raise FrameProblem(f"there is no mask for it in {options.masks}; add {Path(entry.name).stem}.png")
+    frame = Frame(entry.name, camera.resized(*size), entry.split or "train", entry.image_path, mask)
+    return View(replace(frame, split=entry.split), lens, camera, header)  # type: ignore[arg-type]  # filled by _with_splits
+
+
+def _rigid(pose: np.ndarray, note) -> np.ndarray:
+    """`pose` [4,4] with an exact rotation; a common scale is removed with a note, anything else is a FrameProblem."""
+    if not np.isfinite(pose).all():
+        raise FrameProblem("its pose holds numbers that are not finite; remove the frame or export the capture again")
+    left, stretch, right = np.linalg.svd(pose[:3, :3])
+    if stretch[0] < 1e-12 or stretch[2] < 1e-6 * stretch[0]:
+        raise FrameProblem("its pose is singular; remove the frame or export the capture again")
+    if np.linalg.det(pose[:3, :3]) < 0:
+        raise FrameProblem("its pose is mirrored (negative determinant); export the capture with right-handed axes")
+    if stretch[0] / stretch[2] > 1.01:
+        raise FrameProblem("its pose is not a rotation and a translation; export the capture without shear and stretch")
+    if abs(float(stretch.mean()) - 1) > 1e-3:
+        note("poses contain a scale, which is removed from their rotations")
+    rigid = np.eye(4)
+    rigid[:3, :3], rigid[:3, 3] = left @ right, pose[:3, 3]
+    return rigid
+
+
+def _limited(camera: Camera, longest: int) -> tuple[int, int]:
+    scale = min(1.0, longest / max(camera.width, camera.height)) if longest else 1.0
+    return max(1, round(camera.width * scale)), max(1, round(camera.height * scale))
+
+
+def _mask_folder(options: CaptureOptions) -> Path | None:
+    if options.masks is not None and not options.masks.is_dir():
+        raise CaptureError(f"--masks {options.masks}: is not a folder; name the folder that holds the masks")
+    return options.masks
+
+
+def _mask_beside(entry: Entry, given: Path | None) -> Path | None:
+    """The mask named like the image in the given folder, else in `masks` beside the image's folder."""
+    name = Path(entry.name)
+    if given is not None:
+        return _mask_in(given, name) or _mask_in(given, Path(name.name)) or _mask_in(given, Path(*name.parts[1:]))
+    folder = entry.image_path.parent
+    for above in (folder.parent, folder):
+        for word in ("masks", "mask"):
+            if (above / word).is_dir():
+                found = _mask_in(above / word, Path(entry.image_path.name))
+                if found is not None:
+                    return found
+    return None
+
+
+def _mask_in(folder: Path, name: Path) -> Path | None:
+    if not name.name or name.is_absolute() or ".." in name.parts:
+        return None
+    stem = name.with_suffix("") if name.suffix.lower() in IMAGE_SUFFIXES else name
+    for base in (stem, name):  # COLMAP appends .png to the image's full name
+        for suffix in IMAGE_SUFFIXES:
+            path = folder / base.with_name(base.name + suffix)
+            if path.is_file():
+                return path
+    return None
+
+
+def _with_splits(views: list[View]) -> list[View]:
+    """`views` with every 8th as test view where the capture has no split of its own."""
+
+    def assigned(view: View, index: int) -> Split:
+        if view.frame.split is not None:
+            return view.frame.split
+        return "test" if len(views) > 2 and index % SPLIT_EVERY == 0 else "train"
+
+    return [replace(view, frame=replace(view.frame, split=assigned(view, i))) for i, view in enumerate(views)]
+
+
+def _warn_equal_poses(views: list[View], warnings: list[str]) -> None:
+    seen: dict[bytes, str] = {}
+    equal = []
+    for view in views:
+        key = np.round(view.frame.camera.world_from_camera, 9).tobytes()
+        if key in seen:
+            equal.append(f"{seen[key]} and {view.frame.name}")
+        seen.setdefault(key, view.frame.name)
+    if equal:
+        warnings.append(f"different images have exactly the same pose: {_some(equal)}")
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def alpha_means_object(views: list[View]) -> bool:
+    """Whether the images' alpha separates an object: every image has one, and in samples it is not all opaque."""
+    if not views or not all(view.header.has_alpha for view in views):
+        return False
+    for view in views[:: max(1, len(views) // 3)]:
+        try:
+            alpha = read_image(view.frame.image_path)[1]
+        except FrameProblem:
+            continue
+        if alpha is not None and alpha.min() < 0.99:
+            return True
+    return False
