@@ -1,7 +1,7 @@
 """Scatter-add with the same bits whatever the thread count: chunk-private buffers, added up in order.
 
-A kernel that scatters splits its items into `chunk_count(...)` contiguous chunks, lets each chunk add to a buffer of its
-own, and calls `sum_chunks`. The number of chunks depends on sizes only, never on the threads of the machine.
+A kernel that scatters splits its items into `chunk_count(...)` contiguous chunks, lets each chunk add to a buffer of
+its own, and calls `sum_chunks`. The number of chunks depends on sizes only, never on the threads of the machine.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def band_of(order, bands):
 
 @kernel
 def _homogeneous_bounds(a, b, c, width, height):
-    """Pixel bounds (x0, x1, y0, y1), inclusive, of the part of a triangle in front of the near plane; empty: x1 < x0."""
+    """Inclusive pixel bounds (x0, x1, y0, y1) of what lies in front of the near plane; x1 < x0 if nothing does."""
     corners = (a, b, c)
     low_x, high_x, low_y, high_y = np.inf, -np.inf, np.inf, -np.inf
     for i in range(3):
@@ -234,7 +234,7 @@ def _draw_homogeneous(clip, screen, state, triangle, number, first_row, last_row
 
 @parallel_kernel
 def draw(clip, triangles, height, width, cull, ids, nearest):
-    """Fill ids [H,W] int32 and nearest [H,W] float32 (1/w, 0 = background); returns covered pixels per band, summed up."""
+    """Fill ids [H,W] int32 and nearest [H,W] float32 (1/w, 0 = none); returns running sums of covered pixels per band."""
     vertex_count, triangle_count = clip.shape[0], triangles.shape[0]
     screen = np.empty((vertex_count, 2), np.int32)
     inverse_depth = np.empty(vertex_count, np.float32)
