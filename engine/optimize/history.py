@@ -22,7 +22,7 @@ class Entry:
     @property
     def by_user(self) -> bool:
         """Whether it was a command, which a resumed run must repeat; the rest follows from the state by itself."""
-        return self.kind in ("set", "exclude")
+        return self.kind in ("set", "exclude", "override")
 
     def as_mapping(self) -> dict[str, Any]:
         """Flat TOML table."""

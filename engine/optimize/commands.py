@@ -1,0 +1,86 @@
+"""Commands to a running session, applied between steps and recorded in its history."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from engine.errors import CaptureError, RecipeError
+from engine.optimize.history import Entry
+from engine.optimize.messages import Command, ExcludeView, Notice, Pause, SetOption, Stop
+from engine.optimize.options import find_option, set_option
+
+if TYPE_CHECKING:
+    from engine.optimize.session import Session
+
+
+class CommandQueue:
+    """Filled by any thread, emptied by the one that steps; refused commands become a Notice."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.paused = False
+        self.replay: list[Entry] = []  # changes of a killed run that its last checkpoint does not have
+        self._queue: queue.SimpleQueue[Command] = queue.SimpleQueue()
+
+    def put(self, command: Command) -> None:
+        """Add a command."""
+        self._queue.put(command)
+
+    def apply(self) -> None:
+        """Apply everything that is due."""
+        while self.replay and self.replay[0].total_step <= self.session.total_step:
+            entry = self.replay.pop(0)
+            if entry.kind == "exclude":
+                self._apply(ExcludeView(int(entry.key), bool(entry.value)))
+            else:
+                self._apply(SetOption(entry.key, entry.value))
+        while not self._queue.empty():
+            self._apply(self._queue.get())
+
+    def wait(self, seconds: float = 0.1) -> None:
+        """Apply the next command, or return after `seconds` without one."""
+        try:
+            self._apply(self._queue.get(timeout=seconds))
+        except queue.Empty:
+            pass
+
+    def _apply(self, command: Command) -> None:
+        session = self.session
+        try:
+            if isinstance(command, SetOption):
+                self._require_changeable(command.key)
+                session.record("set", command.key, set_option(session.recipe, command.key, command.value))
+            elif isinstance(command, ExcludeView):
+                session.context.views.exclude(command.frame, command.excluded)
+                session.record("exclude", str(command.frame), command.excluded)
+            elif isinstance(command, Pause):
+                self.paused = command.paused
+            elif isinstance(command, Stop):
+                session.request_stop()
+        except (RecipeError, CaptureError) as error:
+            session.notify(Notice(str(error), "warning"))
+
+    def override(self, overrides: Iterable[str]) -> None:
+        """Apply "section.key=value" texts given on resume. Raises RecipeError, before anything changes."""
+        pairs = []
+        for text in overrides:
+            key, separator, value = (part.strip() for part in text.partition("="))
+            if not separator:
+                raise RecipeError(f"--set {text}: write it as key=value, for example refine.steps=200")
+            self._require_changeable(key)
+            pairs.append((key, value))
+        for key, value in pairs:
+            self.session.record("override", key, set_option(self.session.recipe, key, value))
+
+    def _require_changeable(self, key: str) -> None:
+        """Live options, those of stages to come, and how results are written; what the capture was read with, never."""
+        session = self.session
+        row = find_option(session.recipe, key)
+        section, stages = key.split(".")[0], session.recipe.stages
+        begun = stages[: session.stage_index + (session.stage is not None)]
+        ahead = not begun or (section in stages and section not in begun) or section in ("run", "export")
+        fixed = section == "capture" or key in ("schema_version", "stages", "run.seed")
+        if fixed or not (row.meaning.live or ahead):
+            raise RecipeError(f"{key}: cannot change once the run has begun; start a new run with --set {key}=...")

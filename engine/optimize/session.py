@@ -1,0 +1,405 @@
+"""One run: capture, recipe, scene and stages, advanced one step at a time by whoever drives it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from engine.device import choose_device
+from engine.errors import Cancelled, ProjectError, UnrenderError
+from engine.optimize import messages, process
+from engine.optimize.checkpoint import read_checkpoint, write_checkpoint
+from engine.optimize.commands import CommandQueue
+from engine.optimize.guard import (
+    Snapshot,
+    generator_state,
+    is_out_of_memory,
+    restore_generators,
+    restore_snapshot,
+    stage_is_finite,
+    take_snapshot,
+)
+from engine.optimize.history import Entry, Kind
+from engine.optimize.messages import Message, Notice, StageChanged, StepReport
+from engine.optimize.project import Project, check_folder
+from engine.optimize.recovery import Change, lowered_learning_rate, lowered_memory
+from engine.optimize.scene_state import SceneState
+from engine.optimize.session_start import (
+    check_recipe,
+    make_deterministic,
+    named_rasterizer,
+    opened_capture,
+    or_close,
+)
+from engine.optimize.session_state import restore_state, saved_state
+from engine.optimize.stage import STAGES, Stage, StageContext
+from engine.optimize.views import ViewSet
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
+
+SNAPSHOT_STEPS = 20  # iterations between last-good states
+LOG_SECONDS = 1.0  # between step reports in log.jsonl
+FINISH_SECONDS = 5.0  # of steps that a stage's last work must not put at risk
+
+
+class Session:
+    """Made by `create` or `open`; `step` advances it, `run` loops, `queue` is the only method other threads may call
+    besides `request_stop`."""
+
+    def __init__(self, project: Project, capture: Capture, recipe: Any, device: str, since: float | None) -> None:
+        self.project = project
+        self.capture = capture
+        self.recipe = recipe
+        self.device = choose_device(device)
+        self._since = process.started() if since is None else since
+        self.seconds_before = 0.0
+        self.on_message: Callable[[Message], None] | None = None
+        self._early: list[Message] = []  # said before anyone listened
+        self._commands = CommandQueue(self)
+        self._stop = threading.Event()
+        self.stage_index, self.index, self.total_step = 0, 0, 0
+        self.stage: Stage | None = None
+        self.stage_records: list[dict[str, Any]] = []  # finished stages: name, steps, seconds
+        self.stage_seconds = 0.0
+        self.snapshot: Snapshot | None = None
+        self._setbacks = 0
+        self.peak_before = 0.0
+        self._last_checkpoint = self._last_log = time.monotonic()
+        seed = recipe.run.seed
+        make_deterministic(seed)
+        self.context = StageContext(
+            recipe=recipe,
+            capture=capture,
+            views=ViewSet(capture, self.device.torch_device, seed),
+            scene=SceneState(),
+            rasterizer=named_rasterizer(self.device.rasterizer),
+            device=self.device,
+            exports=project.exports,
+            generator=torch.Generator().manual_seed(seed),
+            random=np.random.Generator(np.random.PCG64(seed)),
+            notify=self.notify,
+            cancelled=self._stop.is_set,
+        )
+
+    @classmethod
+    def create(
+        cls,
+        capture: Path | str | Capture,
+        recipe: Any,
+        out: Path | str,
+        device: str = "auto",
+        overwrite: bool = False,
+        since: float | None = None,
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> Session:
+        """A new run in a new project folder; nothing is written until recipe, device and every photo have been read.
+
+        `since` is the `time.monotonic()` from which `seconds` count, by default the start of the process; `progress`
+        is told (done, total, name) while photos are decoded. Raises UnrenderError.
+        """
+        check_folder(out, overwrite)
+        check_recipe(recipe)
+        choose_device(device)
+        opened = opened_capture(capture, recipe, progress)
+        kept = copy.deepcopy(recipe)
+        project = Project.create(out, kept, Path(opened.path).resolve(), opened.fingerprint(), device, overwrite)
+        return or_close(project, lambda: cls(project, opened, copy.deepcopy(recipe), device, since))
+
+    @classmethod
+    def open(
+        cls,
+        out: Path | str,
+        recipe_type: type | None = None,
+        overrides: list[str] | tuple[str, ...] = (),
+        device: str | None = None,
+        capture: Path | str | Capture | None = None,
+        since: float | None = None,
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> Session:
+        """Resume from the newest whole checkpoint, or start over where there is none yet.
+
+        `overrides` ("section.key=value") may change live options and those of stages that have not begun; `capture`
+        says where the photos are now, if they moved. Raises UnrenderError.
+        """
+        if recipe_type is None:
+            from engine.optimize.recipe import Recipe as recipe_type
+        project = Project.open(out, recipe_type)
+        return or_close(project, lambda: cls._resumed(project, overrides, device, capture, since, progress))
+
+    @classmethod
+    def _resumed(cls, project, overrides, device, capture, since, progress) -> Session:
+        checkpoint = read_checkpoint(project.checkpoints)
+        recipe = copy.deepcopy(project.recipe)
+        check_recipe(recipe)
+        opened = opened_capture(project.capture_path if capture is None else capture, recipe, progress)
+        if project.capture_fingerprint and opened.fingerprint() != project.capture_fingerprint:
+            raise ProjectError(
+                f"{project.capture_path}: the photos or poses changed since this run began; restore them or start over"
+            )
+        session = cls(project, opened, recipe, device or project.device, since)
+        if checkpoint is not None:
+            for text in checkpoint.notices:
+                session.notify(Notice(text, "warning"))
+            session._commands.replay = restore_state(session, checkpoint.tensors, checkpoint.values)
+        else:
+            session._commands.replay = [entry for entry in project.history if entry.by_user]
+            project.history = []
+        session.seconds_before = max(session.seconds_before, project.logged_seconds())
+        session._commands.override(overrides)
+        return session
+
+    @property
+    def finished(self) -> bool:
+        """Whether every stage is done."""
+        return self.stage_index >= len(self.recipe.stages)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of this run from the start of the process, summed over resumes."""
+        return self.seconds_before + time.monotonic() - self._since
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all stages, as far as the recipe tells."""
+        done = sum(record["steps"] for record in self.stage_records)
+        if self.finished:
+            return done
+        names = self.recipe.stages[self.stage_index :]
+        planned = [int(getattr(getattr(self.recipe, name, None), "steps", 0)) for name in names]
+        if self.stage is not None:
+            planned[0] = self.stage.steps
+        return done + sum(planned)
+
+    def notify(self, message: Message) -> None:
+        """Pass a message to the listener and note it in the log."""
+        if not isinstance(message, (StepReport, messages.PreviewReady, messages.Progress)):
+            self._log(message)
+        elif isinstance(message, StepReport) and time.monotonic() - self._last_log > LOG_SECONDS:
+            self._last_log = time.monotonic()
+            self._log(message)
+        if self.on_message is not None:
+            self.on_message(message)
+        elif isinstance(message, Notice):
+            self._early.append(message)
+
+    def _log(self, message: Message) -> None:
+        self.project.log(type(message).__name__, {"seconds": round(self.seconds, 3)} | dataclasses.asdict(message))
+
+    def queue(self, command: messages.Command) -> None:
+        """Have a command applied before the next step; any thread may call it."""
+        self._commands.put(command)
+
+    def request_stop(self) -> None:
+        """Have `run` write a checkpoint and return after the current step; also ends work that reports progress."""
+        self._stop.set()
+
+    def run(self, on_message: Callable[[Message], None] | None = None, until: int | None = None) -> bool:
+        """Step until all is done (True), or until stopped or `total_step` reaches `until` (False, checkpoint written).
+
+        Raises UnrenderError after a `Failed` message; the last checkpoint stays valid.
+        """
+        if on_message is not None:
+            self.on_message = on_message
+            for message in self._early:
+                on_message(message)
+            self._early.clear()
+        try:
+            while not self.finished and not self._stop.is_set() and (until is None or self.total_step < until):
+                self._commands.apply()
+                if self._commands.paused and not self._stop.is_set():
+                    self._commands.wait()
+                elif not self._stop.is_set():
+                    self._advance()
+            if not self.finished:
+                self.checkpoint()
+                return False
+            if self.recipe.run.evaluate and not self.project.read_metrics():
+                self.evaluate()
+            return True
+        except Cancelled:  # in the middle of work without steps, which starts over from the checkpoint before it
+            return False
+        except UnrenderError as error:
+            self.notify(messages.Failed(str(error), self.stage_name))
+            raise
+        finally:
+            self._stop.clear()
+
+    def step(self) -> StepReport:
+        """One iteration, or all the work of a stage without iterations. Raises ProjectError when all is done."""
+        self._commands.apply()
+        return self._advance()
+
+    def evaluate(self, reference: Path | None = None) -> dict[str, Any]:
+        """Metrics of the exported asset over the test views, written to metrics.json. Raises UnrenderError."""
+        from engine.optimize.evaluate import evaluate_run
+
+        metrics = evaluate_run(self, reference)
+        self.notify(messages.EvalReport(metrics))
+        return metrics
+
+    def close(self) -> None:
+        """Let other processes open the project."""
+        self.project.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- stages ------------------------------------------------------------------------------------------------------
+
+    @property
+    def stage_name(self) -> str:
+        """The stage that runs or comes next; empty when all are done."""
+        return "" if self.finished else self.recipe.stages[self.stage_index]
+
+    def _advance(self) -> StepReport:
+        if self.finished:
+            raise ProjectError(f"{self.project.folder}: this run is complete; start a new one to go on")
+        since, terms, done = time.monotonic(), {"loss": 0.0}, False
+        try:
+            if self.stage is None:
+                self._begin()
+            stage = self.stage
+            if self.index < stage.steps:
+                terms = self._iterate(stage)
+            if self.index >= stage.steps:
+                done = self._finish(stage)
+        except Cancelled:
+            if self.stage is not None and self.stage.steps == 0:
+                self.stage = None  # begin again, with the same draws
+                restore_generators(self.context, *self._draws)
+            raise
+        finally:
+            self.stage_seconds += time.monotonic() - since
+        report = self._report(stage, terms)
+        self.notify(report)
+        if done:
+            self._close_stage(stage)
+        elif self.snapshot is not None and self.snapshot.index == self.index:
+            if time.monotonic() - self._last_checkpoint >= self.recipe.run.checkpoint_seconds:
+                self._checkpoint_or_notice()
+        return report
+
+    def _report(self, stage: Stage, terms: dict[str, float]) -> StepReport:
+        loss = float(terms.get("loss", 0.0))
+        rest = {name: float(value) for name, value in terms.items() if name not in ("loss", "psnr")}
+        counts = (self.index, stage.steps, self.total_step, self.total_steps)
+        return StepReport(stage.name, *counts, loss=loss, terms=rest, psnr=terms.get("psnr"), seconds=self.seconds)
+
+    def _begin(self) -> None:
+        name = self.stage_name
+        self.notify(StageChanged(name, self.stage_index, len(self.recipe.stages), "begin"))
+        self._draws = generator_state(self.context)
+        while self.stage is None:
+            stage = STAGES[name]()
+            try:
+                stage.begin(self.context)
+                self.stage = stage
+            except (MemoryError, RuntimeError) as error:
+                self._lower_memory(error)
+                restore_generators(self.context, *self._draws)
+        self.index, self._setbacks = 0, 0
+        self.snapshot = take_snapshot(stage, self.context, 0) if stage.steps else None
+
+    def _iterate(self, stage: Stage) -> dict[str, float]:
+        try:
+            terms = stage.step(self.index)
+        except (MemoryError, RuntimeError) as error:
+            self._lower_memory(error)
+            terms = None
+        if terms is None:  # only now: the error's traceback held what did not fit
+            restore_snapshot(self.snapshot, stage, self.context)
+            self._go_back()
+            return {"loss": math.nan}
+        due = (self.index + 1) % SNAPSHOT_STEPS == 0 or self.index + 1 >= stage.steps
+        if not math.isfinite(terms.get("loss", 0.0)) or (due and not stage_is_finite(stage)):
+            self._setbacks += 1
+            change = lowered_learning_rate(stage, self.context, self.snapshot, self._setbacks, self.index)
+            self._go_back()
+            self._record_change("learning_rate", change)
+            return {"loss": math.nan}
+        self.index += 1
+        self.total_step += 1
+        if due and self.index < stage.steps:
+            self.snapshot = take_snapshot(stage, self.context, self.index)
+            self._setbacks = 0
+        return terms
+
+    def _finish(self, stage: Stage) -> bool:
+        """Whether the stage is done; without steps it may have to begin again after memory ran out."""
+        if stage.steps and time.monotonic() - self._last_checkpoint > FINISH_SECONDS:
+            self._checkpoint_or_notice()
+        self.notify(StageChanged(stage.name, self.stage_index, len(self.recipe.stages), "finish"))
+        try:
+            stage.finish()
+        except (MemoryError, RuntimeError) as error:
+            if stage.steps:
+                raise
+            self._lower_memory(error)
+            self.stage = None
+            return False
+        return True
+
+    def _close_stage(self, stage: Stage) -> None:
+        record = {"name": stage.name, "steps": self.index, "seconds": round(self.stage_seconds, 3)}
+        self.stage_records.append(record)
+        self.stage, self.snapshot = None, None
+        self.stage_index, self.index, self.stage_seconds = self.stage_index + 1, 0, 0.0
+        self._checkpoint_or_notice()
+        self.notify(StageChanged(stage.name, self.stage_index - 1, len(self.recipe.stages), "done"))
+
+    def _go_back(self) -> None:
+        self.total_step -= self.index - self.snapshot.index
+        self.index = self.snapshot.index
+
+    def _lower_memory(self, error: BaseException) -> None:
+        if not is_out_of_memory(error):
+            raise error
+        largest = max(max(frame.camera.size) for frame in self.capture.frames)
+        running = self.stage is not None and self.stage.steps > 0
+        self._record_change("memory", lowered_memory(self.recipe, self.stage_name, largest, running))
+
+    def _record_change(self, kind: Kind, change: Change) -> None:
+        self.record(kind, change.key, change.value, change.text)
+        self.notify(Notice(change.text, "warning"))
+
+    def record(self, kind: Kind, key: str, value: Any, text: str = "") -> None:
+        """Note a change in the project's history."""
+        self.project.record(Entry(kind, self.total_step, self.stage_name, key, value, text))
+
+    # -- on disk -----------------------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> Path | None:
+        """Write a checkpoint of this moment; None in a stage without steps, which would start over anyway.
+
+        Raises ProjectError when the folder cannot be written.
+        """
+        if self.stage is not None and self.stage.steps == 0:
+            return None
+        path = write_checkpoint(self.project.checkpoints, *saved_state(self))
+        self._last_checkpoint = time.monotonic()
+        return path
+
+    def _checkpoint_or_notice(self) -> None:
+        try:
+            self.checkpoint()
+        except ProjectError as error:
+            self._last_checkpoint = time.monotonic()
+            self.notify(Notice(f"no checkpoint: {error}", "warning"))
+
+    @property
+    def peak_memory_mb(self) -> float:
+        """Largest resident memory of this run, over resumes."""
+        return max(self.peak_before, process.peak_memory_mb())
