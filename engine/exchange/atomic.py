@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -83,12 +84,11 @@ class AtomicFiles:
 
     def _discard(self) -> None:
         for temporary, _ in self._pending:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # it was never there
+                temporary.unlink()
         for folder in reversed(self._folders):
-            try:
+            with suppress(OSError):  # someone else has put something there
                 folder.rmdir()
-            except OSError:  # someone else has put something there
-                pass
 
 
 def write_file(path: Path | str, data: bytes) -> None:
