@@ -40,12 +40,14 @@ from engine.optimize.session_start import (
     opened_capture,
     or_close,
 )
-from engine.optimize.session_state import restore_state, saved_state
+from engine.optimize.session_state import restore_state, saved_state, scene_of_checkpoint
 from engine.optimize.stage import STAGES, Stage, StageContext
 from engine.optimize.views import ViewSet
 
 if TYPE_CHECKING:
     from engine.capture import Capture
+
+__all__ = ["Session", "scene_of_checkpoint"]
 
 SNAPSHOT_STEPS = 20  # iterations between last-good states
 LOG_SECONDS = 1.0  # between step reports in log.jsonl
@@ -223,8 +225,6 @@ class Session:
             if not self.finished:
                 self.checkpoint()
                 return False
-            if self.recipe.run.evaluate and not self.project.read_metrics():
-                self.evaluate()
             return True
         except Cancelled:  # in the middle of work without steps, which starts over from the checkpoint before it
             return False
@@ -241,11 +241,9 @@ class Session:
 
     def evaluate(self, reference: Path | None = None) -> dict[str, Any]:
         """Metrics of the exported asset over the test views, written to metrics.json. Raises UnrenderError."""
-        from engine.optimize.evaluate import evaluate_run
+        from engine.optimize.evaluate import evaluate_session
 
-        metrics = evaluate_run(self, reference)
-        self.notify(messages.EvalReport(metrics))
-        return metrics
+        return evaluate_session(self, reference)
 
     def close(self) -> None:
         """Let other processes open the project."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from engine.optimize import process
+from engine.optimize.checkpoint import Checkpoint
 from engine.optimize.guard import Snapshot, generator_state, restore_generators, restore_snapshot, take_snapshot
 from engine.optimize.history import Entry
 from engine.optimize.messages import Notice
@@ -18,11 +19,23 @@ from engine.optimize.stage import STAGES
 if TYPE_CHECKING:
     from engine.optimize.session import Session
 
+SCENE = "scene/"  # prefix of the scene's tensors
+
+
+def _scene(tensors: dict[str, Tensor], values: dict[str, Any]) -> SceneState:
+    scene = {name[len(SCENE) :]: tensor for name, tensor in tensors.items() if name.startswith(SCENE)}
+    return SceneState.from_tensors(scene, values["scene"])
+
+
+def scene_of_checkpoint(checkpoint: Checkpoint) -> SceneState:
+    """What the finished stages of a checkpoint left; a stage that was running has not written its part yet."""
+    return _scene(checkpoint.tensors, checkpoint.values)
+
 
 def saved_state(session: Session) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """(tensors, JSON-able values) from which `restore_state` goes on with the same bits."""
     scene_tensors, scene_values = session.context.scene.to_tensors()
-    tensors = {f"scene/{name}": tensor for name, tensor in scene_tensors.items()}
+    tensors = {f"{SCENE}{name}": tensor for name, tensor in scene_tensors.items()}
     values: dict[str, Any] = {
         "stage": session.stage_name,
         "stage_index": session.stage_index,
@@ -62,10 +75,8 @@ def restore_state(session: Session, tensors: dict[str, Tensor], values: dict[str
     )
     session.seconds_before, session.stage_seconds = values["seconds"], values["stage_seconds"]
     session.stage_records, session.peak_before = values["stage_records"], values["peak_memory_mb"]
-    prefix = "scene/"
-    scene = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    session.context.scene = SceneState.from_tensors(scene, values["scene"])
-    rest = {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
+    session.context.scene = _scene(tensors, values)
+    rest = {name: tensor for name, tensor in tensors.items() if not name.startswith(SCENE)}
     if values["begun"]:
         session.stage = STAGES[values["stage"]]()
         session.snapshot = Snapshot(session.index, rest, values["snapshot"])
