@@ -13,7 +13,7 @@ Split = Literal["fan", "two"]
 Implementation = Literal["numba", "reference"]
 
 OFFSET_LIMIT = 0.49  # cells; a corner that moves less than half a cell never passes its neighbour
-WEIGHT_SCALE = 0.99  # alpha, beta in 1 +- 0.99, gamma in 0.5 +- 0.495 (Shen et al. 2023, section 4.2)
+WEIGHT_SCALE = 0.99  # alpha, beta in 1 +- 0.99, gamma in 0.5 +- 0.495 (Shen et al. 2023)
 
 
 @dataclass(frozen=True)
