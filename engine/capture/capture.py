@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,21 +181,22 @@ class Capture:
 
     def bad_images(self, progress: Callable[[int, int, str], None] | None = None) -> list[tuple[str, str]]:
         """Decode every image and mask once; (frame, reason) of those that cannot be used."""
-        bad = []
-        for index, view in enumerate(self.views):
-            if progress is not None:
-                progress(index, len(self.views), view.frame.name)
-            try:
-                pixels = load_pixels(view, self.options, self.uses_alpha)
-                with self._lock:
-                    self._keep(view.frame.name, pixels)
-                if pixels.mask is not None and not (pixels.mask > 0.5).any():
-                    bad.append((view.frame.name, self._why_empty(view)))
-            except FrameProblem as problem:
-                bad.append((view.frame.name, str(problem)))
-        if progress is not None:
-            progress(len(self.views), len(self.views), "")
-        return bad
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # decoding releases the interpreter
+            reasons = []
+            for index, reason in enumerate(pool.map(self._reason_against, self.views)):
+                reasons.append(reason)
+                if progress is not None:
+                    progress(index + 1, len(self.views), self.views[index].frame.name)
+        return [(view.frame.name, reason) for view, reason in zip(self.views, reasons, strict=True) if reason]
+
+    def _reason_against(self, view: View) -> str:
+        try:
+            pixels = load_pixels(view, self.options, self.uses_alpha)
+        except FrameProblem as problem:
+            return str(problem)
+        with self._lock:
+            self._keep(view.frame.name, pixels)
+        return self._why_empty(view) if pixels.mask is not None and not (pixels.mask > 0.5).any() else ""
 
     def _why_empty(self, view: View) -> str:
         if self.options.region is not None:
@@ -207,7 +210,7 @@ class Capture:
     def check_images(self, progress: Callable[[int, int, str], None] | None = None) -> None:
         """Decode every image and mask once, and list all bad ones together in a CaptureError, or drop them.
 
-        `progress(done, total, frame name)` is called before each frame and once at the end.
+        `progress(done, total, frame name)` is called after each frame.
         """
         bad = self.bad_images(progress)
         if bad:

@@ -43,7 +43,7 @@ MODELS: dict[int, tuple[str, int, int]] = {
     17: (PANORAMA, 0, 0),
 }
 MODEL_IDS = {name: number for number, (name, _, _) in MODELS.items()}
-PLACES = (".", "sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse", "dense/sparse", "sparse_txt/0", "sparse_txt")
+PLACES = (".", "0", "sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse", "dense/sparse", "sparse_txt/0", "sparse_txt")
 IMAGE_FOLDERS = ("images", "images_2", "images_4", "images_8", "input", "rgb")
 
 
@@ -102,8 +102,8 @@ def read_colmap(path: Path, options: CaptureOptions) -> Reading:
 def _image_folder(path: Path, model: Path) -> tuple[Path, Path]:
     """(folder that paths may not leave, folder that image names are relative to)."""
     tops = [path]
-    if path.resolve() == model.resolve():  # the model itself was named: its images lie beside or above it
-        tops += [path.resolve().parent, path.resolve().parent.parent]
+    if not any((path / name).is_dir() for name in IMAGE_FOLDERS):  # the model was named: its images lie beside or above
+        tops += list(model.resolve().parents)[:3]
     for top in tops:
         for name in IMAGE_FOLDERS:
             if (top / name).is_dir():

@@ -3,12 +3,15 @@
 Each view's silhouette is a signed distance in pixels (negative inside); at a grid point it is sampled bilinearly and
 multiplied by depth / focal length, and the field is the largest of all views' distances. A view whose mask touches the
 image border knows nothing beyond the border: its solid is the silhouette's cone together with everything outside the
-image. Points that no view sees are outside.
+image. Where such views leave space that hardly any of them sees, that space is outside: a capture looks at its object.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +20,9 @@ from engine.scene.camera import Camera
 
 MARGIN = 0.08  # of the box's side, on each side
 COARSE = 40  # cells per side of the searches for the box
+COARSE_PIXELS = 256  # longer side of the masks in these searches
+SEEN_BY_BOX = 0.5  # the box is laid around what at least this share of the views sees, of the most that see one point
+SEEN_BY_HULL = 0.25  # the same for the hull within the box
 EMPTY = (
     "the masks' visual hull is empty: no point lies inside the object's mask in every view; check with `unrender doctor` "
     "that the poses belong to these images and that masks are white on the object"
@@ -68,38 +74,75 @@ def carve(
     """Approximate signed distance [R+1,R+1,R+1] float32 of the masks' visual hull at the corners of a grid over `box`.
 
     `masks` are [H,W] in [0,1], 1 = object, one per camera; `box` is [2,3]; capture units, negative inside, index order
-    x, y, z. The box's faces are outside, so the zero surface is closed. `progress(done, views)` is called after each view.
+    x, y, z. The box's faces are outside, so that the zero surface is closed. `progress(done, views)` is called after each view.
     Raises CaptureError when the hull is empty.
     """
-    field = _carve(cameras, _distances(masks), np.asarray(box, np.float64), resolution, progress)
-    inset = _box_distance(np.asarray(box, np.float64), resolution)
-    field = np.maximum(field, inset.astype(np.float32))
+    box = np.asarray(box, np.float64)
+    views = _silhouettes(cameras, masks, box=box, resolution=resolution)
+    field = _carve(views, box, resolution, SEEN_BY_HULL, progress)
+    field = np.maximum(field, _box_distance(box, resolution).astype(np.float32))
     if not (field < 0).any():
         raise CaptureError(EMPTY)
     return field
 
 
-def _distances(masks: Sequence[np.ndarray]) -> list[tuple[np.ndarray, bool]]:
-    return [(silhouette_distance(mask), touches_border(mask)) for mask in masks]
+@dataclass(frozen=True)
+class _Silhouette:
+    camera: Camera  # of `distance`
+    distance: np.ndarray  # [H,W] float32, pixels
+    touches: bool
 
 
-def _carve(cameras, distances, box, resolution, progress=None) -> np.ndarray:
+def _silhouettes(
+    cameras: Sequence[Camera], masks: Sequence[np.ndarray], box: np.ndarray | None = None, resolution: int = 0
+) -> list[_Silhouette]:
+    """Signed distances of all masks, at a resolution that the grid over `box` can use (or coarse without a box)."""
+    import cv2
+
+    def prepared(camera: Camera, mask: np.ndarray) -> _Silhouette:
+        if box is None:
+            factor = max(camera.size) // COARSE_PIXELS
+        else:
+            depth = max(float((box.mean(0) - camera.position) @ camera.forward), 1e-9)
+            cell = float((box[1] - box[0]).max()) / resolution
+            factor = int(min(camera.focal) * cell / depth / 3)  # leaves three pixels per cell
+        factor = min(factor, min(camera.size) // 32)
+        touches = touches_border(mask)
+        if factor > 1:
+            camera = camera.resized(camera.width // factor, camera.height // factor)
+            mask = cv2.resize(np.ascontiguousarray(mask, np.float32), camera.size[::-1], interpolation=cv2.INTER_AREA)
+        return _Silhouette(camera, silhouette_distance(mask), touches)
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # OpenCV releases the interpreter
+        return list(pool.map(prepared, cameras, masks))
+
+
+def _carve(
+    views: Sequence[_Silhouette],
+    box: np.ndarray,
+    resolution: int,
+    share: float,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
     from engine.capture.hull_kernels import carve_view
 
-    shape = (resolution + 1,) * 3
-    field, unseen = np.full(shape, -np.inf, np.float32), np.full(shape, np.inf, np.float32)
+    field, seen = (np.full((resolution + 1,) * 3, start, np.float32) for start in (-np.inf, 0))
     spacing = (box[1] - box[0]) / resolution
-    for number, (camera, (distance, touches)) in enumerate(zip(cameras, distances, strict=True)):
-        camera_from_grid = camera.camera_from_world[:3].copy()
+    side = float((box[1] - box[0]).max())
+    for number, view in enumerate(views):
+        camera_from_grid = view.camera.camera_from_world[:3].copy()
         camera_from_grid[:, 3] += camera_from_grid[:, :3] @ box[0]
         camera_from_grid[:, :3] *= spacing
-        intrinsics = np.array([*camera.focal, *camera.centre], np.float64)
-        carve_view(field, unseen, distance, touches, camera_from_grid, intrinsics)
+        intrinsics = np.array([*view.camera.focal, *view.camera.centre], np.float64)
+        carve_view(field, seen, view.distance, view.touches, camera_from_grid, intrinsics, 0.05 * side)
         if progress is not None:
-            progress(number + 1, len(cameras))
-    np.maximum(field, unseen, out=field)
-    diagonal = float(np.linalg.norm(box[1] - box[0]))
-    return np.clip(field, -diagonal, diagonal, out=field)
+            progress(number + 1, len(views))
+    if any(view.touches for view in views):
+        inside = field < 0
+        most = float(seen[inside].max()) if inside.any() else float(seen.max())
+        # a count, not a distance: scaled so that its zero surface is as smooth as the counts are
+        field = np.maximum(field, (max(share * most, 0.5) - seen) * np.float32(side / 2 / max(most, 1.0)))
+    return np.clip(field, -2 * side, 2 * side, out=field)
 
 
 def _box_distance(box: np.ndarray, resolution: int) -> np.ndarray:
@@ -121,13 +164,13 @@ def object_box(cameras: Sequence[Camera], masks: Sequence[np.ndarray]) -> np.nda
         raise CaptureError("all masks are empty: no view shows the object; check the masks, which must be white on it")
     cameras, masks = [camera for camera, _ in kept], [mask for _, mask in kept]
     centre, radius = _meeting_point(cameras, masks)
-    distances = _distances(masks)
+    views = _silhouettes(cameras, masks)
     reach = max(float(np.linalg.norm(camera.position - centre)) for camera in cameras)
     limit = np.stack([centre - 2 * reach, centre + 2 * reach])  # a hull open to infinity is cut here
     box = np.stack([centre - min(2 * radius, reach), centre + min(2 * radius, reach)])
     for _ in range(16):
         spacing = (box[1] - box[0]) / COARSE
-        field = _carve(cameras, distances, box, COARSE)
+        field = _carve(views, box, COARSE, SEEN_BY_BOX)
         near = np.argwhere(field < 0.5 * float(np.linalg.norm(spacing)))  # may hold a piece smaller than a cell
         if not len(near):
             if (box[0] <= limit[0]).all() and (box[1] >= limit[1]).all():

@@ -11,11 +11,12 @@ from engine.kernels.settings import parallel_kernel
 @parallel_kernel
 def carve_view(
     field: np.ndarray,  # [X,Y,Z] float32: largest signed distance over the views so far; updated
-    unseen: np.ndarray,  # [X,Y,Z] float32: smallest signed distance to a view's frustum so far; updated
+    seen: np.ndarray,  # [X,Y,Z] float32: how many views see the point, fading over `fade` at an image's border; updated
     silhouette: np.ndarray,  # [H,W] float32: signed distance in pixels, negative inside the object
     touches: bool,  # the object reaches the image border: nothing is known beyond it
     camera_from_grid: np.ndarray,  # [3,4] float64: grid index to camera space
     intrinsics: np.ndarray,  # [4] float64: fx, fy, cx, cy
+    fade: float,  # capture units
 ) -> None:
     """Carve `field` with one view; every grid point is written by one iteration, so any thread count gives the same bits."""
     height, width = silhouette.shape
@@ -34,8 +35,6 @@ def carve_view(
                     away = np.sqrt(x * x + y * y + z * z)
                     if not touches and away > field[ix, iy, iz]:
                         field[ix, iy, iz] = away
-                    if away < unseen[ix, iy, iz]:
-                        unseen[ix, iy, iz] = away
                     continue
                 u, v = fx * x / z + cx, fy * y / z + cy
                 # distance to the image border in pixels, positive inside the image
@@ -59,6 +58,4 @@ def carve_view(
                 distance *= scale
                 if distance > field[ix, iy, iz]:
                     field[ix, iy, iz] = distance
-                outside = -border * scale
-                if outside < unseen[ix, iy, iz]:
-                    unseen[ix, iy, iz] = outside
+                seen[ix, iy, iz] += min(max(border * scale / fade + 0.5, 0.0), 1.0)

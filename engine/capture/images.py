@@ -69,8 +69,8 @@ def read_image(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         alpha = np.clip(pixels[..., 3], 0, 1) if pixels.shape[2] == 4 else None
         return np.maximum(pixels[..., :3], 0), alpha
     pixels = _decode_integer(path, "image")
-    top = _table(pixels.dtype)
-    color = top[pixels[..., :3]] if pixels.shape[2] >= 3 else np.repeat(top[pixels[..., :1]], 3, -1)
+    table = _table(pixels.dtype)
+    color = table.take(pixels[..., :3]) if pixels.shape[2] >= 3 else np.repeat(table.take(pixels[..., :1]), 3, -1)
     alpha = None
     if pixels.shape[2] in (2, 4):
         alpha = pixels[..., -1].astype(np.float32) / np.iinfo(pixels.dtype).max

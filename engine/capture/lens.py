@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -90,46 +91,54 @@ class Lens:
 
         The size rule is COLMAP's with blank_pixels = 0 (scale between 0.2 and 2). A panorama gives its forward 90 degrees.
         """
-        if self.model == PANORAMA:
-            side = max(self.width // 4, 1)
-            return Camera(world_from_camera, (side / 2, side / 2), (side / 2, side / 2), side, side)
-        camera = Camera(world_from_camera, self.focal, self.centre, self.width, self.height)
-        if self.is_pinhole:
-            return camera
-        x, y = np.arange(self.width) + 0.5, np.arange(self.height) + 0.5
-        low = [self._border(np.full_like(y, 0.5), y, 0), self._border(x, np.full_like(x, 0.5), 1)]
-        high = [
-            self._border(np.full_like(y, self.width - 0.5), y, 0),
-            self._border(x, np.full_like(x, self.height - 0.5), 1),
-        ]
-        size = []
-        for axis, length in enumerate((self.width, self.height)):
-            centre = self.centre[axis]
-            before, after = centre - low[axis], high[axis] - centre  # how far the photograph reaches, in pixels
-            shrink = []
-            if before.size and before.min() > 0:
-                shrink.append((centre - 0.5) / before.min())
-            if after.size and after.min() > 0:
-                shrink.append((length - 0.5 - centre) / after.min())
-            scale = 1 / max(shrink) if shrink and max(shrink) > 0 else 1.0
-            size.append(max(1, math.floor(length * float(np.clip(scale, 0.2, 2.0)))))
-        centre_x, centre_y = self.centre[0] * size[0] / self.width, self.centre[1] * size[1] / self.height
-        return Camera(world_from_camera, self.focal, (centre_x, centre_y), size[0], size[1])
+        return replace(_pinhole(self), world_from_camera=world_from_camera)
 
     def _border(self, x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
         points = self._undistorted(np.stack([x, y], -1))[:, axis]
         return (points * self.focal[axis] + self.centre[axis])[np.isfinite(points)]
 
-    def maps(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-        """Where each pixel of `camera` (from `pinhole`) lies in the photograph: cv2.remap's (x, y) float32 [H,W].
+    def maps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each pixel of `pinhole`'s camera lies in the photograph: cv2.remap's (x, y) float32 [H,W].
 
         cv2 counts pixel centres from 0, hence the half pixel.
         """
-        x = (np.arange(camera.width) + 0.5 - camera.centre[0]) / camera.focal[0]
-        y = (np.arange(camera.height) + 0.5 - camera.centre[1]) / camera.focal[1]
-        grid = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
-        pixels = (self.project(grid) - 0.5).reshape(camera.height, camera.width, 2).astype(np.float32)
-        return np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1])
+        return _maps(self)
+
+
+@lru_cache(maxsize=64)
+def _pinhole(lens: Lens) -> Camera:
+    if lens.model == PANORAMA:
+        side = max(lens.width // 4, 1)
+        return Camera(np.eye(4), (side / 2, side / 2), (side / 2, side / 2), side, side)
+    if lens.is_pinhole:
+        return Camera(np.eye(4), lens.focal, lens.centre, lens.width, lens.height)
+    x, y = np.arange(lens.width) + 0.5, np.arange(lens.height) + 0.5
+    left, right = (lens._border(np.full_like(y, at), y, 0) for at in (0.5, lens.width - 0.5))
+    top, bottom = (lens._border(x, np.full_like(x, at), 1) for at in (0.5, lens.height - 0.5))
+    size = []
+    for centre, length, low, high in (
+        (lens.centre[0], lens.width, left, right),
+        (lens.centre[1], lens.height, top, bottom),
+    ):
+        shrink = []
+        if low.size and low.max() < centre:
+            shrink.append((centre - 0.5) / (centre - low.max()))
+        if high.size and high.min() > centre:
+            shrink.append((length - 0.5 - centre) / (high.min() - centre))
+        scale = 1 / max(shrink) if shrink and max(shrink) > 0 else 1.0
+        size.append(max(1, math.floor(length * min(max(float(scale), 0.2), 2.0))))
+    centre = (lens.centre[0] * size[0] / lens.width, lens.centre[1] * size[1] / lens.height)
+    return Camera(np.eye(4), lens.focal, centre, size[0], size[1])
+
+
+@lru_cache(maxsize=2)  # photographs of one lens share the maps
+def _maps(lens: Lens) -> tuple[np.ndarray, np.ndarray]:
+    camera = _pinhole(lens)
+    x = (np.arange(camera.width) + 0.5 - camera.centre[0]) / camera.focal[0]
+    y = (np.arange(camera.height) + 0.5 - camera.centre[1]) / camera.focal[1]
+    grid = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+    pixels = (lens.project(grid) - 0.5).reshape(camera.height, camera.width, 2).astype(np.float32)
+    return np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1])
 
 
 def _brown(points: np.ndarray, coefficients: tuple[float, ...]) -> np.ndarray:

@@ -69,7 +69,7 @@ def _key_mask(color: np.ndarray, options: CaptureOptions) -> np.ndarray:
 def _undistorted(view: View, color, mask, weight):
     import cv2
 
-    maps = view.lens.maps(view.undistorted)
+    maps = view.lens.maps()
 
     def resample(image: np.ndarray) -> np.ndarray:
         return cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
