@@ -1,0 +1,217 @@
+"""metrics.json: what the exported asset is worth on the test views, with nothing fitted on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from engine.errors import ExchangeError
+from engine.optimize import metrics
+from engine.optimize.messages import EvalReport, Notice, Progress
+from engine.optimize.scene_state import SceneState
+from engine.scene import Camera, Environment, Material, Mesh
+from engine.scene.conventions import linear_to_srgb
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
+    from engine.optimize.session import Session
+    from engine.optimize.truth import Truth
+    from engine.raster import Rasterizer
+
+IMAGE_METRICS = ("psnr", "ssim", "flip", "psnr_masked")
+
+
+class Renderer(Protocol):
+    """Anything that draws a view: (premultiplied linear colour [H,W,3], alpha [H,W])."""
+
+    def render(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+def on_white(straight: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """[H,W,3] sRGB-encoded, clipped, composited on white in encoded space; `straight` linear [H,W,3], `alpha` [H,W]."""
+    return linear_to_srgb(straight) * alpha[..., None] + (1 - alpha[..., None])
+
+
+def rendered_on_white(renderer: Renderer, camera: Camera) -> np.ndarray:
+    """[H,W,3] as `on_white`, of a rendered view."""
+    premultiplied, alpha = renderer.render(camera)
+    return on_white(premultiplied / np.maximum(alpha, 1e-6)[..., None], alpha)
+
+
+def photo_on_white(capture: Capture, frame: int) -> tuple[np.ndarray, np.ndarray]:
+    """([H,W,3] as `on_white`, [H,W] boolean mask > 0.5) of a photograph; all true where there is no mask."""
+    pixels = capture.pixels(frame)
+    mask = np.ones(pixels.color.shape[:2], np.float32) if pixels.mask is None else pixels.mask
+    return on_white(pixels.color, mask), mask > 0.5
+
+
+def image_metrics(
+    renderer: Renderer,
+    capture: Capture,
+    frames: Sequence[int],
+    hull: Renderer | None = None,
+    progress: Callable[[float, str], None] = lambda done, text: None,
+) -> dict[str, Any]:
+    """`psnr`, `ssim`, `flip`, `psnr_masked` and `hull_psnr`, means of the per-view values in `per_view`; None without
+    test views, or without a hull."""
+    views = []
+    for done, frame in enumerate(frames):
+        name, camera = capture.frames[frame].name, capture.frames[frame].camera
+        progress(done / len(frames), name)
+        photo, mask = photo_on_white(capture, frame)
+        image = rendered_on_white(renderer, camera)
+        view: dict[str, Any] = {
+            "name": name,
+            "psnr": metrics.psnr(image, photo),
+            "ssim": metrics.ssim(image, photo),
+            "flip": metrics.flip(image, photo),
+            "psnr_masked": metrics.psnr(image, photo, mask),
+        }
+        if hull is not None:
+            baseline = rendered_on_white(hull, camera)
+            view["hull_psnr"] = metrics.psnr(baseline, photo)
+            view["hull_psnr_masked"] = metrics.psnr(baseline, photo, mask)
+        views.append(view)
+    means = {key: mean_of(views, key) for key in (*IMAGE_METRICS, "hull_psnr", "hull_psnr_masked")}
+    return means | {"per_view": views}
+
+
+def mean_of(views: list[dict[str, Any]], key: str) -> float | None:
+    """The mean over the views that have a finite value; None when none has."""
+    values = [view[key] for view in views if key in view and math.isfinite(view[key])]
+    return float(np.mean(values)) if values else None
+
+
+def material_metrics(renderer: Any, capture: Capture, frames: Sequence[int], truth: Truth) -> dict[str, float]:
+    """`base_color_psnr`, `roughness_rmse` and `metallic_rmse` where true maps exist, over the pixels with mask > 0.5
+    that the asset covers (what it fails to cover counts in `psnr`)."""
+    values: dict[str, list] = {"base_color": [], "roughness": [], "metallic": []}
+    for frame in frames:
+        true = truth.maps(capture.frames[frame])
+        rendered = renderer.render_maps(capture.frames[frame].camera)
+        covered = photo_on_white(capture, frame)[1] & (rendered.alpha > 0.5)
+        for key, list_ in values.items():
+            if getattr(true, key) is not None:
+                list_.append((getattr(rendered, key), getattr(true, key), covered))
+    result = {}
+    if values["base_color"]:
+        result["base_color_psnr"] = metrics.base_color_psnr(*zip(*values["base_color"], strict=True))
+    for key in ("roughness", "metallic"):
+        if values[key]:
+            result[f"{key}_rmse"] = metrics.masked_rmse(*zip(*values[key], strict=True))
+    return result
+
+
+def evaluate_asset(
+    mesh: Mesh,
+    material: Material,
+    environment: Environment,
+    capture: Capture,
+    rasterizer: Rasterizer,
+    *,
+    hull: Mesh | None = None,
+    truth: Truth | None = None,
+    reference: Mesh | None = None,
+    device: str = "cpu",
+    progress: Callable[[float, str], None] = lambda done, text: None,
+) -> dict[str, Any]:
+    """Every metric that asset, capture and truth allow; nothing about how the asset came to be."""
+    from engine.exchange import AssetRenderer
+    from engine.geometry.quality import mesh_quality
+    from engine.optimize.hull_baseline import hull_baseline
+    from engine.optimize.metrics_shape import shape_metrics
+
+    renderer = AssetRenderer(mesh, material, environment, rasterizer.name)
+    baseline = hull_baseline(hull, capture, rasterizer, device) if hull is not None else None
+    result = image_metrics(renderer, capture, capture.test, baseline, progress)
+    result |= {"faces": len(mesh.triangles), "mesh_quality": mesh_quality(mesh)}
+    if reference is not None:
+        progress(1.0, "distance to the reference mesh")
+        result |= shape_metrics(mesh, reference)
+        if hull is not None:
+            shape = shape_metrics(hull, reference)
+            result["hull_chamfer_percent"] = shape["chamfer_percent"]
+            result["hull_normal_consistency"] = shape["normal_consistency"]
+    if truth is not None:
+        result |= material_metrics(renderer, capture, capture.test, truth)
+    return result
+
+
+def evaluate_session(session: Session, reference: Path | None = None) -> dict[str, Any]:
+    """Metrics of a session's exported asset, written to its metrics.json.
+
+    `reference` is a mesh file in the capture's frame; without it the capture's own truth is taken, where there is one.
+    Raises ExchangeError when nothing has been exported yet.
+    """
+    from engine.exchange import read_asset, read_environment, read_mesh
+    from engine.optimize.truth import find_truth
+
+    context, project = session.context, session.project
+    path = project.exports / f"{session.recipe.export.name}.glb"
+    if not path.exists():
+        raise ExchangeError(f"{path}: there is no exported asset to evaluate; resume the run to its end")
+
+    def progress(done: float, text: str) -> None:
+        session.notify(Progress("evaluate", done, text))
+
+    mesh, material = read_asset(path)
+    environment = context.scene.environment
+    if environment is None:
+        environment = read_environment(project.exports / "environment.hdr", session.capture.up)
+    truth = find_truth(session.capture.path)
+    reference = reference or (truth.mesh_path if truth is not None else None)
+    result = evaluate_asset(
+        mesh,
+        material,
+        environment,
+        session.capture,
+        context.rasterizer,
+        hull=_hull(session),
+        truth=truth,
+        reference=read_mesh(reference) if reference is not None else None,
+        device=context.device.torch_device,
+        progress=progress,
+    )
+    if not session.capture.test:
+        session.notify(Notice("the capture has no test views: image metrics are left out", "warning"))
+    before = project.read_metrics()
+    same_run = before.get("steps") == session.total_step
+    result |= {
+        "export_psnr": context.scene.values.get("export_psnr"),
+        "steps": session.total_step,
+        "stages": session.stage_records,
+        "peak_memory_mb": before.get("peak_memory_mb") if same_run else round(session.peak_memory_mb, 1),
+        "seconds": before.get("seconds") if same_run else round(session.seconds, 2),
+    }
+    result = finite(result)
+    project.write_metrics(result)
+    session.notify(EvalReport(result))
+    return result
+
+
+def _hull(session: Session) -> Mesh | None:
+    """The hull that the run carved, or one carved now where its recipe does not; None without masks."""
+    if session.context.scene.hull is not None or not session.capture.has_masks:
+        return session.context.scene.hull
+    from engine.optimize.stages.hull import HullStage
+
+    stage = HullStage()
+    stage.begin(replace(session.context, scene=SceneState()))
+    stage.finish()
+    return stage.context.scene.hull
+
+
+def finite(value: Any) -> Any:
+    """The same nest with plain Python numbers, None in place of what JSON does not know."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
