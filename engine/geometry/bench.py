@@ -1,0 +1,102 @@
+"""How long FlexiCubes, large steps and the mesh regularizers take on this machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+MEMORY_SCRIPT = """
+import resource, sys
+import torch
+from engine.geometry.bench import flexicubes_step, peak_megabytes
+before = peak_megabytes()
+step = flexicubes_step({resolution}, optimize=False)
+step(); step()
+print(peak_megabytes() - before)
+"""
+
+
+def fastest(step: Callable[[], object], seconds: float = 1.5, least: int = 5) -> float:
+    """Milliseconds of the fastest of at least `least` runs within about `seconds`, after one to warm up."""
+    step()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < least or (time.perf_counter() < end and len(times) < 200):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return min(times) * 1e3
+
+
+def peak_megabytes() -> float:
+    """Largest resident memory of this process so far."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def flexicubes_step(resolution: int, optimize: bool) -> Callable[[], None]:
+    """Extraction (fan) of a sphere of 0.7 in [-1,1]^3, its backward pass, and LazyAdam if asked."""
+    from engine.geometry.flexicubes import FlexiCubes, LazyAdam
+
+    axis = np.linspace(-1, 1, resolution + 1, dtype=np.float32)
+    x, y, z = np.meshgrid(axis, axis, axis, indexing="ij", sparse=True)
+    surface = FlexiCubes.from_field(np.sqrt(x * x + y * y + z * z) - 0.7, np.array([[-1.0] * 3, [1.0] * 3]))
+    optimizer = LazyAdam(surface.parameters(), lr=1e-6)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        extraction = surface.extract()
+        (extraction.vertices.sum() + extraction.l_dev + extraction.entropy).backward()
+        if optimize:
+            optimizer.step(rows=surface.active_rows(extraction))
+
+    return step
+
+
+def sphere(subdivisions: int) -> tuple[np.ndarray, np.ndarray]:
+    """(vertices [V,3], triangles [F,3]) of a unit icosphere; 4 gives 5k triangles, 5 gives 20k."""
+    import trimesh
+
+    mesh = trimesh.creation.icosphere(subdivisions)
+    return np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int32)
+
+
+def _memory(resolution: int) -> float:
+    """Resident megabytes that extraction and backward add to a fresh process, parameters and compiled code included."""
+    script = MEMORY_SCRIPT.format(resolution=resolution)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return float(run.stdout)
+
+
+def benchmarks() -> dict[str, dict]:
+    """name -> {value, unit, limit}; times are the fastest of many runs with torch on one thread."""
+    import torch
+
+    from engine.geometry.free_mesh import FreeMesh
+
+    results: dict[str, dict] = {}
+
+    def add(name: str, value: float, unit: str, limit: float | None) -> None:
+        results[name] = {"value": value, "unit": unit, "limit": limit}
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for resolution, limit in ((64, 60.0), (96, 150.0)):
+            name = f"flexicubes_{resolution}"
+            add(f"{name}_forward_backward", fastest(flexicubes_step(resolution, optimize=False)), "ms", limit)
+            add(f"{name}_with_optimizer", fastest(flexicubes_step(resolution, optimize=True)), "ms", None)
+        for subdivisions, name, limit in ((4, "5k", 1.0), (5, "20k", 5.0)):
+            vertices, triangles = sphere(subdivisions)
+            mesh = FreeMesh(vertices, triangles)
+            add(f"large_steps_solve_{name}", fastest(lambda m=mesh, v=vertices: m.system.solve(v), 0.3), "ms", limit)
+    finally:
+        torch.set_num_threads(threads)
+    add("flexicubes_96_memory", _memory(96), "MB", 800.0)
+    return results
