@@ -9,14 +9,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from engine.capture.entry import FrameProblem, Reading
 from engine.capture.options import CaptureOptions
-from engine.capture.pixels import Pixels, load_pixels
+from engine.capture.pixels import MaskStatistics, Pixels, load_pixels, mask_statistics, polarity_problem
 from engine.capture.up import up_direction
 from engine.capture.views import View, alpha_means_object, build_views
 from engine.errors import CaptureError
@@ -35,7 +34,9 @@ def open_capture(path: str | Path, options: CaptureOptions | None = None) -> Cap
     reading = read_files(Path(path), options)
     views, bad, warnings = build_views(reading, options)
     capture = Capture(Path(path), options, reading, views, warnings)
-    capture.settle(bad)
+    without = capture.frames_without_mask()
+    capture.drop(without)
+    capture.settle(bad + without)
     return capture
 
 
@@ -52,7 +53,7 @@ def read_files(path: Path, options: CaptureOptions) -> Reading:
                 return read_colmap(path.parent, options)
             raise CaptureError(f"{path}: is neither a folder nor a transforms JSON file; name the capture's folder")
         if not path.is_dir():
-            raise CaptureError(f"{path}: there is no such capture; name a folder with transforms.json or a COLMAP model")
+            raise CaptureError(f"{path}: there is no such capture; name its folder (transforms.json or a COLMAP model)")
         transforms = any((path / name).is_file() for name in SPLIT_FILES)
         model = find_model(path)
         if transforms:
@@ -68,14 +69,6 @@ def read_files(path: Path, options: CaptureOptions) -> Reading:
         f"{path}: holds no camera poses; put a transforms.json (Blender, instant-ngp, nerfstudio) or a COLMAP model "
         "(sparse/0) beside its images"
     )
-
-
-@dataclass(frozen=True)
-class MaskStatistics:
-    """How a mask covers its image."""
-
-    covered: float  # share of pixels that are object
-    border: float  # share of the image's border that is object
 
 
 class Capture:
@@ -125,20 +118,36 @@ class Capture:
             or any(view.frame.mask_path for view in self.views)
         )
 
-    def settle(self, bad: list[tuple[str, str]]) -> None:
-        """Drop or report frames `bad` (name, reason), and check that enough views are left; raises CaptureError."""
-        if self.has_masks and not (self.options.color_key or self.options.region or self.uses_alpha):
-            for view in self.views:
-                if view.frame.mask_path is None and not view.header.has_alpha:
-                    bad = [*bad, (view.frame.name, "has no mask while other frames have one; add it")]
+    def frames_without_mask(self) -> list[tuple[str, str]]:
+        """(frame, reason) of frames that have no mask where others have one."""
+        if not self.has_masks or self.uses_alpha or self.options.color_key or self.options.region:
+            return []
+        return [
+            (view.frame.name, "has no mask while other frames have one; add it")
+            for view in self.views
+            if view.frame.mask_path is None
+        ]
+
+    def drop(self, bad: list[tuple[str, str]]) -> None:
+        """Leave out the frames `bad` (name, reason)."""
         names = {name for name, _ in bad}
         self.views = [view for view in self.views if view.frame.name not in names]
+        with self._lock:
+            for name in names & set(self._cache):
+                self._cached_bytes -= self._cache.pop(name).bytes
+
+    def settle(self, bad: list[tuple[str, str]]) -> None:
+        """Report frames `bad` (name, reason), already dropped, as an error or, if the options say so, as a warning.
+
+        Raises CaptureError, also when fewer than two training views are left.
+        """
         if bad:
             listed = "; ".join(f"{name}: {reason}" for name, reason in bad)
             total = len(self.views) + len(bad)
             if not self.options.skip_bad_frames:
                 raise CaptureError(
-                    f"{self.path}: {len(bad)} of {total} frames cannot be used (--skip-bad-frames goes on without them): {listed}"
+                    f"{self.path}: {len(bad)} of {total} frames cannot be used "
+                    f"(--skip-bad-frames goes on without them): {listed}"
                 )
             self.warnings.append(f"{len(bad)} of {total} frames are skipped: {listed}")
         if len(self.train) < 2:
@@ -168,9 +177,7 @@ class Capture:
 
     def _keep(self, name: str, pixels: Pixels) -> None:
         if pixels.mask is not None and name not in self.mask_statistics:
-            mask = pixels.mask > 0.5
-            ring = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
-            self.mask_statistics[name] = MaskStatistics(float(mask.mean()), float(ring.mean()))
+            self.mask_statistics[name] = mask_statistics(pixels.mask)
         limit = self.options.cache_megabytes << 20
         if name in self._cache or pixels.bytes > limit:
             return
@@ -179,23 +186,32 @@ class Capture:
         self._cache[name] = pixels
         self._cached_bytes += pixels.bytes
 
-    def bad_images(self, progress: Callable[[int, int, str], None] | None = None) -> list[tuple[str, str]]:
-        """Decode every image and mask once; (frame, reason) of those that cannot be used."""
+    def bad_images(
+        self,
+        progress: Callable[[int, int, str], None] | None = None,
+        look: Callable[[View, Pixels], None] | None = None,
+    ) -> list[tuple[str, str]]:
+        """Decode every image and mask once; (frame, reason) of those that cannot be used.
+
+        `look` is given each decoded frame, possibly from several threads.
+        """
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # decoding releases the interpreter
             reasons = []
-            for index, reason in enumerate(pool.map(self._reason_against, self.views)):
+            for index, reason in enumerate(pool.map(lambda view: self._reason_against(view, look), self.views)):
                 reasons.append(reason)
                 if progress is not None:
                     progress(index + 1, len(self.views), self.views[index].frame.name)
         return [(view.frame.name, reason) for view, reason in zip(self.views, reasons, strict=True) if reason]
 
-    def _reason_against(self, view: View) -> str:
+    def _reason_against(self, view: View, look: Callable[[View, Pixels], None] | None) -> str:
         try:
             pixels = load_pixels(view, self.options, self.uses_alpha)
         except FrameProblem as problem:
             return str(problem)
         with self._lock:
             self._keep(view.frame.name, pixels)
+        if look is not None:
+            look(view, pixels)
         return self._why_empty(view) if pixels.mask is not None and not (pixels.mask > 0.5).any() else ""
 
     def _why_empty(self, view: View) -> str:
@@ -214,36 +230,25 @@ class Capture:
         """
         bad = self.bad_images(progress)
         if bad:
+            self.drop(bad)
             self.settle(bad)
-            with self._lock:
-                for name in {name for name, _ in bad} & set(self._cache):
-                    self._cached_bytes -= self._cache.pop(name).bytes
         polarity = self.polarity_problem()
         if polarity and polarity not in self.warnings:
             self.warnings.append(polarity)
 
     def polarity_problem(self) -> str:
-        """A sentence if the masks decoded so far look inverted (object at the borders, hole in the middle), else ''."""
-        from statistics import median
-
-        known = [self.mask_statistics[view.frame.name] for view in self.views if view.frame.name in self.mask_statistics]
-        if not known or self.options.region is not None:
-            return ""
-        covered, border = median(item.covered for item in known), median(item.border for item in known)
-        if covered > 0.5 and border > 0.75:
-            return (
-                f"masks look inverted: white covers {covered:.0%} of a typical image and {border:.0%} of its border; "
-                "white must be the object, so invert the masks if it is not"
-            )
-        return ""
+        """A sentence if the masks decoded so far look inverted, else ''."""
+        names = [view.frame.name for view in self.views]
+        known = [self.mask_statistics[name] for name in names if name in self.mask_statistics]
+        return "" if self.options.region is not None else polarity_problem(known)
 
     def require_masks(self) -> None:
         """Raises CaptureError, naming the three remedies, when the photos come without masks."""
         if not self.has_masks:
             raise CaptureError(
-                f"{self.path}: the photos have no masks, which this recipe needs; give a folder of masks with --masks DIR, "
-                "or a box around the object with --set capture.region=[[x0,y0,z0],[x1,y1,z1]], or the colour of a plain "
-                "background with --set capture.color_key=[r,g,b] (0 to 255)"
+                f"{self.path}: the photos have no masks, which this recipe needs; give a folder of masks with "
+                "--masks DIR, or a box around the object with --set capture.region=[[x0,y0,z0],[x1,y1,z1]], or the "
+                "colour of a plain background with --set capture.color_key=[r,g,b] (0 to 255)"
             )
 
     def fingerprint(self) -> str:
@@ -253,7 +258,8 @@ class Capture:
         described: list = [options.region, options.color_key, options.color_tolerance, options.max_size, masks]
         for view in self.views:
             frame, camera = view.frame, view.frame.camera
-            sizes = [path.stat().st_size if path and path.exists() else -1 for path in (frame.image_path, frame.mask_path)]
+            files = (frame.image_path, frame.mask_path)
+            sizes = [path.stat().st_size if path and path.exists() else -1 for path in files]
             lens = [view.lens.model, view.lens.coefficients]
             numbers = [camera.world_from_camera.tolist(), camera.focal, camera.centre, camera.size]
             described.append([frame.name, frame.split, sizes, lens, numbers])

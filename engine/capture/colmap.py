@@ -1,8 +1,8 @@
 """COLMAP models, binary and text: cameras and images; rigs and frames files are told apart but not needed.
 
-COLMAP's own reader (pycolmap) ends the process or allocates without bound on a corrupt file, so the two files that hold
-what is needed are parsed here with every count checked; pycolmap then evaluates the lens models. An image's line holds its
-full pose also where rigs.bin and frames.bin exist, and the point cloud is not used.
+COLMAP's own reader (pycolmap) ends the process or allocates without bound on a corrupt file, so the two files that
+hold what is needed are parsed here with every count checked; pycolmap then evaluates the lens models. An image's entry
+holds its full pose also where rigs.bin and frames.bin exist, and the point cloud is not used.
 Format: https://colmap.github.io/format.html
 """
 
@@ -43,7 +43,8 @@ MODELS: dict[int, tuple[str, int, int]] = {
     17: (PANORAMA, 0, 0),
 }
 MODEL_IDS = {name: number for number, (name, _, _) in MODELS.items()}
-PLACES = (".", "0", "sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse", "dense/sparse", "sparse_txt/0", "sparse_txt")
+PLACES = (".", "0", "sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse", "dense/sparse")
+PLACES += ("sparse_txt/0", "sparse_txt")
 IMAGE_FOLDERS = ("images", "images_2", "images_4", "images_8", "input", "rgb")
 
 
@@ -79,10 +80,12 @@ def read_colmap(path: Path, options: CaptureOptions) -> Reading:
     cameras = _parse(model / ("cameras.bin" if binary else "cameras.txt"), _cameras_bin if binary else _cameras_txt)
     images = _parse(model / ("images.bin" if binary else "images.txt"), _images_bin if binary else _images_txt)
     rigs = any((model / f"rigs{end}").is_file() for end in (".bin", ".txt"))
-    reading = Reading(root, f"COLMAP {'binary' if binary else 'text'} model{' with rigs' if rigs else ''} in {model.name}")
+    reading = Reading(root, f"COLMAP {'binary' if binary else 'text'} model{' with rigs' if rigs else ''}")
     if model.name == "0" and is_model(model.parent / "1"):
         count = sum(is_model(other) for other in model.parent.iterdir() if other.is_dir())
-        reading.warnings.append(f"{model.parent}: holds {count} separate models; {model} is read, name another to use it")
+        reading.warnings.append(
+            f"{model.parent} holds {count} separate models; {model} is read, name another to use it"
+        )
     if folder.name.startswith("images_"):
         reading.warnings.append(f"there is no folder images; {folder.name} is used, and intrinsics are scaled to it")
     if not images:
@@ -131,7 +134,7 @@ def _pose(image: _Image) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         length = float(np.linalg.norm(quaternion))
     if not np.isfinite(translation).all() or not np.isfinite(length) or length < 1e-12:
-        raise FrameProblem("its pose is not finite or its quaternion is zero; remove the image or export the model again")
+        raise FrameProblem("its pose is not finite or its quaternion is zero; remove the image")
     w, x, y, z = quaternion / length
     rotation = np.array(
         [
@@ -223,7 +226,7 @@ def _cameras_txt(data: bytes) -> dict[int, tuple]:
         model = MODEL_IDS[fields[1]]
         parameters = tuple(float(text) for text in fields[4:])
         if len(parameters) != _parameter_count(model):
-            raise ValueError(f"camera {fields[0]} has {len(parameters)} parameters instead of {_parameter_count(model)}")
+            raise ValueError(f"camera {fields[0]} has {len(parameters)} parameters, not {_parameter_count(model)}")
         cameras[int(fields[0])] = (model, int(fields[2]), int(fields[3]), parameters)
     return cameras
 

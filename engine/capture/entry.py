@@ -60,7 +60,7 @@ def locate(root: Path, folder: Path, text: str, options: CaptureOptions, what: s
             path = folder / spelling
             candidates = [path, *(path.with_name(path.name + suffix) for suffix in _both_cases())]
             if not options.allow_outside:  # do not even look whether files elsewhere exist
-                candidates = [candidate for candidate in candidates if _inside(root, candidate)]
+                candidates = [candidate for candidate in candidates if is_inside(root, candidate)]
                 if not candidates:
                     raise FrameProblem(
                         f"{what} {text} lies outside the capture's folder; copy it there, "
@@ -78,5 +78,6 @@ def _both_cases() -> tuple[str, ...]:
     return IMAGE_SUFFIXES + tuple(suffix.upper() for suffix in IMAGE_SUFFIXES)
 
 
-def _inside(root: Path, path: Path) -> bool:
+def is_inside(root: Path, path: Path) -> bool:
+    """Whether `path`, with symbolic links followed, lies in the folder `root`."""
     return path.resolve().is_relative_to(root.resolve())

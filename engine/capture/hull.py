@@ -24,8 +24,8 @@ COARSE_PIXELS = 256  # longer side of the masks in these searches
 SEEN_BY_BOX = 0.5  # the box is laid around what at least this share of the views sees, of the most that see one point
 SEEN_BY_HULL = 0.25  # the same for the hull within the box
 EMPTY = (
-    "the masks' visual hull is empty: no point lies inside the object's mask in every view; check with `unrender doctor` "
-    "that the poses belong to these images and that masks are white on the object"
+    "the masks' visual hull is empty: no point lies inside the object's mask in every view; check with "
+    "`unrender doctor` that the poses belong to these images and that masks are white on the object"
 )
 
 
@@ -74,7 +74,7 @@ def carve(
     """Approximate signed distance [R+1,R+1,R+1] float32 of the masks' visual hull at the corners of a grid over `box`.
 
     `masks` are [H,W] in [0,1], 1 = object, one per camera; `box` is [2,3]; capture units, negative inside, index order
-    x, y, z. The box's faces are outside, so that the zero surface is closed. `progress(done, views)` is called after each view.
+    x, y, z. The box's faces are outside, so that the zero surface is closed. `progress(done, views)` follows each view.
     Raises CaptureError when the hull is empty.
     """
     box = np.asarray(box, np.float64)
@@ -199,7 +199,7 @@ def _grown(box: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def _meeting_point(cameras: Sequence[Camera], masks: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
-    """(point [3] closest to the rays through the masks' centres, radius of a ball around it that covers a typical mask)."""
+    """(point [3] closest to the rays through the masks' centres, radius of a ball there that covers a typical mask)."""
     origins, directions, extents = [], [], []
     for camera, mask in zip(cameras, masks, strict=True):
         rows, columns = np.flatnonzero((mask > 0.5).any(1)), np.flatnonzero((mask > 0.5).any(0))

@@ -18,7 +18,7 @@ def carve_view(
     intrinsics: np.ndarray,  # [4] float64: fx, fy, cx, cy
     fade: float,  # capture units
 ) -> None:
-    """Carve `field` with one view; every grid point is written by one iteration, so any thread count gives the same bits."""
+    """Carve `field` with one view; one iteration writes each grid point, so any thread count gives the same bits."""
     height, width = silhouette.shape
     fx, fy, cx, cy = intrinsics
     focal = np.sqrt(fx * fy)

@@ -54,9 +54,7 @@ class Lens:
         if self.model == PANORAMA:
             longitude = np.arctan2(points[:, 0], 1.0)
             latitude = np.arctan2(points[:, 1], np.hypot(points[:, 0], 1.0))
-            return np.stack(
-                [(longitude / (2 * np.pi) + 0.5) * self.width, (latitude / np.pi + 0.5) * self.height], -1
-            )
+            return np.stack([(longitude / (2 * np.pi) + 0.5) * self.width, (latitude / np.pi + 0.5) * self.height], -1)
         return self._distorted(points) * np.array(self.focal) + np.array(self.centre)
 
     def _distorted(self, points: np.ndarray) -> np.ndarray:
@@ -89,7 +87,7 @@ class Lens:
     def pinhole(self, world_from_camera: np.ndarray) -> Camera:
         """The camera of the undistorted image: same focal length, sized so that no pixel lies outside the photograph.
 
-        The size rule is COLMAP's with blank_pixels = 0 (scale between 0.2 and 2). A panorama gives its forward 90 degrees.
+        The size rule is COLMAP's with blank_pixels = 0 (scale from 0.2 to 2). A panorama gives its forward 90 degrees.
         """
         return replace(_pinhole(self), world_from_camera=world_from_camera)
 

@@ -14,10 +14,10 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class CaptureOptions:
-    """How to read a capture; the defaults take everything from its files. Raises CaptureError on values out of range."""
+    """How to read a capture; by default everything comes from its files. Raises CaptureError on bad values."""
 
     masks: Path | None = None  # folder of masks named like the images, 1 (white) = object; overrides the capture's own
-    region: tuple[Triple, Triple] | None = None  # (minimum, maximum) corner of a box, capture units, that holds the object
+    region: tuple[Triple, Triple] | None = None  # (minimum, maximum) corner of a box around the object, capture units
     color_key: Triple | None = None  # background colour, 8-bit sRGB values 0..255
     color_tolerance: float = 40.0  # distance from the key, in 8-bit sRGB values, up to which a pixel is background
     max_size: int = 0  # images are scaled down so that their longer side has at most this many pixels; 0 = full size

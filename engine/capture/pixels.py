@@ -27,12 +27,41 @@ class Pixels:
         return self.color.nbytes + (0 if self.mask is None else self.mask.nbytes)
 
 
+@dataclass(frozen=True)
+class MaskStatistics:
+    """How a mask covers its image."""
+
+    covered: float  # share of pixels that are object
+    border: float  # share of the image's border that is object
+
+
+def mask_statistics(mask: np.ndarray) -> MaskStatistics:
+    """How `mask` [H,W] covers its image."""
+    inside = mask > 0.5
+    ring = np.concatenate([inside[0], inside[-1], inside[1:-1, 0], inside[1:-1, -1]])
+    return MaskStatistics(float(inside.mean()), float(ring.mean()))
+
+
+def polarity_problem(masks: list[MaskStatistics]) -> str:
+    """A sentence if the masks look inverted (white around most images' borders and over most of them), else ''."""
+    if not masks:
+        return ""
+    covered = float(np.median([mask.covered for mask in masks]))
+    border = float(np.median([mask.border for mask in masks]))
+    if covered <= 0.5 or border <= 0.75:
+        return ""
+    return (
+        f"masks look inverted: white covers {covered:.0%} of a typical image and {border:.0%} of its border; "
+        "white must be the object, so invert the masks if it is not"
+    )
+
+
 def load_pixels(view: View, options: CaptureOptions, uses_alpha: bool) -> Pixels:
     """Decode `view`; raises FrameProblem when its image or mask cannot be used."""
     color, alpha = read_image(view.frame.image_path)
     height, width = color.shape[:2]
     if (width, height) != (view.header.width, view.header.height):
-        raise FrameProblem(f"image {view.frame.image_path.name} changed its size since the capture was opened; open it again")
+        raise FrameProblem(f"image {view.frame.image_path.name} changed its size since then; open the capture again")
     if view.frame.mask_path is not None:
         mask = read_mask(view.frame.mask_path)
         if mask.shape != (height, width):
@@ -41,7 +70,6 @@ def load_pixels(view: View, options: CaptureOptions, uses_alpha: bool) -> Pixels
                 f"{width} x {height}; make them the same size"
             )
     else:
-        # alpha counts where it separates the object in the capture at large, or where this frame has nothing else
         mask = alpha if uses_alpha else None
     weight = alpha  # straight colour means nothing where alpha is 0, so it is averaged by alpha
     if options.color_key is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.capture.entry import Entry, FrameProblem, Reading, locate
+from engine.capture.entry import IMAGE_SUFFIXES, Entry, FrameProblem, Reading, locate
 from engine.capture.lens import PANORAMA, Lens
 from engine.capture.options import CaptureOptions
 from engine.errors import CaptureError
@@ -38,8 +38,8 @@ MODELS = {
 def read_transforms(path: Path, options: CaptureOptions) -> Reading:
     """The frames of `path`: one JSON file, or a folder with transforms.json and/or split files.
 
-    Frames come from transforms.json where there is one, and their split from the split files. Raises CaptureError when a
-    file is not such JSON; problems of single frames are collected in the reading.
+    Frames come from transforms.json where there is one, and their split from the split files. Raises CaptureError when
+    a file is not such JSON; problems of single frames are collected in the reading.
     """
     folder = path if path.is_dir() else path.parent
     main = folder / "transforms.json" if path.is_dir() else path
@@ -52,7 +52,7 @@ def read_transforms(path: Path, options: CaptureOptions) -> Reading:
         source = f"lists in {main.name}"
         if main.name == "transforms.json" and not split_of and splits:
             split_of = {
-                _name(frame): SPLIT_FILES[name]
+                _key(_name(frame)): SPLIT_FILES[name]
                 for name, file in splits.items()
                 for frame in _frames(_document(file), file)
                 if isinstance(frame, dict)
@@ -65,7 +65,7 @@ def read_transforms(path: Path, options: CaptureOptions) -> Reading:
             if unlisted:
                 reading.entries = [entry for entry in reading.entries if entry.split is not None]
                 reading.warnings.append(
-                    f"{len(unlisted)} frames of {main.name} are in neither split and are not used: {', '.join(unlisted)}"
+                    f"{len(unlisted)} frames of {main.name} are in no split and are not used: {', '.join(unlisted)}"
                 )
     else:
         _add_split_files(reading, folder, splits, options)
@@ -115,6 +115,12 @@ def _name(frame: dict[str, Any]) -> str:
     return text.removeprefix("./") if isinstance(text, str) else ""
 
 
+def _key(name: str) -> str:
+    """A frame's name without its extension, which some files leave out."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in IMAGE_SUFFIXES else name
+
+
 def _listed_splits(document: dict[str, Any], path: Path) -> dict[str, Split]:
     """nerfstudio's train_filenames, val_filenames and test_filenames; validation stands in for a missing test list."""
     result: dict[str, Split] = {}
@@ -125,7 +131,7 @@ def _listed_splits(document: dict[str, Any], path: Path) -> dict[str, Split]:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise CaptureError(f"{path}: {key}_filenames is not a list of file names; correct or remove it")
         for name in names:
-            result.setdefault(name.removeprefix("./"), "train" if key == "train" else "test")
+            result.setdefault(_key(name.removeprefix("./")), "train" if key == "train" else "test")
     return result
 
 
@@ -147,20 +153,21 @@ def _add(
             reading.bad.append((label, "has no file_path; add the name of its image"))
             continue
         try:
-            reading.entries.append(_entry(reading.root, path.parent, document, frame, split_of.get(name, split), options))
+            listed = split_of.get(_key(name), split)
+            reading.entries.append(_entry(path.parent, document, frame, listed, options))
         except FrameProblem as problem:
             reading.bad.append((name, str(problem)))
 
 
 def _entry(
-    root: Path, folder: Path, document: dict[str, Any], frame: dict[str, Any], split: Split | None, options: CaptureOptions
+    folder: Path, document: dict[str, Any], frame: dict[str, Any], split: Split | None, options: CaptureOptions
 ) -> Entry:
-    image = locate(root, folder, frame["file_path"], options, "image")
+    image = locate(folder, folder, frame["file_path"], options, "image")
     mask = None
     if options.masks is None and frame.get("mask_path") not in (None, ""):
         if not isinstance(frame["mask_path"], str):
             raise FrameProblem("mask_path is not a file name; correct or remove it")
-        mask = locate(root, folder, frame["mask_path"], options, "mask")
+        mask = locate(folder, folder, frame["mask_path"], options, "mask")
     return Entry(
         name=_name(frame),
         image_path=image,

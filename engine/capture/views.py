@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.capture.entry import IMAGE_SUFFIXES, Entry, FrameProblem, Reading
+from engine.capture.entry import IMAGE_SUFFIXES, Entry, FrameProblem, Reading, is_inside
 from engine.capture.images import Header, read_header, read_image
 from engine.capture.lens import PANORAMA, Lens
 from engine.capture.options import CaptureOptions
@@ -38,7 +38,7 @@ def build_views(reading: Reading, options: CaptureOptions) -> tuple[list[View], 
     names: dict[str, str] = {}
     for entry in sorted(reading.entries, key=lambda entry: entry.name):
         try:
-            view = _view(entry, folder, options, notes)
+            view = _view(entry, reading.root, folder, options, notes)
             identity = str(entry.image_path.resolve())
             if identity in names:
                 raise FrameProblem(f"is a duplicate: the image of {names[identity]}; remove one of the two frames")
@@ -52,13 +52,15 @@ def build_views(reading: Reading, options: CaptureOptions) -> tuple[list[View], 
     return _with_splits(views), bad, warnings
 
 
-def _view(entry: Entry, mask_folder: Path | None, options: CaptureOptions, notes: dict[str, list[str]]) -> View:
+def _view(
+    entry: Entry, root: Path, mask_folder: Path | None, options: CaptureOptions, notes: dict[str, list[str]]
+) -> View:
     def note(text: str) -> None:
         notes.setdefault(text, []).append(entry.name)
 
     header = read_header(entry.image_path)
     if min(header.width, header.height) < SMALLEST:
-        raise FrameProblem(f"its image has only {header.width} x {header.height} pixels; at least {SMALLEST} are needed")
+        raise FrameProblem(f"its image of {header.width} x {header.height} pixels is too small; use {SMALLEST} or more")
     lens = entry.lens_of(header.width, header.height)
     if (lens.width, lens.height) != (header.width, header.height):
         # the same picture at another scale may differ by one pixel of rounding per side
@@ -81,7 +83,7 @@ def _view(entry: Entry, mask_folder: Path | None, options: CaptureOptions, notes
         note("only the forward 90 degrees of a panorama are used")
     camera = lens.pinhole(_rigid(entry.world_from_camera, note))
     size = _limited(camera, options.max_size)
-    mask = entry.mask_path or _mask_beside(entry, mask_folder)
+    mask = entry.mask_path or _mask_beside(entry, root, mask_folder)
     if mask is not None:
         mask_header = read_header(mask) if mask.is_file() else None
         if mask_header is None:
@@ -126,7 +128,7 @@ def _mask_folder(options: CaptureOptions) -> Path | None:
     return options.masks
 
 
-def _mask_beside(entry: Entry, given: Path | None) -> Path | None:
+def _mask_beside(entry: Entry, root: Path, given: Path | None) -> Path | None:
     """The mask named like the image in the given folder, else in `masks` beside the image's folder."""
     name = Path(entry.name)
     if given is not None:
@@ -134,7 +136,7 @@ def _mask_beside(entry: Entry, given: Path | None) -> Path | None:
     folder = entry.image_path.parent
     for above in (folder.parent, folder):
         for word in ("masks", "mask"):
-            if (above / word).is_dir():
+            if is_inside(root, above / word) and (above / word).is_dir():
                 found = _mask_in(above / word, Path(entry.image_path.name))
                 if found is not None:
                     return found
