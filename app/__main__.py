@@ -32,7 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
         if error.errno is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror}; check that the folder exists, is writable and has space", file=sys.stderr)
+        print(
+            f"error: {where}{error.strerror}; check that the folder exists, is writable and has space", file=sys.stderr
+        )
         return 1
 
 

@@ -31,11 +31,17 @@ class CaptureSection:
 class LightSection:
     """The environment light that is recovered."""
 
-    frame: Literal["world", "camera"] = option("world", "what the light is fixed to: the world, or a camera on a turntable")
+    frame: Literal["world", "camera"] = option(
+        "world", "what the light is fixed to: the world, or a camera on a turntable"
+    )
     height: int = option(32, "rows of the environment map; it is twice as wide", unit="texels", low=8, high=128)
     initial: float = option(0.8, "radiance of the grey light to start from", low=0.01, high=100.0)
     learning_rate: float = option(0.02, "Adam step of the light's logarithm", low=0.0, high=1.0, live=True)
-    neutral: float = option(0.005, "weight that draws the light towards grey, which anchors base colour", low=0.0, live=True)
+    neutral: float = option(
+        0.005, "weight that draws the light towards grey: anchors base colour's hue", low=0.0, live=True
+    )
+    smoothness: float = option(0.001, "weight of differences between neighbouring texels", low=0.0, live=True)
+    scale: float = option(0.01, "weight that holds the mean radiance: anchors base colour's scale", low=0.0, live=True)
 
 
 @dataclass
@@ -43,6 +49,21 @@ class HullSection:
     """The visual hull carved from the masks."""
 
     resolution: int = option(96, "cells along the box's side", unit="cells", low=16, high=256)
+
+
+@dataclass
+class VolumeSection:
+    """A radiance volume inside the hull that digs the concavities no mask shows."""
+
+    steps: int = option(400, "steps; 0 leaves the hull as it is", unit="steps", low=0)
+    resolution: int = option(
+        96, "cells along the box's side, half of it for the first half of the steps", low=16, high=256
+    )
+    rays: int = option(8192, "rays per step", unit="rays", low=256, high=1_000_000, live=True)
+    image_size: int = option(256, "longest image side in this stage", unit="px", low=32)
+    learning_rate: float = option(0.15, "Adam step of raw density and colour", low=0.0, high=10.0, live=True)
+    smoothness: float = option(0.02, "weight of differences between neighbouring corners", low=0.0, live=True)
+    entropy: float = option(0.001, "weight that makes rays end opaque or clear", low=0.0, live=True)
 
 
 @dataclass
@@ -119,11 +140,12 @@ class Recipe:
 
     name: str = option("object", "name of the recipe")
     schema_version: int = option(SCHEMA_VERSION, "version of this file's layout")
-    stages: tuple[str, ...] = option(("hull", "shape", "mesh", "refine", "export"), "stages, in order")
+    stages: tuple[str, ...] = option(("hull", "volume", "shape", "mesh", "refine", "export"), "stages, in order")
     run: RunSection = field(default_factory=RunSection)
     capture: CaptureSection = field(default_factory=CaptureSection)
     light: LightSection = field(default_factory=LightSection)
     hull: HullSection = field(default_factory=HullSection)
+    volume: VolumeSection = field(default_factory=VolumeSection)
     shape: ShapeSection = field(default_factory=ShapeSection)
     mesh: MeshSection = field(default_factory=MeshSection)
     refine: RefineSection = field(default_factory=RefineSection)

@@ -42,5 +42,7 @@ class ExportStage(Stage):
         psnr = check_export(asset, scene.mesh, material, scene.environment, cameras)
         scene.values["export_psnr"] = psnr
         if psnr < FAULT_PSNR:
-            context.notice(f"{asset}: rendered again it is {psnr:.1f} dB from the training render; the export is at fault")
+            context.notice(
+                f"{asset}: rendered again it is {psnr:.1f} dB from the training render; the export is at fault"
+            )
         context.progress(self.name, 1.0, f"{asset.name} re-renders at {psnr:.1f} dB")

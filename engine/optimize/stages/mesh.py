@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from engine.errors import GeometryError
 from engine.exchange.tangents import tangent_attributes
-from engine.geometry.bake_surface import bake_surface, dilate
+from engine.geometry.bake_surface import dilate, surface_texels
 from engine.geometry.simplify import remove_small_components, simplify
 from engine.geometry.unwrap import UnwrapOptions, unwrap
 from engine.optimize.stage import Stage, StageContext, register
@@ -16,7 +16,6 @@ from engine.optimize.textures import CHANNELS, MAX_SLOPE, SLOPE, clamped, materi
 from engine.raster.rays import RayCaster
 from engine.scene import Mesh
 from engine.shading.field import MaterialField
-from engine.shading.occlusion import ambient_occlusion
 
 
 @register
@@ -55,7 +54,7 @@ class MeshStage(Stage):
         """[S,S,8] texture from the material field, the dense surface's normals and ambient occlusion."""
         context, options = self.context, self.context.recipe.mesh
         size = options.texture_size
-        surface = bake_surface(mesh, size)
+        surface = surface_texels(mesh, (size, size))
         positions = np.ascontiguousarray(surface.positions, np.float32)
         texel = np.zeros((len(positions), CHANNELS), np.float32)
         base_color, roughness, metallic = self._field().forward(torch.from_numpy(positions))
@@ -65,6 +64,8 @@ class MeshStage(Stage):
         texel[:, 7] = 1.0
         if options.occlusion_rays:
             context.progress(self.name, 0.85, "casting occlusion rays")
+            from engine.shading.occlusion import ambient_occlusion
+
             # At the corners of the dense surface, which is smooth, then spread to texels: texels outnumber them.
             normals = dense.vertex_normals()
             caster = RayCaster(dense.vertices, dense.triangles)

@@ -16,7 +16,7 @@ from engine.geometry.regularizers import normal_consistency
 from engine.optimize.losses import color_loss, mask_loss, ssim_loss
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.stage import Stage, StageContext, register
-from engine.optimize.stages.view_pass import ViewPass, antialiased, light_orientation, see
+from engine.optimize.stages.view_pass import ViewPass, antialiased, light_priors, see, starting_light
 from engine.optimize.textures import (
     BASE_COLOR,
     METALLIC,
@@ -30,8 +30,7 @@ from engine.optimize.textures import (
 from engine.raster.contract import EdgeTable
 from engine.raster.texture import build_pyramid, texture_level
 from engine.scene import Material, Mesh
-from engine.shading.environment import EnvironmentLight
-from engine.shading.split_sum import prefilter, shade
+from engine.shading.split_sum import shade
 
 TANGENT_INTERVAL = 50  # steps; the tangent frame turns slowly with the surface
 
@@ -52,12 +51,9 @@ class RefineStage(Stage):
         self.uvs = torch.from_numpy(np.ascontiguousarray(scene.mesh.uvs, np.float32))
         self.uv_triangles = torch.from_numpy(np.ascontiguousarray(scene.mesh.uv_triangles, np.int32))
         self.edges = EdgeTable.from_triangles(self.triangles, len(scene.mesh.vertices))
-        self.surface = FreeMesh(torch.from_numpy(scene.mesh.vertices), self.triangles, options.large_steps)
+        self.surface = FreeMesh(scene.mesh.vertices, scene.mesh.triangles, options.large_steps)
         self.texture = texture_from_material(scene.material or Material()).requires_grad_()
-        self.light = EnvironmentLight(recipe.light.height, recipe.light.initial)
-        if scene.environment is not None:
-            self.light.set_radiance(scene.environment.radiance)
-        self.world_from_environment = light_orientation(context.capture.up, recipe.light.frame)
+        self.light = starting_light(recipe, context.capture.up, scene.environment)
         ends = scene.mesh.vertices[self.edges.edges.numpy()]
         self.edge_length = float(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).mean())
         self.optimizers = [
@@ -110,7 +106,7 @@ class RefineStage(Stage):
         sample = torch.cat(samples)
         shaded = shade(
             "numba",
-            prefilter(self.light.radiance()),
+            self.light.prefiltered(),
             torch.eye(3),
             torch.cat(normal),
             torch.cat(toward),
@@ -131,9 +127,7 @@ class RefineStage(Stage):
         if index and index % TANGENT_INTERVAL == 0:
             self.tangents = self._tangents(vertices)
         pyramid = build_pyramid(self.texture)
-        passes = see(
-            context.rasterizer, views, vertices, self.triangles, self.world_from_environment, context.recipe.light.frame
-        )
+        passes = see(context.rasterizer, views, vertices, self.triangles, self.light)
         colors = self._colors(passes, vertices, pyramid)
         images = [
             antialiased(context.rasterizer, seen, self.triangles, self.edges, color)
@@ -143,7 +137,7 @@ class RefineStage(Stage):
         terms = {
             "color": (1 - options.ssim) * share * sum(color_loss(i[..., :3], v.color) for i, v in pairs),
             "mask": options.mask * share * sum(mask_loss(i[..., 3], v.alpha) for i, v in pairs),
-            "neutral": context.recipe.light.neutral * self.light.neutrality(),
+            "light": light_priors(context.recipe, self.light),
             "material_smoothness": options.material_smoothness * texture_variation(pyramid[min(1, len(pyramid) - 1)]),
         }
         if options.ssim:
@@ -186,7 +180,7 @@ class RefineStage(Stage):
             vertices = self.surface.vertices().numpy().copy()
         scene.mesh = Mesh(vertices, self.mesh.triangles, self.mesh.uvs, self.mesh.uv_triangles)
         scene.material = material_from_texture(self.texture)
-        scene.environment = self.light.environment(self.world_from_environment, self.context.recipe.light.frame)
+        scene.environment = self.light.environment()
 
 
 def texture_variation(texture: Tensor) -> Tensor:

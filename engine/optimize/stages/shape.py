@@ -16,25 +16,15 @@ from engine.errors import GeometryError
 from engine.geometry.flexicubes import FlexiCubes, LazyAdam
 from engine.geometry.normals import vertex_normals
 from engine.geometry.regularizers import normal_consistency
+from engine.optimize.grids import resampled
 from engine.optimize.losses import color_loss, mask_loss
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.stage import Stage, StageContext, register
-from engine.optimize.stages.view_pass import ViewPass, antialiased, light_orientation, see
+from engine.optimize.stages.view_pass import ViewPass, antialiased, light_priors, see, starting_light
 from engine.raster.contract import EdgeTable
 from engine.scene import Mesh
-from engine.shading.environment import EnvironmentLight
 from engine.shading.field import MaterialField
-from engine.shading.split_sum import prefilter, shade
-
-
-def resampled(field: np.ndarray, resolution: int) -> np.ndarray:
-    """A corner grid [R+1,R+1,R+1] sampled trilinearly at `resolution` cells along the side."""
-    if field.shape[0] == resolution + 1:
-        return field
-    from scipy.ndimage import map_coordinates
-
-    line = np.linspace(0, field.shape[0] - 1, resolution + 1)
-    return map_coordinates(field, np.meshgrid(line, line, line, indexing="ij"), order=1).astype(np.float32)
+from engine.shading.split_sum import shade
 
 
 @register
@@ -51,8 +41,7 @@ class ShapeStage(Stage):
         self.box = np.asarray(scene.box, np.float64)
         self.surface = FlexiCubes.from_field(resampled(scene.field, self.options.resolution), self.box)
         self.materials = MaterialField(self.box, seed=recipe.run.seed)
-        self.light = EnvironmentLight(recipe.light.height, recipe.light.initial)
-        self.world_from_environment = light_orientation(context.capture.up, recipe.light.frame)
+        self.light = starting_light(recipe, context.capture.up, scene.environment)
         self.optimizers = [
             LazyAdam(self.surface.parameters(), lr=self.options.learning_rate),
             torch.optim.Adam(self.materials.parameters(), lr=self.options.learning_rate_field, fused=True),
@@ -75,16 +64,18 @@ class ShapeStage(Stage):
         """(linear radiance [P,3] of each view, the material field's variation)."""
         raster = self.context.rasterizer
         point = torch.cat([seen.position for seen in passes])
-        base_color, roughness, metallic = self.materials(point)
+        materials = self.materials(point)
         rotations = [seen.environment_from_world for seen in passes]
         normal = torch.cat(
-            [raster.interpolate(normals, triangles, seen.buffer) @ r.T for seen, r in zip(passes, rotations, strict=True)]
+            [
+                raster.interpolate(normals, triangles, seen.buffer) @ r.T
+                for seen, r in zip(passes, rotations, strict=True)
+            ]
         )
         normal = torch.nn.functional.normalize(normal, dim=1)
         toward = torch.cat([seen.toward_camera @ r.T for seen, r in zip(passes, rotations, strict=True)])
-        light = prefilter(self.light.radiance())
-        shaded = shade("numba", light, torch.eye(3), normal, toward, base_color, roughness, metallic, None)
-        variation = self.materials.variation(point, self.context.generator)
+        shaded = shade("numba", self.light.prefiltered(), torch.eye(3), normal, toward, *materials, None)
+        variation = self.materials.smoothness(point, materials, self.context.generator)
         return list(shaded.color.split([seen.count for seen in passes])), variation
 
     def step(self, index: int) -> dict[str, float]:
@@ -98,8 +89,7 @@ class ShapeStage(Stage):
             views,
             surface.vertices,
             surface.triangles,
-            self.world_from_environment,
-            context.recipe.light.frame,
+            self.light,
         )
         terms: dict[str, Tensor] = {}
         with_color = index >= options.mask_steps
@@ -108,7 +98,7 @@ class ShapeStage(Stage):
         if with_color:
             colors, variation = self._colors(passes, normals, surface.triangles)
             terms["material_smoothness"] = options.material_smoothness * variation
-            terms["neutral"] = context.recipe.light.neutral * self.light.neutrality()
+            terms["light"] = light_priors(context.recipe, self.light)
         images = [
             antialiased(context.rasterizer, seen, surface.triangles, edges, color)
             for seen, color in zip(passes, colors, strict=True)
@@ -152,6 +142,6 @@ class ShapeStage(Stage):
             surface = self.surface.extract("numba", split="two")
         scene.mesh = Mesh(surface.vertices.numpy().copy(), surface.triangles.numpy().astype(np.int32))
         scene.tensors |= {f"materials.{key}": value.clone() for key, value in self.materials.state_dict().items()}
-        scene.environment = self.light.environment(self.world_from_environment, self.context.recipe.light.frame)
+        scene.environment = self.light.environment()
         if not math.isfinite(scene.mesh.diagonal):
             raise GeometryError("the surface has non-finite vertices; lower shape.learning_rate and resume")

@@ -8,10 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.optimize.recipe import Recipe
 from engine.optimize.views import View
 from engine.raster.contract import EdgeTable, Rasterizer, VisibilityBuffer
-from engine.scene import Camera
+from engine.scene import Camera, Environment
 from engine.scene.conventions import rotation_between
+from engine.scene.environment import LightFrame
+from engine.shading.environment import EnvironmentLight
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,29 @@ def surface_points(camera: Camera, buffer: VisibilityBuffer) -> tuple[Tensor, Te
     return position, -torch.nn.functional.normalize(away, dim=1)
 
 
-def light_orientation(up: np.ndarray, frame: str) -> np.ndarray:
+def light_orientation(up: np.ndarray, frame: LightFrame) -> np.ndarray:
     """[3,3] that turns the environment's +Y to the world's `up` [3], or to a camera's up (-y) where the light turns
     with the camera, whose forward then is the environment's -Z."""
     return np.diag([1.0, -1.0, -1.0]) if frame == "camera" else rotation_between(np.array([0.0, 1.0, 0.0]), up)
 
 
-def environment_rotation(camera: Camera, world_from_environment: np.ndarray, frame: str) -> np.ndarray:
-    """[3,3] environment_from_world of a light that is fixed to the world or turns with the camera."""
-    if frame == "camera":
-        return world_from_environment.T @ camera.camera_from_world[:3, :3]
-    return world_from_environment.T
+def starting_light(recipe: Recipe, up: np.ndarray, environment: Environment | None) -> EnvironmentLight:
+    """The light of an earlier stage, or the recipe's grey one."""
+    if environment is not None:
+        return EnvironmentLight(
+            radiance=environment.radiance,
+            world_from_environment=environment.world_from_environment,
+            frame=environment.frame,
+        )
+    options = recipe.light
+    return EnvironmentLight(options.height, options.initial, light_orientation(up, options.frame), options.frame)
+
+
+def light_priors(recipe: Recipe, light: EnvironmentLight) -> Tensor:
+    """The weighted priors that anchor the light against base colour."""
+    options = recipe.light
+    terms = options.neutral * light.neutral() + options.smoothness * light.smoothness()
+    return terms + options.scale * light.scale(options.initial)
 
 
 def see(
@@ -67,8 +82,7 @@ def see(
     views: list[View],
     vertices: Tensor,
     triangles: Tensor,
-    world_from_environment: np.ndarray,
-    frame: str,
+    light: EnvironmentLight,
 ) -> list[ViewPass]:
     """What each of `views` sees of a mesh: `vertices` [V,3] (differentiable), `triangles` [F,3] int32."""
     low, high = vertices.detach().amin(0).cpu().numpy(), vertices.detach().amax(0).cpu().numpy()
@@ -78,10 +92,8 @@ def see(
         clip = clip_positions(vertices, view.camera, box)
         buffer = rasterizer.visibility(clip, triangles, view.camera.size)
         position, toward = surface_points(view.camera, buffer)
-        rotation = environment_rotation(view.camera, world_from_environment, frame)
-        passes.append(
-            ViewPass(view, clip, buffer, position, toward, torch.as_tensor(rotation, dtype=torch.float32).to(clip.device))
-        )
+        rotation = light.environment_from_world(view.camera.world_from_camera)
+        passes.append(ViewPass(view, clip, buffer, position, toward, rotation))
     return passes
 
 

@@ -1,0 +1,126 @@
+"""Between hull and shape: a radiance volume digs the concavities that the masks do not show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import GeometryError
+from engine.geometry.radiance_volume import RadianceVolume, fused_distance
+from engine.optimize.grids import resampled
+from engine.optimize.stage import Stage, StageContext, register
+from engine.scene.conventions import linear_to_srgb
+
+DILATION = 4  # pixels around the mask from which rays are drawn too
+
+
+@register
+class VolumeStage(Stage):
+    """Fits density and colour to random rays, coarse grid first, then fuses median depths into the distance field."""
+
+    name = "volume"
+
+    def begin(self, context: StageContext) -> None:
+        self.context, scene, options = context, context.scene, context.recipe.volume
+        if scene.field is None or scene.box is None:
+            raise GeometryError("stage volume starts from a distance field: run the stage hull before it")
+        self.box = np.asarray(scene.box, np.float64)
+        self._gather_rays(options.image_size)
+        self._use(RadianceVolume(resampled(scene.field, options.resolution // 2), self.box))
+        self.coarse = True
+
+    def _use(self, volume: RadianceVolume) -> None:
+        self.volume = volume
+        rate = self.context.recipe.volume.learning_rate
+        self.optimizers = [torch.optim.Adam([volume.values], lr=rate, betas=(0.9, 0.99), fused=True)]
+
+    def _gather_rays(self, image_size: int) -> None:
+        """Pixels in and around the masks: view number, pixel, encoded premultiplied colour and alpha."""
+        import cv2
+
+        self.cameras, view, pixel, color = [], [], [], []
+        for frame in self.context.views.train:
+            photo = self.context.views.view(frame, image_size)
+            alpha = photo.alpha.numpy()
+            kernel = np.ones((2 * DILATION + 1,) * 2, np.uint8)
+            near = np.flatnonzero(cv2.dilate((alpha > 0).astype(np.uint8), kernel))
+            straight = photo.color.numpy() / np.maximum(alpha, 1e-6)[..., None]
+            encoded = linear_to_srgb(straight) * alpha[..., None]
+            view.append(np.full(len(near), len(self.cameras), np.int32))
+            pixel.append(near.astype(np.int32))
+            color.append(np.concatenate([encoded, alpha[..., None]], -1).reshape(-1, 4)[near].astype(np.float32))
+            self.cameras.append(photo.camera)
+        self.view, self.pixel, self.color = np.concatenate(view), np.concatenate(pixel), np.concatenate(color)
+        intrinsics = [(*c.focal, *c.centre, c.width) for c in self.cameras]
+        self.intrinsics = np.array(intrinsics)
+        self.poses = np.stack([c.world_from_camera for c in self.cameras])
+
+    def _rays(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        view, pixel = self.view[chosen], self.pixel[chosen]
+        fx, fy, cx, cy, width = self.intrinsics[view].T
+        row, column = np.divmod(pixel, width)
+        local = np.stack([(column + 0.5 - cx) / fx, (row + 0.5 - cy) / fy, np.ones(len(view))], -1)
+        directions = np.einsum("nij,nj->ni", self.poses[view, :3, :3], local)
+        return self.poses[view, :3, 3], directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+    @property
+    def steps(self) -> int:
+        return self.context.recipe.volume.steps
+
+    def step(self, index: int) -> dict[str, float]:
+        options, random = self.context.recipe.volume, self.context.random
+        if self.coarse and index >= self.steps // 2:
+            self._refine()
+        rate = options.learning_rate * 0.3 ** (index / max(self.steps, 1)) * self.learning_rate_scale
+        self.optimizers[0].param_groups[0]["lr"] = rate
+        chosen = random.integers(0, len(self.pixel), options.rays)
+        image = self.volume.render(*self._rays(chosen), random.random(len(chosen), dtype=np.float32))
+        target = torch.from_numpy(self.color[chosen])
+        background = torch.from_numpy(random.random((len(chosen), 3), dtype=np.float32))
+        shown = image[:, :3] + image[:, 3:] * background
+        wanted = target[:, :3] + (1 - target[:, 3:]) * background
+        color = ((shown - wanted) ** 2).mean()
+        light = image[:, 3].clamp(1e-4, 1 - 1e-4)
+        crisp = options.entropy * -(light * light.log() + (1 - light) * (1 - light).log()).mean()
+        loss = color + crisp
+        self.optimizers[0].zero_grad(set_to_none=True)
+        loss.backward()
+        scale = options.smoothness / len(self.volume.values)
+        self.volume.add_smoothness(scale, scale)
+        self.optimizers[0].step()
+        psnr = float(-10 * torch.log10(color.detach().clamp_min(1e-10)))
+        return {"color": float(color), "entropy": float(crisp), "loss": float(loss), "psnr": psnr}
+
+    def _refine(self) -> None:
+        self._use(self.volume.refined(resampled(self.context.scene.field, self.context.recipe.volume.resolution)))
+        self.coarse = False
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return {"values": self.volume.values}, {"coarse": self.coarse}
+
+    def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        if not self.optimizers or self.coarse != values["coarse"]:
+            self.begin(context)
+            if not values["coarse"]:
+                self._refine()
+        with torch.no_grad():
+            self.volume.values.copy_(tensors["values"])
+
+    def finish(self) -> None:
+        context, options = self.context, self.context.recipe.volume
+        if not self.steps:
+            return
+        fused = fused_distance(
+            self.cameras,
+            self.volume.depth,
+            self.box,
+            options.resolution,
+            progress=lambda done, total: context.progress(self.name, done / total, "fusing depth"),
+        )
+        hull = resampled(context.scene.field, options.resolution)
+        context.scene.field = np.maximum(fused, hull)
+        if not (context.scene.field < 0).any():
+            raise GeometryError("the volume found no surface; use more steps (volume.steps) or leave the stage out")
