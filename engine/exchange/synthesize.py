@@ -1,4 +1,4 @@
-"""Captures with known truth: pictures of a mesh under an environment, with the mesh, the light and true maps beside them.
+"""Captures with known truth: pictures of a mesh under an environment, with mesh, light and true maps beside them.
 
 Shaded by Monte Carlo with shadow rays (engine/shading/monte_carlo.py), not by the split sum that will be fitted; light
 that bounces off the object itself is left out.
@@ -48,8 +48,8 @@ def synthesize(
     The mesh keeps its own frame and scale; cameras lie on a spiral over the whole sphere around its box, every 8th is
     for testing. Base colour is grey 0.5 and roughness 0.5 where the file says nothing. One factor, `exposure` in the
     JSON files, scales the light so that 99 % of the object's pixels stay under sRGB 0.9; the light in truth/ is scaled
-    too, so it explains the pictures as they are. All files appear together at the end. Raises ExchangeError (a file that
-    cannot be read or written, a folder that is not empty, a number out of range) and Cancelled.
+    too, so it explains the pictures as they are. All files appear together at the end. Raises ExchangeError (a file
+    that cannot be read or written, a folder that is not empty, a number out of range) and Cancelled.
     """
     out = Path(out)
     for name, value, low in (("views", views, 2), ("size", size, 8), ("samples", samples, 1)):

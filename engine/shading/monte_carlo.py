@@ -190,7 +190,7 @@ def corner_normals(mesh: Mesh, crease: float) -> np.ndarray:
 
 
 def _screen_box(camera: Camera, vertices: np.ndarray) -> tuple[int, int, int, int]:
-    """(x0, y0, x1, y1) pixels that enclose the projected vertices; the whole picture where some lie behind the camera."""
+    """(x0, y0, x1, y1) pixels that enclose the projected vertices; the whole picture where some lie behind the eye."""
     local = (vertices - camera.position) @ camera.world_from_camera[:3, :3]
     if local[:, 2].min() <= 1e-6:
         return 0, 0, camera.width, camera.height

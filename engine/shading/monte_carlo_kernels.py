@@ -78,7 +78,7 @@ def average_at(table, roughness, which):
 
 @kernel
 def specular_terms(nv, nl, nh, vh, alpha):
-    """(D V, density of drawing this light direction from the visible normals) for cosines with normal and half vector."""
+    """(D V, density of this light direction when drawn from the visible normals) for the cosines of both."""
     square = alpha * alpha
     d = nh * nh * (square - 1) + 1
     distribution = square / (math.pi * d * d)
@@ -137,7 +137,8 @@ def evaluate_many(normal, view, light, base, roughness, metallic, table, average
             vh += view[i, c] * half
         out[i, :] = 0
         if nv > 0 and nl > 0:
-            evaluate_into(out[i], nv, nl, min(max(nh, 0.0), 1.0), vh, base[i], roughness[i], metallic[i], table, average)
+            nh = min(max(nh, 0.0), 1.0)
+            evaluate_into(out[i], nv, nl, nh, vh, base[i], roughness[i], metallic[i], table, average)
 
 
 @kernel
@@ -272,10 +273,10 @@ def propose(
     strategy, seed, pixel, first_sample, count, eye_direction, geometric, normal, base, roughness, metallic, rotation,
     padded, rows, columns, density, table, average, direction, weight,
 ):  # fmt: skip
-    """Draw `count` directions per hit from the light and as many from the BRDF; weights [P, 2 count, 3] want visibility.
+    """Draw `count` directions per hit from the light and as many from the BRDF; weights [P, 2 count, 3].
 
     `strategy` 0 combines both by the balance heuristic (Veach and Guibas 1995), 1 uses the light's draws alone, 2 the
-    BRDF's alone (the other half is zero). `rotation` [3,3] takes world to environment.
+    BRDF's alone (the other half is zero). Weights still lack visibility. `rotation` [3,3] takes world to environment.
     """
     height, width = density.shape
     for row in prange(len(pixel)):

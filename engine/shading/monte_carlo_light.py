@@ -1,4 +1,4 @@
-"""Drawing directions from an environment map in proportion to its light: a row by its total, then a texel of the row."""
+"""Drawing directions from an environment map in proportion to its light: a row by its total, then a texel in it."""
 
 from __future__ import annotations
 
