@@ -12,44 +12,35 @@ MOST_ENTRIES = 30
 
 
 @exact_kernel
-def _orientation(a, b, c, d):
-    """Six times the signed volume of the tetrahedron a, b, c, d."""
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    vx, vy, vz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
-    wx, wy, wz = d[0] - a[0], d[1] - a[1], d[2] - a[2]
+def _orientation(points, a, b, c, d):
+    """Six times the signed volume of the tetrahedron of four points."""
+    ux, uy, uz = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
+    vx, vy, vz = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1], points[c, 2] - points[a, 2]
+    wx, wy, wz = points[d, 0] - points[a, 0], points[d, 1] - points[a, 1], points[d, 2] - points[a, 2]
     return ux * (vy * wz - vz * wy) - uy * (vx * wz - vz * wx) + uz * (vx * wy - vy * wx)
 
 
 @exact_kernel
-def _pierces(p, q, a, b, c):
-    """Whether the open segment p, q crosses the inside of the triangle a, b, c; touching and lying in it are not."""
-    above = _orientation(a, b, c, p)
-    below = _orientation(a, b, c, q)
-    if not above * below < 0.0:
-        return False
-    one = _orientation(p, q, a, b)
-    two = _orientation(p, q, b, c)
-    three = _orientation(p, q, c, a)
-    return (one > 0.0 and two > 0.0 and three > 0.0) or (one < 0.0 and two < 0.0 and three < 0.0)
+def _cross(points, triangles, first, second):
+    """Whether two triangles pass through one another: a side of one through the inside of the other.
 
-
-@exact_kernel
-def _has(triangle, vertex):
-    return triangle[0] == vertex or triangle[1] == vertex or triangle[2] == vertex
-
-
-@exact_kernel
-def _cross(vertices, first, second):
-    """Whether two triangles (rows of vertex indices) pass through one another; sides at shared vertices do not."""
-    for k in range(3):
-        p, q = first[k], first[(k + 1) % 3]
-        if not (_has(second, p) or _has(second, q)):
-            if _pierces(vertices[p], vertices[q], vertices[second[0]], vertices[second[1]], vertices[second[2]]):
-                return True
-        p, q = second[k], second[(k + 1) % 3]
-        if not (_has(first, p) or _has(first, q)):
-            if _pierces(vertices[p], vertices[q], vertices[first[0]], vertices[first[1]], vertices[first[2]]):
-                return True
+    Touching, sides at a shared vertex, and lying in one plane do not count.
+    """
+    for side in range(6):
+        cutter, other = (first, second) if side < 3 else (second, first)
+        p, q = triangles[cutter, side % 3], triangles[cutter, (side + 1) % 3]
+        a, b, c = triangles[other, 0], triangles[other, 1], triangles[other, 2]
+        if p == a or p == b or p == c or q == a or q == b or q == c:
+            continue
+        if not _orientation(points, a, b, c, p) * _orientation(points, a, b, c, q) < 0.0:
+            continue
+        left = right = True
+        for k in range(3):
+            turn = _orientation(points, p, q, triangles[other, k], triangles[other, (k + 1) % 3])
+            left = left and turn > 0.0
+            right = right and turn < 0.0
+        if left or right:
+            return True
     return False
 
 
@@ -85,7 +76,7 @@ def _fill_grid(low, high, cells):
 
 
 @exact_kernel
-def _test(vertices, triangles, boxes, low, high, cells, first, entries, sample, found):
+def _test(points, triangles, boxes, low, high, cells, first, entries, sample, found):
     """Set found[i] where triangle sample[i] passes through any other; boxes [F,2,3]."""
     for i in range(len(sample)):
         t = sample[i]
@@ -101,7 +92,7 @@ def _test(vertices, triangles, boxes, low, high, cells, first, entries, sample, 
                         for axis in range(3):
                             if boxes[t, 0, axis] > boxes[other, 1, axis] or boxes[other, 0, axis] > boxes[t, 1, axis]:
                                 apart = True
-                        if not apart and _cross(vertices, triangles[t], triangles[other]):
+                        if not apart and _cross(points, triangles, t, other):
                             found[i] = True
 
 
