@@ -71,7 +71,7 @@ class Report:
             out.append(f"Axes: right-handed, up is {_vector(self.up)} ({self.up_source})")
         if self.baseline is not None:
             out.append(
-                f"Scale: neighbouring cameras are {self.baseline:.4g} capture units apart, all within {self.camera_extent:.4g}"
+                f"Scale: neighbours {self.baseline:.4g} capture units apart, cameras within {self.camera_extent:.4g}"
             )
         if self.target_distance:
             near, far = self.target_distance

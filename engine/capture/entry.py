@@ -53,24 +53,23 @@ def locate(root: Path, folder: Path, text: str, options: CaptureOptions, what: s
     """
     if not text or "\0" in text:
         raise FrameProblem(f"{what} path {text!r} is not a file name; correct it")
-    found = None
+    outside = False
     spellings = [text] if "\\" not in text else [text, text.replace("\\", "/")]
     try:
         for spelling in spellings:
             path = folder / spelling
-            candidates = [path, *(path.with_name(path.name + suffix) for suffix in _both_cases())]
-            if not options.allow_outside:  # do not even look whether files elsewhere exist
-                candidates = [candidate for candidate in candidates if is_inside(root, candidate)]
-                if not candidates:
-                    raise FrameProblem(
-                        f"{what} {text} lies outside the capture's folder; copy it there, "
-                        "or allow it with --set capture.allow_outside=true"
-                    )
-            found = next((candidate for candidate in candidates if candidate.is_file()), None)
-            if found:
-                return found
+            for candidate in [path, *(path.with_name(path.name + suffix) for suffix in _both_cases())]:
+                if not options.allow_outside and not is_inside(root, candidate):
+                    outside = True  # do not even look whether there is such a file
+                elif candidate.is_file():
+                    return candidate
     except (OSError, RuntimeError, ValueError) as error:  # name too long, link loop
         raise FrameProblem(f"{what} {text[:200]} cannot be looked up ({error}); correct the path") from error
+    if outside:
+        raise FrameProblem(
+            f"{what} {text[:200]} lies outside the capture's folder; copy it there, "
+            "or allow it with --set capture.allow_outside=true"
+        )
     raise FrameProblem(f"{what} {text[:200]} is missing; restore the file")
 
 

@@ -62,7 +62,10 @@ def read_transforms(path: Path, options: CaptureOptions) -> Reading:
         _add(reading, document, main, split_of, None, options)
         if split_of:
             unlisted = [entry.name for entry in reading.entries if entry.split is None]
-            if unlisted:
+            if len(unlisted) == len(reading.entries):
+                reading.split_source = ""
+                reading.warnings.append(f"the split in {source} names none of the frames and is not used")
+            elif unlisted:
                 reading.entries = [entry for entry in reading.entries if entry.split is not None]
                 reading.warnings.append(
                     f"{len(unlisted)} frames of {main.name} are in no split and are not used: {', '.join(unlisted)}"
