@@ -10,7 +10,7 @@ from engine.errors import ExchangeError
 from engine.exchange.atomic import write_file
 from engine.exchange.references import read_error
 from engine.scene.conventions import gltf_from_capture
-from engine.scene.environment import Environment, direction_of_texel, uv_of_direction
+from engine.scene.environment import Environment, direction_of_texel, texel_solid_angle, uv_of_direction
 
 
 def write_hdr(path: Path | str, radiance: np.ndarray) -> None:
@@ -66,6 +66,18 @@ def write_environment(path: Path | str, environment: Environment, up: np.ndarray
 def read_environment(path: Path | str, up: np.ndarray) -> Environment:
     """The light of an .hdr file, standing upright in a world whose up direction is `up` [3]."""
     return Environment(read_hdr(path), gltf_from_capture(up).T)
+
+
+def reduced(radiance: np.ndarray, rows: int) -> np.ndarray:
+    """An equirectangular map [H,W,3] averaged down to `rows` x 2 `rows`; returned as it is when it has no more rows."""
+    import cv2
+
+    if radiance.shape[0] <= rows:
+        return radiance
+    weight = texel_solid_angle(*radiance.shape[:2])[..., None]
+    size = (2 * rows, rows)
+    total = cv2.resize(np.ascontiguousarray(radiance * weight, np.float32), size, interpolation=cv2.INTER_AREA)
+    return total / cv2.resize(weight[..., 0].astype(np.float32), size, interpolation=cv2.INTER_AREA)[..., None]
 
 
 def rotated(radiance: np.ndarray, source_from_target: np.ndarray) -> np.ndarray:

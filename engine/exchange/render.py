@@ -8,11 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.exchange.hdr import reduced
 from engine.exchange.tangents import tangent_attributes
 from engine.raster import RasterizerName, rasterizer
 from engine.raster.contract import EdgeTable, VisibilityBuffer
 from engine.raster.texture import build_pyramid, texture_level
 from engine.scene import Camera, Environment, Material, Mesh
+
+# Prefiltering costs the cube of a light's rows; larger maps are averaged down to this many.
+LIGHT_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ def shading_normal(normals: Tensor, tangents: Tensor | None = None, texture: Ten
 class AssetRenderer:
     """Draws one asset from many views; keeps textures' pyramids and the prefiltered light between them.
 
-    Split-sum shading, no shadows or interreflections; occlusion darkens the light as glTF says.
+    Split-sum shading, no shadows or interreflections; occlusion darkens the light as glTF says. Lights of more than 64
+    rows are averaged down, so mirrors show them blurred.
     """
 
     def __init__(
@@ -95,7 +100,7 @@ class AssetRenderer:
             from engine.shading.split_sum import prefilter
 
             with torch.no_grad():
-                self._light = prefilter(self._tensor(environment.radiance))
+                self._light = prefilter(self._tensor(reduced(environment.radiance, LIGHT_ROWS)))
 
     def render(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
         """(premultiplied linear colour [H,W,3], alpha [H,W]) float32, antialiased at silhouettes, on nothing."""

@@ -6,6 +6,9 @@ is the angle-weighted mean, projected to the plane of the corner's normal, over 
 around the vertex across shared edges with the same position, normal and texture coordinate at both ends and the same
 handedness. The bitangent is sign * cross(normal, tangent), with normal and tangent interpolated and not renormalised.
 
+Where it is not equal to the reference: triangles without area in the texture, whose tangent there depends on the order
+in which fans are walked.
+
 glTF's +Y of a normal map points up in the image, which is toward smaller v, so everything here runs on (u, 1 - v).
 """
 

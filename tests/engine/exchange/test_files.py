@@ -25,9 +25,10 @@ from engine.exchange import (
     write_video,
 )
 from engine.exchange.atomic import AtomicFiles
+from engine.exchange.hdr import reduced
 from engine.scene import Environment, Material, Mesh
 from engine.scene.conventions import rotation_between
-from engine.scene.environment import direction_of_texel
+from engine.scene.environment import direction_of_texel, texel_solid_angle
 
 
 def test_obj_round_trip_with_its_textures_beside_it(asset, tmp_path):
@@ -102,6 +103,16 @@ def test_exported_light_surrounds_the_exported_mesh(tmp_path):
     in_world = direction_of_texel(height, width) @ read.world_from_environment.T
     expected = np.exp(30 * (in_world @ sun - 1))
     np.testing.assert_allclose(read.radiance[..., 0], expected, atol=0.03)
+
+
+def test_reducing_a_light_keeps_its_power():
+    radiance = np.random.default_rng(2).random((48, 96, 3)).astype(np.float32) ** 8
+    small = reduced(radiance, 16)
+    assert small.shape == (16, 32, 3) and reduced(small, 16) is small
+    power, before = (
+        (light * texel_solid_angle(*light.shape[:2])[..., None]).sum((0, 1)) for light in (small, radiance)
+    )
+    np.testing.assert_allclose(power, before, rtol=1e-5)
 
 
 @pytest.mark.parametrize("content", [b"", b"#?RADIANCE\nrubbish", b"\x89PNG"])
