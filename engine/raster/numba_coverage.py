@@ -1,5 +1,8 @@
-"""Antialiasing at silhouettes on the CPU, with gradients to vertex positions: the silhouette-edge walk of METHODS.md.
+"""Antialiasing at silhouettes on the CPU, with gradients to vertex positions: the silhouette-edge walk.
 
+Edges whose two triangles project to the same side, and boundary edges, are crossed with the lines between neighbouring
+pixel centres; the two pixels' colours are blended by the crossing's position, through which the gradient flows. The
+shares of horizontal and vertical pairs are treated as constants. Edges that reach out of the depth range are skipped.
 Few edges are silhouettes, so only finding them is parallel; walking them is one serial loop.
 """
 
@@ -16,7 +19,9 @@ from engine.raster.contract import EdgeTable, VisibilityBuffer
 
 DEPTH_MARGIN = 1e-4  # relative; a surface must lie this much behind an edge to be what the edge uncovers
 BLOCK = 4096  # edges that one turn of a parallel loop takes
-MODE = 0  # TODO
+ALONG, POSITION, NEAR, WEIGHT, REACH = range(5)  # columns of what is known of a crossing
+VALUES = 5
+
 
 @parallel_kernel
 def inverse_depth_image(pixel, depth, triangle_id, out):
@@ -70,12 +75,16 @@ def flag_silhouettes(clip, edges, opposite, sides):
 
 
 @kernel
-def walk(clip, edges, sides, inverse_depth, height, width, mode, margin, fill, edge_of, pair_of, along, position, near, weight):
+def walk(clip, edges, sides, inverse_depth, height, width, fill, index, value):
     """Every crossing of a silhouette edge with a line of pixel centres whose outside pixel lies behind the edge.
 
-    With fill False, only an upper bound of their number is returned. pair_of is 2 * (flat index of the left or upper
-    pixel) + (0: a horizontal pair, 1: a vertical one); `along` is where on the edge (0 = its first vertex) and
-    `position` where between the two pixel centres (0 = the first pixel) the crossing lies.
+    With `fill` False, only an upper bound of their number is returned. index [N,2] int32: the edge, and the pixel pair
+    as 2 * (flat index of the left or upper pixel) + (0: a horizontal pair, 1: a vertical one). value [N,5]: ALONG where
+    on the edge (0 = its first vertex), POSITION where between the two pixel centres (0 = the first) the crossing lies,
+    NEAR the edge's 1/w there, WEIGHT the pair's share, REACH how far toward the outside pixel, signed by direction.
+
+    A pair along rows sees an edge as well as one along columns does; their shares are the squared components of the
+    edge's normal, which add up to one and tame the slope of edges that run nearly along the line.
     """
     count = 0
     for e in range(edges.shape[0]):
@@ -85,25 +94,21 @@ def walk(clip, edges, sides, inverse_depth, height, width, mode, margin, fill, e
         aw, bw = np.float64(clip[a, 3]), np.float64(clip[b, 3])
         ax, ay = (clip[a, 0] / aw + 1) * 0.5 * width, (clip[a, 1] / aw + 1) * 0.5 * height
         bx, by = (clip[b, 0] / bw + 1) * 0.5 * width, (clip[b, 1] / bw + 1) * 0.5 * height
+        squared = (bx - ax) ** 2 + (by - ay) ** 2
         for axis in range(2):  # 0: along rows, between left and right pixels; 1: along columns
             if axis == 0:
                 p0, s0, p1, s1, lines, length = ax, ay, bx, by, height, width
             else:
                 p0, s0, p1, s1, lines, length = ay, ax, by, bx, width, height
-            dp,ds=p1-p0,s1-s0
-            wgt=1.0
-            if mode==0:
-                wgt=ds*ds/(ds*ds+dp*dp+1e-30)
-            elif mode==1:
-                if abs(ds)<abs(dp) or (abs(ds)==abs(dp) and axis==1): continue
-            first = np.int64(np.ceil(max(min(s0, s1) - 0.5, 0.0)))
-            past = np.int64(np.ceil(min(max(s0, s1) - 0.5, np.float64(lines))))
+            first = np.int64(np.ceil(min(max(min(s0, s1) - 0.5, 0.0), np.float64(lines))))
+            past = np.int64(np.ceil(max(min(max(s0, s1) - 0.5, np.float64(lines)), 0.0)))
             if not fill:
                 count += max(past - first, 0)
                 continue
             # moving in +p changes the side by -(by - ay) on rows and by +(bx - ax) on columns
-            toward = -(s1 - s0) if axis == 0 else s1 - s0
+            toward = s0 - s1 if axis == 0 else s1 - s0
             inside_second = toward * sides[e] > 0
+            step = 1 if axis == 0 else width
             for line in range(first, past):
                 t = (line + 0.5 - s0) / (s1 - s0)
                 p = p0 + t * (p1 - p0) - 0.5
@@ -111,64 +116,66 @@ def walk(clip, edges, sides, inverse_depth, height, width, mode, margin, fill, e
                     continue
                 cell = np.int64(p)
                 pixel = line * width + cell if axis == 0 else cell * width + line
-                step = 1 if axis == 0 else width
-                edge_near = (1 - t) / aw + t / bw
+                near = (1 - t) / aw + t / bw
                 outside = pixel if inside_second else pixel + step
-                if edge_near <= inverse_depth[outside] * (1 + margin):
+                if near <= inverse_depth[outside] * (1 + DEPTH_MARGIN):
                     continue
-                edge_of[count] = e
-                pair_of[count] = 2 * pixel + axis
-                along[count] = t
-                position[count] = p - cell
-                near[count] = edge_near
-                weight[count]=wgt
+                index[count, 0], index[count, 1] = e, 2 * pixel + axis
+                value[count, ALONG], value[count, POSITION], value[count, NEAR] = t, p - cell, near
+                value[count, WEIGHT] = (s1 - s0) ** 2 / squared
+                value[count, REACH] = p - cell - 2 if inside_second else p - cell + 1
                 count += 1
     return count
 
 
 @kernel
-def nearest_crossings(pair_of, near, best):
-    """Keep, per pixel pair, the crossing nearest to the camera (the first of equals); returns their indices."""
-    best[:] = -1
-    for i in range(pair_of.shape[0]):
-        winner = best[pair_of[i]]
-        if winner < 0 or near[i] > near[winner]:
-            best[pair_of[i]] = i
-    kept = np.empty(pair_of.shape[0], np.int32)
-    count = 0
-    for i in range(pair_of.shape[0]):
-        if best[pair_of[i]] == i:
-            kept[count] = i
-            count += 1
-    return kept[:count]
+def visible_crossings(index, value, best, wins):
+    """Fill `wins` with the rows of the crossings that bound what is seen between two pixels; returns their number.
+
+    Of surfaces on the same side the one that reaches furthest is the last before what lies beyond, however deep it is
+    (what is behind another's edge is hidden, what sticks out is seen); of two on opposite sides the nearer wins.
+    """
+    count = index.shape[0]
+    for i in range(count):  # `best` holds one entry per pair and direction; only those in use are ever set
+        best[2 * index[i, 1]] = best[2 * index[i, 1] + 1] = -1
+    for i in range(count):
+        slot = 2 * index[i, 1] + (value[i, REACH] > 0)
+        if best[slot] < 0 or abs(value[i, REACH]) > abs(value[best[slot], REACH]):
+            best[slot] = i
+    kept = 0
+    for i in range(count):
+        forward = value[i, REACH] > 0
+        if best[2 * index[i, 1] + forward] != i:
+            continue
+        other = best[2 * index[i, 1] + (1 - forward)]
+        if other >= 0 and (value[other, NEAR] > value[i, NEAR] or (value[other, NEAR] == value[i, NEAR] and other < i)):
+            continue
+        wins[kept] = i
+        kept += 1
+    return kept
 
 
 @kernel
-def blend(image, pair_of, position, weight, width, out):
+def blend(image, index, value, width, out):
     """Adds to out [H*W,C], a copy of image [H*W,C], what each crossing uncovers of the pixel beyond it."""
-    for i in range(pair_of.shape[0]):
-        first = np.int64(pair_of[i]) // 2
-        second = first + (width if pair_of[i] % 2 else 1)
-        share = np.float32((0.5 - position[i]) * weight[i])
-        if share > 0:
-            for c in range(image.shape[1]):
-                out[first, c] += share * (image[second, c] - image[first, c])
-        else:
-            for c in range(image.shape[1]):
-                out[second, c] += share * (image[second, c] - image[first, c])
+    for i in range(index.shape[0]):
+        first = np.int64(index[i, 1]) // 2
+        second = first + (width if index[i, 1] % 2 else 1)
+        share = np.float32((0.5 - value[i, POSITION]) * value[i, WEIGHT])
+        target = first if share > 0 else second
+        for c in range(image.shape[1]):
+            out[target, c] += share * (image[second, c] - image[first, c])
 
 
 @kernel
-def blend_backward(
-    image, clip, edges, edge_of, pair_of, along, position, weight, grad, height, width, grad_image, grad_clip
-):
+def blend_backward(image, clip, edges, index, value, grad, height, width, grad_image, grad_clip):
     """Adds the gradients to grad_image [H*W,C] (a copy of grad; or [0,C] if not wanted) and grad_clip [V,4]."""
     channels = image.shape[1]
-    for i in range(pair_of.shape[0]):
-        vertical = pair_of[i] % 2
-        first = np.int64(pair_of[i]) // 2
+    for i in range(index.shape[0]):
+        vertical = index[i, 1] % 2
+        first = np.int64(index[i, 1]) // 2
         second = first + (width if vertical else 1)
-        share = np.float32((0.5 - position[i]) * weight[i])
+        share = np.float32((0.5 - value[i, POSITION]) * value[i, WEIGHT])
         target = first if share > 0 else second
         to_position = 0.0
         for c in range(channels):
@@ -177,9 +184,8 @@ def blend_backward(
             if grad_image.shape[0] > 0:
                 grad_image[first, c] -= share * g
                 grad_image[second, c] += share * g
-        to_position *= weight[i]
-        e = edge_of[i]
-        t = along[i]
+        to_position *= value[i, WEIGHT]
+        e, t = index[i, 0], value[i, ALONG]
         a, b = edges[e, 0], edges[e, 1]
         aw, bw = np.float64(clip[a, 3]), np.float64(clip[b, 3])
         slope_x = (clip[b, 0] / bw - clip[a, 0] / aw) * width
@@ -206,18 +212,17 @@ class _Coverage(torch.autograd.Function):
         flag_silhouettes(positions, ends, opposite.numpy(), sides)
         inverse_depth = np.empty(height * width, np.float32)
         inverse_depth_image(pixel.numpy(), depth.numpy(), triangle_id.numpy(), inverse_depth)
-        none_i, none_f = np.empty(0, np.int32), np.empty(0, np.float64)
-        most = walk(positions, ends, sides, inverse_depth, height, width, MODE, DEPTH_MARGIN, False, none_i, none_i, none_f, none_f, none_f,none_f)
-        edge_of, pair_of = np.empty(most, np.int32), np.empty(most, np.int32)
-        along, position, near, weight = np.empty((4, most), np.float64)
-        count = walk(positions, ends, sides, inverse_depth, height, width, MODE, DEPTH_MARGIN, True, edge_of, pair_of, along, position, near, weight)
-        best = np.empty(2 * height * width, np.int32)
-        kept = nearest_crossings(pair_of[:count], near[:count], best)
-        crossings = edge_of[kept], pair_of[kept], along[kept], position[kept], weight[kept]
+        index, value = np.empty((0, 2), np.int32), np.empty((0, VALUES), np.float64)
+        most = walk(positions, ends, sides, inverse_depth, height, width, False, index, value)
+        index, value = np.empty((most, 2), np.int32), np.empty((most, VALUES), np.float64)
+        count = walk(positions, ends, sides, inverse_depth, height, width, True, index, value)
+        best, wins = np.empty(4 * height * width, np.int32), np.empty(count, np.int32)
+        wins = wins[: visible_crossings(index[:count], value[:count], best, wins)]
+        index, value = index[wins], value[wins]
         out = image.detach().clone(memory_format=torch.contiguous_format)
-        blend(colors, crossings[1], crossings[3], crossings[4], width, out.numpy().reshape(-1, channels))
+        blend(colors, index, value, width, out.numpy().reshape(-1, channels))
         ctx.save_for_backward(image, clip, edges)
-        ctx.crossings = crossings
+        ctx.crossings = index, value
         return out
 
     @staticmethod
@@ -229,16 +234,11 @@ class _Coverage(torch.autograd.Function):
         grad = grad.contiguous()
         grad_image = grad.clone() if to_image else torch.empty((0, width, channels))
         grad_clip = torch.zeros_like(clip, memory_format=torch.contiguous_format)
-        edge_of, pair_of, along, position, weight = ctx.crossings
         blend_backward(
             image.detach().contiguous().numpy().reshape(-1, channels),
             clip.detach().contiguous().numpy(),
             edges.numpy(),
-            edge_of,
-            pair_of,
-            along,
-            position,
-            weight,
+            *ctx.crossings,
             grad.numpy().reshape(-1, channels),
             height,
             width,

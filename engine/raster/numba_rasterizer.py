@@ -139,9 +139,7 @@ class _Compose(torch.autograd.Function):
         to_values = to_background = None
         if ctx.needs_input_grad[0]:
             to_values = torch.empty((len(pixel), grad.shape[2]))
-            numba_interpolate.gather_rows(
-                array(grad).reshape(-1, grad.shape[2]), pixel.numpy(), to_values.numpy()
-            )
+            numba_interpolate.gather_rows(array(grad).reshape(-1, grad.shape[2]), pixel.numpy(), to_values.numpy())
         if ctx.needs_input_grad[1]:
             to_background = grad * (triangle_id == 0)[..., None]
             if not ctx.per_pixel:

@@ -84,9 +84,7 @@ def _corner(clip, v):
 
 @kernel
 def _determinant(a, b, c):
-    return (
-        a[0] * (b[1] * c[3] - c[1] * b[3]) - a[1] * (b[0] * c[3] - c[0] * b[3]) + a[3] * (b[0] * c[1] - c[0] * b[1])
-    )
+    return a[0] * (b[1] * c[3] - c[1] * b[3]) - a[1] * (b[0] * c[3] - c[0] * b[3]) + a[3] * (b[0] * c[1] - c[0] * b[1])
 
 
 @kernel
@@ -234,7 +232,7 @@ def _draw_homogeneous(clip, screen, state, triangle, number, first_row, last_row
 
 @parallel_kernel
 def draw(clip, triangles, height, width, cull, ids, nearest):
-    """Fill ids [H,W] int32 and nearest [H,W] float32 (1/w, 0 = none); returns running sums of covered pixels per band."""
+    """Fill ids [H,W] int32 and nearest [H,W] float32 (1/w); returns running sums of covered pixels per band."""
     vertex_count, triangle_count = clip.shape[0], triangles.shape[0]
     screen = np.empty((vertex_count, 2), np.int32)
     inverse_depth = np.empty(vertex_count, np.float32)
@@ -299,9 +297,7 @@ def draw(clip, triangles, height, width, cull, ids, nearest):
             t = np.int64(listed[entry])
             triangle = triangles[t]
             if state[triangle[0]] & state[triangle[1]] & state[triangle[2]] == REGULAR:
-                _draw_snapped(
-                    screen, inverse_depth, triangle, t + 1, first_row, last_row, width, height, ids, nearest
-                )
+                _draw_snapped(screen, inverse_depth, triangle, t + 1, first_row, last_row, width, height, ids, nearest)
             else:
                 _draw_homogeneous(
                     clip, screen, state, triangle, t + 1, first_row, last_row, width, height, ids, nearest

@@ -1,0 +1,203 @@
+"""What `unrender bench` measures of this room: visibility against embree, a whole mesh step, gradients at silhouettes.
+
+Times are the minimum of many short runs, which is what a quiet machine does; medians stand beside them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.raster import rasterizer
+from engine.raster.contract import EdgeTable, Rasterizer
+from engine.scene import Camera
+from engine.scene.camera import look_at
+
+SIZE = 512  # pixels, of the timed frames
+COSINE_SIZE = 128  # pixels
+SUPERSAMPLING = 6
+STEP_LIMIT, EMBREE_LIMIT, COSINE_LIMIT = 10.0, 5.0, 0.99
+
+
+def displaced_icosphere(triangle_count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(vertices [V,3] float64, triangles [F,3] int32) of a bumpy unit sphere of about `triangle_count` triangles.
+
+    Triangles are counter-clockwise seen from outside; the bumps make lobes that hide parts of one another.
+    """
+    golden = (1 + 5**0.5) / 2
+    corners = [(0, y, z) for y in (-1, 1) for z in (-golden, golden)]
+    corners = np.array([np.roll(c, shift) for shift in range(3) for c in corners])
+    distance = np.linalg.norm(corners[:, None] - corners, axis=-1)
+    near = (distance > 0) & (distance < 2.1)
+    n = max(1, round((triangle_count / 20) ** 0.5))
+    points, triangles = [], []
+    for a in range(12):
+        for b in range(a + 1, 12):
+            for c in range(b + 1, 12):
+                if not (near[a, b] and near[b, c] and near[a, c]):
+                    continue
+                outward = np.linalg.det(corners[[a, b, c]]) > 0
+                p, q, r = corners[[a, b, c] if outward else [a, c, b]]
+                index = {}
+                for i in range(n + 1):
+                    for j in range(n + 1 - i):
+                        index[i, j] = len(points)
+                        points.append((p * (n - i - j) + q * i + r * j) / n)
+                for i, j in index:
+                    if i + j < n:
+                        triangles.append((index[i, j], index[i + 1, j], index[i, j + 1]))
+                    if i + j < n - 1:
+                        triangles.append((index[i + 1, j], index[i + 1, j + 1], index[i, j + 1]))
+    points = np.array(points)
+    _, first, inverse = np.unique(np.round(points * 1e6), axis=0, return_index=True, return_inverse=True)
+    points = points[first] / np.linalg.norm(points[first], axis=1, keepdims=True)
+    x, y, z = points.T
+    radius = 1 + 0.15 * np.sin(4 * x + 1) * np.cos(5 * y) + 0.08 * np.sin(9 * z)
+    return points * radius[:, None], inverse.reshape(-1)[np.array(triangles)].astype(np.int32)
+
+
+def bench_camera(size: int) -> Camera:
+    """A square view of the icosphere that covers half of the frame."""
+    return look_at(np.array([1.2, 0.8, 2.9]), np.zeros(3), np.array([0.0, 1.0, 0.0]), 1.15 * size, size, size)
+
+
+def clip_of(vertices: Tensor, camera: Camera) -> Tensor:
+    """[V,4] clip positions of vertices [V,3], differentiable."""
+    matrix = torch.as_tensor(camera.clip_from_world(0.5, 6.0), dtype=vertices.dtype)
+    return torch.cat([vertices, torch.ones_like(vertices[:, :1])], 1) @ matrix.T
+
+
+def _milliseconds(run: Callable[[], object], seconds: float = 1.0, most: int = 100) -> np.ndarray:
+    run()
+    times, start = [], time.perf_counter()
+    while len(times) < 5 or (len(times) < most and time.perf_counter() - start < seconds):
+        before = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - before)
+    return np.array(times) * 1e3
+
+
+def visibility_times(triangle_count: int, limit: float) -> dict[str, dict]:
+    """Visibility with and without culling, and embree's primary rays over the same frame in the same run."""
+    vertices, triangles = displaced_icosphere(triangle_count)
+    camera, raster, name = bench_camera(SIZE), rasterizer("numba"), f"visibility_{triangle_count // 1000}k"
+    clip = clip_of(torch.as_tensor(vertices, dtype=torch.float32), camera)
+    corners = torch.as_tensor(triangles)
+    culled = _milliseconds(lambda: raster.visibility(clip, corners, (SIZE, SIZE), True))
+    both = _milliseconds(lambda: raster.visibility(clip, corners, (SIZE, SIZE), False))
+    results = {
+        f"{name}_culled_min": {"value": float(culled.min()), "unit": "ms", "limit": limit},
+        f"{name}_culled_median": {"value": float(np.median(culled)), "unit": "ms", "limit": None},
+        f"{name}_min": {"value": float(both.min()), "unit": "ms", "limit": limit},
+        f"{name}_median": {"value": float(np.median(both)), "unit": "ms", "limit": None},
+    }
+    rays = _embree_primary_rays(vertices, triangles, camera)
+    if rays is not None:
+        results[f"{name}_embree_min"] = {"value": float(rays.min()), "unit": "ms", "limit": None}
+        ratio = float(rays.min() / both.min())
+        results[f"{name}_times_faster_than_embree"] = {"value": ratio, "unit": "x (at least)", "limit": EMBREE_LIMIT}
+    return results
+
+
+def _embree_primary_rays(vertices: np.ndarray, triangles: np.ndarray, camera: Camera) -> np.ndarray | None:
+    try:
+        from embreex import rtcore_scene
+        from embreex.mesh_construction import TriangleMesh
+    except ImportError:
+        return None
+    scene = rtcore_scene.EmbreeScene()
+    TriangleMesh(scene, vertices.astype(np.float32), triangles)
+    origin, directions = camera.rays()
+    directions = directions.reshape(-1, 3).astype(np.float32)
+    origins = np.tile(origin.astype(np.float32), (len(directions), 1))
+    return _milliseconds(lambda: scene.run(origins, directions), most=20)
+
+
+def mesh_step(triangle_count: int = 20_000) -> Callable[[], float]:
+    """One step of fitting vertices and their colours at 512x512: visibility to Adam; call it to do it."""
+    vertices, triangles = displaced_icosphere(triangle_count)
+    camera, raster = bench_camera(SIZE), rasterizer("numba")
+    corners = torch.as_tensor(triangles)
+    positions = torch.as_tensor(vertices, dtype=torch.float32).requires_grad_()
+    colors = torch.full((len(vertices), 4), 0.5).requires_grad_()
+    background, target = torch.zeros(4), torch.full((SIZE, SIZE, 4), 0.25)
+    edges = EdgeTable.from_triangles(corners, len(vertices))
+    optimizer = torch.optim.Adam([positions, colors], lr=1e-5)
+
+    def step() -> float:
+        optimizer.zero_grad()
+        clip = clip_of(positions, camera)
+        buffer = raster.visibility(clip, corners, (SIZE, SIZE), True)
+        image = raster.compose(raster.interpolate(colors, corners, buffer), buffer, background)
+        loss = torch.nn.functional.mse_loss(raster.coverage(image, clip, corners, buffer, edges), target)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def coverage_cosine(
+    raster: Rasterizer, triangle_count: int, directions: int = 24, size: int = COSINE_SIZE, step: float = 5e-4
+) -> tuple[float, float, float]:
+    """(cosine, PSNR with and without coverage) against a supersampled render of the displaced icosphere.
+
+    The cosine is between the loss's derivatives along smooth random deformations, by the analytic gradient and by
+    central differences of `step` (in units of the sphere's radius, 0.03 pixel at 128x128) of the supersampled render.
+    """
+    vertices, triangles = displaced_icosphere(triangle_count)
+    generator = np.random.default_rng(0)
+    corners, positions = torch.as_tensor(triangles), torch.as_tensor(vertices, dtype=torch.float32)
+    colors = torch.cat([0.5 + 0.5 * torch.sin(3 * positions + torch.arange(3)), torch.ones(len(positions), 1)], 1)
+    fine = size * SUPERSAMPLING
+    v, u = np.meshgrid(np.linspace(0, 1, size), np.linspace(0, 1, size), indexing="ij")
+    target = torch.as_tensor(np.stack([0.5 + 0.3 * np.sin(7 * u + k) * np.cos(5 * v - k) for k in range(4)], -1))
+    camera = bench_camera(size)
+
+    def render(points: Tensor, pixels: int):
+        clip = clip_of(points, camera)
+        buffer = raster.visibility(clip, corners, (pixels, pixels))
+        return clip, buffer, raster.compose(raster.interpolate(colors, corners, buffer), buffer, torch.zeros(4))
+
+    def supersampled(points: Tensor) -> Tensor:
+        image = render(points, fine)[2].double()
+        return image.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 4).mean((1, 3))
+
+    leaf = positions.clone().requires_grad_()
+    clip, buffer, image = render(leaf, size)
+    smooth = raster.coverage(image, clip, corners, buffer, EdgeTable.from_triangles(corners, len(vertices)))
+    ((smooth.double() - target) ** 2).mean().backward()
+    analytic, numeric = [], []
+    for _ in range(directions):
+        wave = np.sin(vertices @ generator.normal(size=(3, 3)) * 2 + generator.uniform(0, 2 * np.pi, 3))
+        direction = torch.as_tensor(wave * generator.normal(size=3), dtype=torch.float32)
+        losses = [float(((supersampled(positions + sign * step * direction) - target) ** 2).mean()) for sign in (1, -1)]
+        numeric.append((losses[0] - losses[1]) / (2 * step))
+        analytic.append(float((leaf.grad.double() * direction).sum()))
+    analytic, numeric = np.array(analytic), np.array(numeric)
+    truth = supersampled(positions)
+    after, before = (-10 * float(torch.log10(((x.detach() - truth) ** 2).mean())) for x in (smooth, image))
+    return float(analytic @ numeric / np.linalg.norm(analytic) / np.linalg.norm(numeric)), after, before
+
+
+def benchmarks() -> dict[str, dict]:
+    """Every figure of this room as name -> {value, unit, limit}; about half a minute on a quiet machine."""
+    results = visibility_times(20_000, 2.5) | visibility_times(80_000, 4.5)
+    step = _milliseconds(mesh_step(), seconds=2.0)
+    results["mesh_step_20k_min"] = {"value": float(step.min()), "unit": "ms", "limit": STEP_LIMIT}
+    results["mesh_step_20k_median"] = {"value": float(np.median(step)), "unit": "ms", "limit": None}
+    _, triangles = displaced_icosphere(20_000)
+    corners = torch.as_tensor(triangles)
+    table = _milliseconds(lambda: EdgeTable.from_triangles(corners, int(triangles.max()) + 1), most=20)
+    results["edge_table_20k_min"] = {"value": float(table.min()), "unit": "ms", "limit": None}
+    for count in (1000, 5000, 20_000):
+        cosine, after, before = coverage_cosine(rasterizer("numba"), count)
+        name = f"coverage_{count // 1000}k"
+        results[f"{name}_cosine"] = {"value": cosine, "unit": "cosine (at least)", "limit": COSINE_LIMIT}
+        results[f"{name}_psnr"] = {"value": after, "unit": "dB", "limit": None}
+        results[f"{name}_psnr_gain"] = {"value": after - before, "unit": "dB", "limit": None}
+    return results
