@@ -365,3 +365,24 @@ def propose(
             for c in range(3):
                 weight[i, j, c] = out[c] * light[c] / (total * count)
             direction[i, j, 0], direction[i, j, 1], direction[i, j, 2] = lx, ly, lz
+
+
+@parallel_kernel
+def cosine_directions(normal, seed, first, out):
+    """Directions [P,R,3] about the unit normals [P,3] with density cosine / pi; point i counts as pixel `first` + i."""
+    for row in prange(len(normal)):
+        i = np.int64(row)
+        nx, ny, nz = np.float64(normal[i, 0]), np.float64(normal[i, 1]), np.float64(normal[i, 2])
+        sign = 1.0 if nz >= 0 else -1.0
+        a = -1.0 / (sign + nz)
+        b = nx * ny * a
+        s1, s2 = uniform(seed, first + i, 1), uniform(seed, first + i, 2)
+        rays = out.shape[1]
+        for j in range(rays):
+            r1 = (j + s1) / rays
+            r2 = (s2 + j * 0.6180339887498949) % 1.0  # golden section: even over the disc
+            ring, phi, up = math.sqrt(r1), 2 * math.pi * r2, math.sqrt(max(1 - r1, 0.0))
+            x, y = ring * math.cos(phi), ring * math.sin(phi)
+            out[i, j, 0] = x * (1 + sign * nx * nx * a) + y * b + up * nx
+            out[i, j, 1] = x * sign * b + y * (sign + ny * ny * a) + up * ny
+            out[i, j, 2] = -x * sign * nx - y * ny + up * nz
