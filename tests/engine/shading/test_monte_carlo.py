@@ -60,7 +60,7 @@ def test_furnace_returns_the_tabulated_albedo_and_never_more(roughness, metallic
 
 
 def test_irradiance_is_the_integral_over_the_map():
-    """A grey square under an uneven sky, seen from above, against the sum of BRDF, cosine and radiance over all texels."""
+    """A grey square under an uneven sky, seen from above, against the sum of BRDF, cosine and radiance over texels."""
     environment, roughness = uneven(), 0.7
     eye = np.array([0.3, 0.2, 4.0])
     view = look_at(eye, np.zeros(3), np.array([0, 1.0, 0]), 400, 4, 4)
