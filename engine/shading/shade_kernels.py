@@ -101,6 +101,15 @@ def surface(rotation, normal, view, i):
 
 
 @kernel
+def toward_mirror(rough):
+    """(share of the way from normal to mirror where the lobe is strongest, its derivative by roughness)."""
+    alpha = rough * rough
+    smooth = ONE - alpha
+    root = math.sqrt(smooth)
+    return smooth * (root + alpha), (ONE - TWO * alpha - np.float32(1.5) * root) * TWO * rough
+
+
+@kernel
 def occluded_lobe(cosine, occlusion, roughness):
     """(specular occlusion, d/d cosine, d/d occlusion, d/d roughness)."""
     power = math.exp(-(SIXTEEN * roughness + ONE) * LN_2)
@@ -128,16 +137,19 @@ def shade_forward(maps, table, rotation, normal, view, base, roughness, metallic
         chunk = np.int64(index)
         for i in range(chunk * step, min((chunk + 1) * step, count)):
             nx, ny, nz, vx, vy, vz, cosine, _, _, _ = surface(rotation, normal, view, i)
-            twice = TWO * cosine
+            rough = min(max(roughness[i], ZERO), ONE)
+            mirror, _ = toward_mirror(rough)
+            stay = ONE + mirror * (TWO * cosine - ONE)
             column, row = map_position(nx, ny, nz, height, width)
             x, y = np.int64(column), np.int64(row)
             fx, fy = column - np.float32(x), row - np.float32(y)
             w00, w01, w10, w11 = (ONE - fx) * (ONE - fy), fx * (ONE - fy), (ONE - fx) * fy, fx * fy
-            column, row = map_position(twice * nx - vx, twice * ny - vy, twice * nz - vz, height, width)
+            column, row = map_position(
+                stay * nx - mirror * vx, stay * ny - mirror * vy, stay * nz - mirror * vz, height, width
+            )
             s, t = np.int64(column), np.int64(row)
             fs, ft = column - np.float32(s), row - np.float32(t)
             q00, q01, q10, q11 = (ONE - fs) * (ONE - ft), fs * (ONE - ft), (ONE - fs) * ft, fs * ft
-            rough = min(max(roughness[i], ZERO), ONE)
             level, blend = table_row(rough * np.float32(levels - 1), levels)
             keep = ONE - blend
             sharp, blurred = maps[level], maps[level + 1]
@@ -189,8 +201,10 @@ def shade_backward(
         d_map = d_maps[chunk if with_light else 0]
         for i in range(chunk * step, min((chunk + 1) * step, count)):
             nx, ny, nz, vx, vy, vz, cosine, shrink, straighten, lacking = surface(rotation, normal, view, i)
-            twice = TWO * cosine
-            rx, ry, rz = twice * nx - vx, twice * ny - vy, twice * nz - vz
+            rough = min(max(roughness[i], ZERO), ONE)
+            mirror, mirror_slope = toward_mirror(rough)
+            stay = ONE + mirror * (TWO * cosine - ONE)
+            rx, ry, rz = stay * nx - mirror * vx, stay * ny - mirror * vy, stay * nz - mirror * vz
             column, row = map_position(nx, ny, nz, height, width)
             x, y = np.int64(column), np.int64(row)
             fx, fy = column - np.float32(x), row - np.float32(y)
@@ -199,7 +213,6 @@ def shade_backward(
             s, t = np.int64(column), np.int64(row)
             fs, ft = column - np.float32(s), row - np.float32(t)
             gs, gt = ONE - fs, ONE - ft
-            rough = min(max(roughness[i], ZERO), ONE)
             level, blend = table_row(rough * rough_scale, levels)
             keep = ONE - blend
             sharp, blurred = maps[level], maps[level + 1]
@@ -271,6 +284,9 @@ def shade_backward(
             scale_slope = (ONE - fc) * (s10 - s00) + fc * (s11 - s01)
             bias_slope = (ONE - fc) * (b10 - b00) + fc * (b11 - b01)
             d_rough = d_blend * rough_scale + (d_scale * scale_slope + d_bias * bias_slope) * rough_nodes
+            hx, hy, hz = direction_gradient(rx, ry, rz, height, width, d_s, d_t)
+            on_normal = hx * nx + hy * ny + hz * nz
+            d_rough += mirror_slope * ((TWO * cosine - ONE) * on_normal - (hx * vx + hy * vy + hz * vz))
             d_rough = d_rough if rough == roughness[i] else ZERO  # clamped
             if with_occlusion:
                 d_rough += d_open_specular * by_roughness
@@ -281,12 +297,11 @@ def shade_backward(
             d_cosine = (d_scale * scale_slope + d_bias * bias_slope) * cosine_nodes + d_open_specular * by_cosine
 
             # back through the two directions, the mirror, the bend and the length
-            hx, hy, hz = direction_gradient(rx, ry, rz, height, width, d_s, d_t)
             ox, oy, oz = direction_gradient(nx, ny, nz, height, width, d_x, d_y)
-            d_cosine += TWO * (hx * nx + hy * ny + hz * nz)
-            ox += twice * hx + d_cosine * vx
-            oy += twice * hy + d_cosine * vy
-            oz += twice * hz + d_cosine * vz
+            d_cosine += TWO * mirror * on_normal
+            ox += stay * hx + d_cosine * vx
+            oy += stay * hy + d_cosine * vy
+            oz += stay * hz + d_cosine * vz
             along = ox * nx + oy * ny + oz * nz
             ox, oy, oz = (ox - along * nx) * straighten, (oy - along * ny) * straighten, (oz - along * nz) * straighten
             ux, uy, uz = nx / straighten - lacking * vx, ny / straighten - lacking * vy, nz / straighten - lacking * vz

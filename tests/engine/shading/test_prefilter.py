@@ -78,6 +78,20 @@ def test_gradient_is_the_transpose():
     assert torch.allclose((x.grad * other).sum(), (prefilter(other, 4).padded * weight).sum())
 
 
+def test_the_same_bits_for_any_thread_count():
+    threads, outcomes = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            x = random_light(32, torch.float32).requires_grad_()
+            light = prefilter(x)
+            light.padded.square().sum().backward()
+            outcomes.append((light.padded.detach(), x.grad))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(outcomes[0][0], outcomes[1][0]) and torch.equal(outcomes[0][1], outcomes[1][1])
+
+
 def test_an_odd_width_is_refused():
     with pytest.raises(ValueError, match="even width"):
         prefilter(torch.ones(8, 15, 3))

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from engine.scene.environment import direction_of_texel, texel_solid_angle
 from engine.shading.albedo import TABLE_SIZE
-from engine.shading.brdf import albedo_terms
+from engine.shading.brdf import albedo_terms, evaluate
 from engine.shading.equirectangular import sample, uv_from_direction
-from engine.shading.split_sum import facing_normal, prefilter, shade, specular_occlusion
+from engine.shading.split_sum import facing_normal, lobe_direction, prefilter, shade, specular_occlusion
 
 NAMES = ("radiance", "normal", "base_color", "roughness", "metallic", "occlusion")
 
@@ -64,9 +65,9 @@ def smooth_points(count: int) -> dict[str, torch.Tensor]:
     """A scene without points near the kinks of bilinear lookups, where one-sided differences disagree with any gradient."""
     values = scene(4000, seed=4)
     normal, cosine = facing_normal(values["normal"] @ values["rotation"].T, values["view"] @ values["rotation"].T)
-    mirrored = 2 * cosine[:, None] * normal - values["view"] @ values["rotation"].T
+    lobe = lobe_direction(normal, values["view"] @ values["rotation"].T, cosine, values["roughness"])
     scale = torch.tensor([32.0, 16.0], dtype=torch.float64)
-    positions = [uv_from_direction(d) * scale - 0.5 for d in (normal, mirrored)]
+    positions = [uv_from_direction(d) * scale - 0.5 for d in (normal, lobe)]
     positions += [values["roughness"][:, None] * 7, values["roughness"][:, None] * (TABLE_SIZE - 1)]
     positions.append(cosine[:, None] * (TABLE_SIZE - 1))
     part = torch.cat(positions, -1) % 1
@@ -154,7 +155,7 @@ def test_a_smooth_metal_is_a_mirror_and_a_rough_one_sees_the_widest_lobe():
     smooth = shaded("reference", {**values, "roughness": torch.zeros(200).double()})
     assert torch.allclose(smooth.color, sample(values["radiance"], None, mirrored))
     rough = shaded("reference", {**values, "roughness": torch.ones(200).double()})
-    light = sample(prefilter(values["radiance"]).specular[-1], None, mirrored)
+    light = sample(prefilter(values["radiance"]).specular[-1], None, normal @ values["rotation"].T)
     albedo = albedo_terms(cosine, torch.ones_like(cosine)).sum(-1, keepdim=True)
     assert torch.allclose(rough.color, light * albedo)
 
@@ -179,6 +180,38 @@ def test_occlusion_darkens_and_open_points_are_unchanged():
     assert torch.allclose(opened, unoccluded)
     assert (shaded("reference", values).color <= unoccluded + 1e-12).all()
     assert torch.equal(shaded("reference", {**values, "occlusion": torch.zeros(100).double()}).color, opened * 0)
+
+
+@pytest.mark.parametrize(("metallic", "roughness", "bound"), [(1.0, 0.4, 0.2), (1.0, 0.8, 0.13), (0.0, 0.4, 0.08), (0.0, 0.8, 0.03)])
+def test_agrees_with_the_integrated_brdf_within_the_stated_error(metallic, roughness, bound):
+    """Three soft lamps over a grey sky; the BRDF is summed over all texels."""
+    height, count = 32, 60
+    directions = torch.tensor(direction_of_texel(height, 2 * height)).reshape(-1, 3)
+    angles = torch.tensor(texel_solid_angle(height, 2 * height).copy()).reshape(-1, 1)
+    radiance = 0.3 + 0.4 * directions[:, 1:2].clamp_min(0)
+    for axis, sharpness, power in (((0.6, 0.5, 0.3), 30, 6.0), ((-0.7, 0.2, 0.6), 60, 10.0), ((0.0, 0.9, -0.3), 15, 3.0)):
+        cosine = directions @ normalize(torch.tensor(axis, dtype=torch.float64), dim=0)
+        radiance = radiance + power * torch.exp(sharpness * (cosine - 1))[:, None]
+    radiance = radiance.expand(-1, 3)
+    generator = torch.Generator().manual_seed(0)
+    normal, view = (normalize(torch.randn(count, 3, generator=generator, dtype=torch.float64), dim=-1) for _ in range(2))
+    normal = torch.where((normal * view).sum(-1, keepdim=True) < 0, -normal, normal)
+    kept = (normal * view).sum(-1) > 0.1
+    normal, view = normal[kept], view[kept]
+    count = len(normal)
+    base = torch.full((count, 3), 0.5 + 0.4 * metallic, dtype=torch.float64)
+    rough, metal = (torch.full((count,), value, dtype=torch.float64) for value in (roughness, metallic))
+
+    def spread(x):
+        return x[:, None].expand(-1, len(directions), *x.shape[1:])
+
+    light = directions[None].expand(count, -1, -1)
+    reflected = evaluate(spread(normal), spread(view), light, spread(base), spread(rough), spread(metal))
+    truth = (reflected * radiance * angles).sum(1)
+    ready = prefilter(radiance.reshape(height, 2 * height, 3))
+    color = shade("reference", ready, torch.eye(3).double(), normal, view, base, rough, metal).color
+    assert (color - truth).square().mean().sqrt() < bound * truth.mean()
+    assert abs((color - truth).mean()) < 0.02 * truth.mean()
 
 
 def test_unknown_implementation_is_refused():
