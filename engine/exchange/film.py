@@ -13,6 +13,8 @@ from engine.exchange.textures import png_bytes
 from engine.scene.camera import Camera, look_at
 from engine.scene.conventions import gltf_from_capture
 
+_CHECK_DISK = "check that the disk is not full and the folder can be written"
+
 
 def turntable(
     box: np.ndarray,
@@ -52,7 +54,7 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], frames_per_secon
 
     with AtomicFiles() as files:
         temporary = files.temporary(path)
-        writer = None
+        writer, count = None, 0
         try:
             for frame in frames:
                 frame = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
@@ -64,17 +66,21 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], frames_per_secon
                         codec="libx264",
                         macro_block_size=2,
                         output_params=["-crf", "18", "-preset", "fast", "-movflags", "+faststart"],
-                        ffmpeg_log_level="error",
+                        ffmpeg_log_level="quiet",
                     )
                     writer.send(None)
                 writer.send(np.ascontiguousarray(frame))
-        except OSError as error:  # ffmpeg went away: no disk, no permission
-            reason = str(error).strip().splitlines()[-1:] or ["ffmpeg stopped"]
-            raise ExchangeError(f"{path}: the film could not be written ({reason[0]}); check the disk") from error
+                count += 1
+        except OSError as error:  # ffmpeg went away
+            raise ExchangeError(f"{path}: the film broke off after {count} frames; {_CHECK_DISK}") from error
         finally:
             if writer is not None:
                 writer.close()
         if writer is None:
             raise ExchangeError(f"{path}: there are no frames to write")
-        if not temporary.exists() or temporary.stat().st_size == 0:
-            raise ExchangeError(f"{path}: ffmpeg wrote nothing; check that the disk is not full")
+        try:  # ffmpeg's own exit status is not passed on
+            written = imageio_ffmpeg.count_frames_and_secs(str(temporary))[0]
+        except (RuntimeError, OSError):
+            written = 0
+        if written != count:
+            raise ExchangeError(f"{path}: only {written} of {count} frames could be written; {_CHECK_DISK}")

@@ -189,3 +189,10 @@ def test_folders_made_for_a_failing_write_are_taken_away(tmp_path):
         files.write(tmp_path / "a" / "b" / "c.bin", b"data")
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_film_cut_short_is_not_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(imageio_ffmpeg, "count_frames_and_secs", lambda _path: (1, 0.1))
+    with pytest.raises(ExchangeError, match=r"film\.mp4.*1 of 2 frames.*disk"):
+        write_video(tmp_path / "film.mp4", [np.zeros((16, 16, 3), np.uint8)] * 2)
+    assert list(tmp_path.iterdir()) == []

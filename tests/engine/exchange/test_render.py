@@ -113,3 +113,11 @@ def test_a_light_that_turns_with_the_camera_looks_the_same_in_camera_axes(asset,
 def test_maps_alone_need_no_light(asset, cameras):
     with pytest.raises(ValueError, match="environment"):
         AssetRenderer(*asset).render(cameras[0])
+
+
+def test_every_rasterizer_draws_the_same_asset(asset, environment, cameras):
+    (first, first_alpha), (second, second_alpha) = (
+        render_asset(*asset, environment, cameras[1], name) for name in ("numba", "reference")
+    )
+    assert np.mean((first - second) ** 2) < 1e-6
+    assert np.abs(first_alpha - second_alpha).max() < 0.01
