@@ -134,11 +134,10 @@ def _first(rows: dict, prefix: str) -> str:
 
 
 def _nearest(key: str, known) -> str:
-    known = list(known)
-    close = difflib.get_close_matches(key, known, 1, 0.5)
+    known, leaf = list(known), key.rsplit(".", 1)[-1]
+    leaves = {name.rsplit(".", 1)[-1]: name for name in reversed(known)}
+    close = [leaves[leaf]] if leaf in leaves and "." not in key else difflib.get_close_matches(key, known, 1, 0.5)
     if not close:  # perhaps only the section is wrong or missing
-        leaf = key.rsplit(".", 1)[-1]
-        leaves = {name.rsplit(".", 1)[-1]: name for name in reversed(known)}
         close = [leaves[match] for match in difflib.get_close_matches(leaf, leaves, 1, 0.5)]
     if not close:
         close = difflib.get_close_matches(key, known, 1, 0.0)

@@ -1,0 +1,135 @@
+"""A project folder is made once, by one process, and only what Unrender wrote is ever removed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ProjectError
+from engine.optimize import checkpoint
+from engine.optimize.history import Entry
+from engine.optimize.project import Project, check_folder
+from engine.optimize.recipe import Recipe
+from tests.engine.optimize.small_run import SmallRecipe, small_recipe
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def make(folder: Path, **more) -> Project:
+    return Project.create(folder, small_recipe(steps=7), "photos", "abc", **more)
+
+
+def test_open_reads_back_what_create_and_record_wrote(tmp_path):
+    project = make(tmp_path / "a" / "b")
+    for value in (0.5, 3, True, "text", (1.0, 2.0), "two\nlines"):
+        project.record(Entry("set", 4, "draw", "draw.x", value))
+    project.close()
+    again = Project.open(tmp_path / "a" / "b", SmallRecipe)
+    assert (
+        again.recipe == small_recipe(steps=7) and again.capture_path == "photos" and again.capture_fingerprint == "abc"
+    )
+    assert [entry.value for entry in again.history] == [0.5, 3, True, "text", [1.0, 2.0], "two\nlines"]
+    again.close()
+
+
+def test_a_folder_in_use_is_refused_and_overwrite_spares_what_is_not_ours(tmp_path):
+    folder = tmp_path / "a"
+    make(folder).close()
+    ours = ["metrics.json", "exports/asset.glb", "exports/asset_base_color.png", "exports/environment.hdr", "log.jsonl"]
+    theirs = ["notes.txt", "exports/my_render.png", "checkpoints/keep.me"]
+    for name in ours + theirs:
+        (folder / name).write_text("x")
+    checkpoint.write_checkpoint(folder / "checkpoints", {}, {})
+    recipe = Recipe()  # its export section names the files
+    Project.create(folder, recipe, "photos", overwrite=True).close()
+    with pytest.raises(ProjectError, match="not empty"):
+        make(folder)
+    for name in ours + theirs:
+        (folder / name).write_text("x")
+    make(folder, overwrite=True).close()
+    assert all((folder / name).exists() for name in theirs)
+    assert not any((folder / name).exists() for name in ours)
+    assert not checkpoint.checkpoint_files(folder / "checkpoints")
+
+
+def test_overwrite_refuses_a_folder_without_a_project(tmp_path):
+    (tmp_path / "photo.jpg").write_text("x")
+    with pytest.raises(ProjectError, match="no Unrender project"):
+        make(tmp_path, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+def test_a_file_or_an_unwritable_or_full_place_is_refused(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.write_text("x")
+    with pytest.raises(ProjectError, match="is a file"):
+        check_folder(file)
+    with pytest.raises(ProjectError, match="cannot be written|is a file|cannot be created"):
+        make(file / "below")
+    if os.getuid():
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o500)
+        with pytest.raises(ProjectError, match="cannot be written"):
+            make(closed / "out")
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ProjectError, match="No space left"):
+        make(tmp_path / "full")
+
+
+@pytest.mark.parametrize("text", ["", "schema_version = 99", "nonsense", "[recipe]\nname = 3"])
+def test_a_damaged_or_missing_project_is_refused(tmp_path, text):
+    make(tmp_path / "a").close()
+    (tmp_path / "a" / "project.toml").write_text(text)
+    with pytest.raises(ProjectError, match="project.toml"):
+        Project.open(tmp_path / "a", SmallRecipe)
+    with pytest.raises(ProjectError, match="there is no project.toml"):
+        Project.open(tmp_path / "b", SmallRecipe)
+
+
+def test_a_newer_project_is_refused(tmp_path):
+    make(tmp_path / "a").close()
+    path = tmp_path / "a" / "project.toml"
+    path.write_text(path.read_text().replace("schema_version = 1", "schema_version = 99", 1))
+    with pytest.raises(ProjectError, match="newer version"):
+        Project.open(tmp_path / "a", SmallRecipe)
+
+
+def test_one_process_at_a_time_and_a_dead_one_does_not_block(tmp_path):
+    make(tmp_path / "a").close()
+    code = (
+        "import sys, time; from engine.optimize.project_lock import ProjectLock; from pathlib import Path\n"
+        "ProjectLock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a" / "project.lock")]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(ProjectError, match=f"process {holder.pid} is running"):
+            Project.open(tmp_path / "a", SmallRecipe)
+        Project.open(tmp_path / "a", SmallRecipe, lock=False)
+    finally:
+        holder.kill()
+        holder.wait()
+    project = Project.open(tmp_path / "a", SmallRecipe)
+    with pytest.raises(ProjectError, match="this process"):
+        Project.open(tmp_path / "a", SmallRecipe)
+    project.close()
+
+
+def test_the_log_remembers_the_seconds_of_a_killed_process(tmp_path):
+    project = make(tmp_path / "a")
+    assert project.logged_seconds() == 0
+    project.log("StepReport", {"seconds": 12.5})
+    with open(tmp_path / "a" / "log.jsonl", "a") as file:
+        file.write('{"seconds": 99')  # died while writing
+    assert project.logged_seconds() == 12.5
+    project.close()

@@ -1,0 +1,68 @@
+"""Views are area-filtered without bleeding, and taken once per epoch in an order that can be resumed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from engine.errors import CaptureError
+from engine.optimize.views import ViewSet
+from tests.engine.optimize.small_run import SmallCapture
+
+
+def test_every_view_once_per_epoch():
+    views = ViewSet(SmallCapture(), seed=1)
+    for _ in range(3):
+        assert sorted(views.next(4)) == views.train
+    order = [views.next(3) for _ in range(8)]
+    assert all(len(set(batch)) == 3 for batch in order), "no view twice in one batch"
+    assert len(views.next(9)) == 9
+
+
+def test_the_order_is_resumed_and_seeded():
+    views, again = ViewSet(SmallCapture(), seed=2), ViewSet(SmallCapture(), seed=7)
+    views.next(6)
+    again.restore(json.loads(json.dumps(views.state())))
+    assert [views.next(3) for _ in range(5)] == [again.next(3) for _ in range(5)]
+    assert [ViewSet(SmallCapture(), seed=2).next(9)] == [ViewSet(SmallCapture(), seed=2).next(9)]
+
+
+def test_excluded_views_are_not_taken():
+    views = ViewSet(SmallCapture())
+    views.next(1)
+    views.exclude(3)
+    assert 3 not in sum((views.next(3) for _ in range(4)), [])
+    views.exclude(3, excluded=False)
+    assert 3 in sum((views.next(3) for _ in range(4)), [])
+    with pytest.raises(CaptureError, match="not a training photo"):
+        views.exclude(2)
+    for frame in (0, 1, 3):
+        views.exclude(frame)
+    with pytest.raises(CaptureError, match="last training photo"):
+        views.exclude(4)
+
+
+def test_scaling_keeps_the_mean_and_ignores_what_the_mask_hides():
+    capture = SmallCapture()
+    pixels = capture.pixels(0)
+    pixels.color[pixels.mask == 0] = 1000.0
+    view = ViewSet(capture).view(0, 8)
+    assert view.premultiplied.shape == (6, 8, 3) and view.camera.size == (6, 8) and view.alpha.shape == (6, 8)
+    assert view.premultiplied.max() <= 1
+    masked = pixels.color * pixels.mask[..., None]
+    np.testing.assert_allclose(view.premultiplied.mean((0, 1)), masked.mean((0, 1)), rtol=1e-5)
+    white = view.over(torch.ones(3))
+    assert torch.equal(white[0, 0], torch.ones(3))
+
+
+def test_the_cache_is_bounded_and_changes_nothing():
+    capture = SmallCapture()
+    small = ViewSet(capture, cache_megabytes=0)
+    for frame in (0, 1, 0):
+        assert torch.equal(small.view(frame).premultiplied, ViewSet(capture).view(frame).premultiplied)
+    assert len(small._cache) == 1
+    full = small.view(0, 0)
+    assert full.camera is capture.frames[0].camera and small.view(0, 999).camera is full.camera
