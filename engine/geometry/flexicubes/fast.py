@@ -9,14 +9,10 @@ from torch import Tensor
 from engine.geometry.flexicubes import kernels_topology as topology
 from engine.geometry.flexicubes import kernels_values as values_of
 from engine.geometry.flexicubes.extraction import OFFSET_LIMIT, WEIGHT_SCALE, Extraction, Split, check_not_empty
+from engine.geometry.flexicubes.gradient_pool import GradientPool
 from engine.geometry.flexicubes.tables import tables
 
 WALL, LIMIT, SCALE = np.float32(topology.WALL), np.float32(OFFSET_LIMIT), np.float32(WEIGHT_SCALE)
-
-
-def _zeros(shape: tuple[int, ...]) -> Tensor:
-    """Zeros whose pages cost nothing until they are written (calloc), which most of a dense gradient never is."""
-    return torch.from_numpy(np.zeros(shape, np.float32))
 
 
 class _Topology:
@@ -66,7 +62,7 @@ class _Surface(torch.autograd.Function):
     """(sdf, deformation, weights) -> vertices, L_dev, entropy; the topology is found inside and given to `found`."""
 
     @staticmethod
-    def forward(ctx, sdf, deformation, weights, resolution, origin, size, fan, found):
+    def forward(ctx, sdf, deformation, weights, resolution, origin, size, fan, pool, found):
         sdf_, deformation_, weights_ = (t.detach().contiguous().numpy() for t in (sdf, deformation, weights))
         topo = _Topology(sdf_, resolution)
         table, r, active = topo.table, resolution, len(topo.cells)
@@ -89,7 +85,7 @@ class _Surface(torch.autograd.Function):
         found["topology"], found["triangles"] = topo, triangles
         ctx.topo, ctx.values, ctx.activated, ctx.gamma, ctx.vertices = topo, values, activated, gamma, vertices
         ctx.size, ctx.fan, ctx.crossings, ctx.sdf = size, fan, int(crossings.sum()), sdf_
-        ctx.shapes = sdf.shape, deformation.shape, weights.shape
+        ctx.pool, ctx.shapes = pool, [tuple(t.shape) for t in (sdf, deformation, weights)]
         l_dev = torch.tensor(deviation.sum() / ctx.crossings, dtype=torch.float32)
         # a copy: the caller may change the tensor it gets, the backward pass needs these
         return torch.from_numpy(vertices.copy()), l_dev, torch.tensor(entropy.sum() / topo.quad_count).float()
@@ -108,7 +104,10 @@ class _Surface(torch.autograd.Function):
                 topo.quads, topo.quad_cells, ctx.gamma, ctx.vertices, centre_grad, share, share_grad
             )
         corner_grad = np.empty((active, 8, 4), np.float32)
-        sdf_grad, offset_grad, weight_grad = (_zeros(shape) for shape in ctx.shapes)
+        sdf_grad, offset_grad, weight_grad = (
+            ctx.pool.zeros(shape, rows)
+            for shape, rows in zip(ctx.shapes, (topo.corners, topo.corners, topo.cells), strict=True)
+        )
         values_of.cell_gradients(
             topo.cells, topo.resolved, r, topo.slot, table.edges, table.patch, table.patch_count, ctx.values,
             ctx.activated, SCALE, topo.vertex_start, topo.quad_start, ctx.size, vertex_grad, fan, centre_grad, share,
@@ -120,7 +119,7 @@ class _Surface(torch.autograd.Function):
         )  # fmt: skip
         gradients = (sdf_grad, offset_grad, weight_grad)
         kept = (g if need else None for g, need in zip(gradients, ctx.needs_input_grad[:3], strict=True))
-        return (*kept, None, None, None, None, None)
+        return (*kept, None, None, None, None, None, None)
 
 
 def extract(
@@ -130,6 +129,7 @@ def extract(
     resolution: int,
     box: Tensor,  # [2,3] capture units
     split: Split,
+    pool: GradientPool,
 ) -> Extraction:
     """The mesh of the zero level; raises GeometryError if there is none. Same result as reference.extract."""
     corners = box.detach().numpy().astype(np.float64)
@@ -137,7 +137,7 @@ def extract(
     size = ((corners[1] - corners[0]) / resolution).astype(np.float32)
     found: dict = {}
     vertices, l_dev, entropy = _Surface.apply(
-        sdf, deformation, weights, resolution, origin, size, split == "fan", found
+        sdf, deformation, weights, resolution, origin, size, split == "fan", pool, found
     )
     topo = found["topology"]
     return Extraction(

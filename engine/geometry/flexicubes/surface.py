@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from engine.errors import GeometryError
 from engine.geometry.flexicubes import fast, reference
 from engine.geometry.flexicubes.extraction import Extraction, Implementation, Split
+from engine.geometry.flexicubes.gradient_pool import GradientPool
 
 WEIGHTS = 21  # alpha 8, beta 12, gamma 1
 
@@ -32,6 +33,7 @@ class FlexiCubes(nn.Module):
         if box.shape != (2, 3) or not bool(torch.isfinite(box).all()) or not bool((box[1] > box[0]).all()):
             raise GeometryError(f"a FlexiCubes box needs [2,3] numbers, minimum below maximum, not {box.tolist()}")
         self.resolution = resolution
+        self._gradients = GradientPool()
         self.register_buffer("box", box)
         corners, cells = (resolution + 1) ** 3, resolution**3
         self.sdf = nn.Parameter(torch.ones(corners))  # [(R+1)^3] in cells, negative inside
@@ -66,10 +68,10 @@ class FlexiCubes(nn.Module):
         if split not in ("fan", "two"):
             raise GeometryError(f"unknown split {split!r}: use 'fan' or 'two'")
         if implementation == "numba" and self.sdf.device.type == "cpu" and self.sdf.dtype == torch.float32:
-            extract = fast.extract
-        else:
-            extract = reference.extract
-        return extract(self.sdf, self.deformation, self.weights, self.resolution, self.box, split)
+            return fast.extract(
+                self.sdf, self.deformation, self.weights, self.resolution, self.box, split, self._gradients
+            )
+        return reference.extract(self.sdf, self.deformation, self.weights, self.resolution, self.box, split)
 
     def active_rows(self, extraction: Extraction) -> dict[Tensor, Tensor]:
         """Per parameter the rows that `extraction` can give gradient to: what LazyAdam.step needs to read."""

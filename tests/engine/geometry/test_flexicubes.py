@@ -195,6 +195,33 @@ def test_same_bits_whatever_the_thread_count():
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+def test_gradients_that_are_kept_are_never_overwritten():
+    surface = _noisy()
+    kept = []
+    for power in (1, 2, 1):
+        surface.zero_grad(set_to_none=True)
+        surface.extract().vertices.pow(power).sum().backward()
+        kept.append(surface.weights.grad.view(-1))
+    copies = [k.clone() for k in kept]
+    surface.extract().vertices.pow(3).sum().backward()
+    assert all(torch.equal(k, c) for k, c in zip(kept[:2], copies[:2], strict=True))
+    assert torch.equal(copies[0], copies[2]) and not torch.equal(copies[0], copies[1])
+
+
+def test_a_gradient_that_is_dropped_leaves_nothing_behind():
+    """Its memory comes again for another surface, whose gradient must be as if made afresh."""
+    surface = _noisy()
+    surface.extract().vertices.sum().backward()
+    surface.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        surface.sdf.copy_(surface.sdf.roll(2 * (surface.resolution + 1) ** 2))
+    fresh = FlexiCubes(surface.resolution, BOX)
+    fresh.load_state_dict(surface.state_dict())
+    for one in (surface, fresh):
+        one.extract().vertices.sum().backward()
+    assert all(torch.equal(a.grad, b.grad) for a, b in zip(surface.parameters(), fresh.parameters(), strict=True))
+
+
 def test_l_dev_is_zero_where_crossings_are_equally_far():
     """One inside corner: its three or four crossings per cell are symmetric about the dual vertex."""
     field = np.full((5, 5, 5), 1.0)
