@@ -84,7 +84,7 @@ class Capture:
         self.uses_alpha = alpha_means_object(views)
         self.mask_statistics: dict[str, MaskStatistics] = {}  # by frame, filled as images are decoded
         self._cache: OrderedDict[str, Pixels] = OrderedDict()
-        self._cached_bytes = 0
+        self._cached_bytes, self._limit = 0, options.cache_megabytes << 20
         self._lock = threading.Lock()
         if options.up:
             self.up, self.up_source = np.array(UP_AXES[options.up]), "capture.up"
@@ -178,10 +178,9 @@ class Capture:
     def _keep(self, name: str, pixels: Pixels) -> None:
         if pixels.mask is not None and name not in self.mask_statistics:
             self.mask_statistics[name] = mask_statistics(pixels.mask)
-        limit = self.options.cache_megabytes << 20
-        if name in self._cache or pixels.bytes > limit:
+        if name in self._cache or pixels.bytes > self._limit:
             return
-        while self._cache and self._cached_bytes + pixels.bytes > limit:
+        while self._cache and self._cached_bytes + pixels.bytes > self._limit:
             self._cached_bytes -= self._cache.popitem(last=False)[1].bytes
         self._cache[name] = pixels
         self._cached_bytes += pixels.bytes

@@ -23,6 +23,7 @@ COARSE = 40  # cells per side of the searches for the box
 COARSE_PIXELS = 256  # longer side of the masks in these searches
 SEEN_BY_BOX = 0.5  # the box is laid around what at least this share of the views sees, of the most that see one point
 SEEN_BY_HULL = 0.25  # the same for the hull within the box
+FARTHEST = 1500  # pixels up to which distances are told apart; their squares are exact in float32
 EMPTY = (
     "the masks' visual hull is empty: no point lies inside the object's mask in every view; check with "
     "`unrender doctor` that the poses belong to these images and that masks are white on the object"
@@ -45,8 +46,7 @@ def silhouette_distance(mask: np.ndarray) -> np.ndarray:
         return np.full(mask.shape, far, np.float32)
     if inside.all():
         return np.full(mask.shape, -far, np.float32)
-    distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    distance -= cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = _whole_distance(~inside) - _whole_distance(inside)
     near = np.abs(distance) < 1.2  # pixels beside the contour, whose distance is known to half a pixel only
     distance += np.where(inside, np.float32(0.5), np.float32(-0.5))
     hard = float(np.mean((mask[near] > 0.02) & (mask[near] < 0.98))) < 0.1
@@ -57,6 +57,18 @@ def silhouette_distance(mask: np.ndarray) -> np.ndarray:
         soft = np.float32(0.5) - mask
     distance[near] = soft[near]
     return distance
+
+
+def _whole_distance(region: np.ndarray) -> np.ndarray:
+    """[H,W] float32 distance from each pixel of `region` to the nearest one outside it, cut at FARTHEST.
+
+    OpenCV's last bit varies from call to call; squared distances between pixels are integers, which tells the true root.
+    """
+    import cv2
+
+    distance = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = np.minimum(distance, np.float32(FARTHEST))
+    return np.sqrt(np.rint(distance * distance))
 
 
 def touches_border(mask: np.ndarray) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import struct
 import subprocess
 import warnings
@@ -47,7 +48,8 @@ def read_header(path: Path) -> Header:
             with Image.open(path) as image:
                 width, height = image.size
                 alpha = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
-                turned = image.getexif().get(0x0112, 1) not in (0, 1)
+                # getexif alone would decode a whole PNG
+                turned = "exif" in image.info and image.getexif().get(0x0112, 1) not in (0, 1)
                 profile = _profile(image.info.get("icc_profile"))
                 deep = _is_deep(image, path)
     except (*UNREADABLE, Image.DecompressionBombError) as error:
@@ -182,6 +184,8 @@ def _exr_header(path: Path) -> tuple[int, int, set[str]]:
                     channels.add(value[entry:end].decode("latin-1"))
                     entry = end + 17
             at = type_end + 5 + length
+        if not data[5] & 0x10:  # one part
+            _check_chunks(path, at + 1, 16 if data[5] & 0x02 else 4)
         if size is None or min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
             raise ValueError("its header has no usable size")
     except UNREADABLE as error:
@@ -189,18 +193,47 @@ def _exr_header(path: Path) -> tuple[int, int, set[str]]:
     return size[0], size[1], channels
 
 
+def _check_chunks(path: Path, table: int, head: int) -> None:
+    """Raise ValueError unless every chunk of an EXR file is there; ffmpeg leaves missing ones black.
+
+    `table` is where the chunks' offsets begin, `head` the bytes before a chunk's size (4 scan lines, 16 tiles).
+    """
+    with path.open("rb") as file:
+        end = file.seek(0, 2)
+        file.seek(table)
+        first = struct.unpack("<Q", file.read(8))[0]
+        if not table + 8 <= first < end:
+            raise ValueError("it is truncated")
+        file.seek(table)
+        offsets = np.frombuffer(file.read(first - table), "<u8")
+        if len(offsets) * 8 != first - table or offsets.min() == 0 or offsets.max() + head + 4 > end:
+            raise ValueError("it is truncated")
+        file.seek(int(offsets.max()) + head)
+        if file.tell() + 4 + struct.unpack("<I", file.read(4))[0] > end:
+            raise ValueError("it is truncated")
+
+
 def _decode_exr(path: Path) -> np.ndarray:
+    """[H,W,3 or 4] float32, straight; EXR stores colour multiplied by alpha."""
     import imageio_ffmpeg
 
-    width, height, channels = _exr_header(path)
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-xerror", "-i", f"file:{path}"]
-    command += ["-f", "rawvideo", "-pix_fmt", "gbrapf32le", "-frames:v", "1", "-"]
+    # without -pix_fmt, because ffmpeg's conversions between float formats clip to [0,1]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostats", "-xerror", "-i", f"file:{path}"]
+    command += ["-f", "rawvideo", "-frames:v", "1", "-"]
     done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    if done.returncode != 0 or len(done.stdout) != width * height * 16:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise ValueError(lines[-1] if lines else "ffmpeg returned no image")
-    green, blue, red, alpha = np.frombuffer(done.stdout, "<f4").reshape(4, height, width)
-    return np.stack([red, green, blue, alpha] if "A" in channels else [red, green, blue], -1)
+    messages = done.stderr.decode("utf-8", "replace")
+    layout = re.search(r"Video: exr, (gray|gbrp|gbrap)f(16|32)le", messages)
+    width, height, _ = _exr_header(path)
+    if done.returncode != 0 or layout is None:
+        raise ValueError(messages.strip().splitlines()[-1] if messages.strip() else "ffmpeg returned no image")
+    planes = np.frombuffer(done.stdout, f"<f{int(layout[2]) // 8}")
+    planes = planes.reshape({"gray": 1, "gbrp": 3, "gbrap": 4}[layout[1]], height, width).astype(np.float32)
+    if layout[1] == "gray":
+        return np.repeat(planes[0, ..., None], 3, -1)
+    pixels = np.stack([planes[2], planes[0], planes[1], *planes[3:]], -1)
+    if pixels.shape[2] == 4:
+        pixels[..., :3] /= np.where(pixels[..., 3:] > 0, pixels[..., 3:], 1)
+    return pixels
 
 
 def _profile(data: bytes | None) -> str:

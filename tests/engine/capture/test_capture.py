@@ -1,0 +1,180 @@
+"""What a capture promises: lazy bounded decoding, masks from every source, and all bad files listed together."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.capture import CaptureOptions, open_capture
+from engine.errors import CaptureError
+from engine.scene.conventions import srgb_to_linear
+
+
+def test_pixels_are_linear_straight_and_masked(ball, ball_views):
+    capture = open_capture(ball)
+    pixels = capture.pixels(2)
+    np.testing.assert_allclose(pixels.color[32, 32], srgb_to_linear(np.array([200, 40, 20]) / 255), atol=1e-6)
+    np.testing.assert_allclose(pixels.mask, ball_views(9)[1][2], atol=1 / 255)
+    assert capture.has_masks
+    capture.require_masks()
+
+
+def test_scaling_keeps_what_the_camera_sees(ball, ball_views):
+    capture = open_capture(ball, CaptureOptions(max_size=16))
+    camera = capture.frames[0].camera
+    assert camera.size == (16, 16) and camera.focal == (20, 20)
+    pixels = capture.pixels(0)
+    expected = ball_views(9)[1][0].reshape(16, 4, 16, 4).mean((1, 3))
+    np.testing.assert_allclose(pixels.mask, expected, atol=2 / 255)
+    covered = pixels.mask > 0.02  # straight colour does not darken where the mask is partial
+    np.testing.assert_allclose(pixels.color[covered], pixels.color[8, 8] + np.zeros((covered.sum(), 1)), atol=1e-4)
+
+
+def test_the_cache_stays_within_its_bound(ball):
+    capture = open_capture(ball, CaptureOptions(cache_megabytes=1))
+    size = capture.pixels(0).bytes
+    assert size == 64 * 64 * 16
+    assert capture.pixels(0) is capture.pixels(0)
+    capture._limit = 3 * size
+    for index in (1, 2, 0, 3):  # 0 was used after 1, so 1 goes first
+        capture.pixels(index)
+    assert [capture.frames.index(frame) for frame in capture.frames if frame.name in capture._cache] == [0, 2, 3]
+    assert capture._cached_bytes == 3 * size
+
+
+def test_all_bad_files_are_listed_together(make_ball):
+    folder = make_ball(masks="files")
+    capture = open_capture(folder)
+    for name in ("images/001.png", "masks/003.png"):
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[: len(data) // 2])
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(folder / "masks/004.png")
+    with pytest.raises(CaptureError) as caught:
+        capture.check_images()
+    for said in ("3 of 9", "001.png cannot be decoded", "003.png cannot be decoded", "004.png is empty", "--skip-bad"):
+        assert said in str(caught.value)
+    capture = open_capture(folder, CaptureOptions(skip_bad_frames=True))
+    seen = []
+    capture.check_images(lambda done, total, name: seen.append((done, total)))
+    assert seen[-1] == (9, 9)
+    assert len(capture.frames) == 6
+    assert any("3 of 9 frames are skipped" in warning for warning in capture.warnings)
+
+
+def test_a_mask_of_another_size_is_refused(make_ball):
+    folder = make_ball(masks="files")
+    Image.fromarray(np.full((32, 32), 255, np.uint8)).save(folder / "masks/002.png")
+    with pytest.raises(CaptureError, match="mask 002.png has 32 x 32 pixels but its image 64 x 64"):
+        open_capture(folder)
+
+
+def test_masks_beside_the_images_are_found_and_missing_ones_named(make_ball, edit):
+    folder = make_ball(masks="files")
+    edit(folder, lambda document: [frame.pop("mask_path") for frame in document["frames"]])
+    capture = open_capture(folder)
+    assert capture.frames[3].mask_path == folder / "masks/003.png"
+    (folder / "masks/003.png").unlink()
+    with pytest.raises(CaptureError, match="images/003.png: has no mask while other frames have one"):
+        open_capture(folder)
+
+
+def test_a_folder_of_masks_overrides(make_ball, tmp_path, ball_views):
+    folder = make_ball(masks="none")
+    (tmp_path / "cut").mkdir()
+    for number, mask in enumerate(ball_views(9)[1]):
+        Image.fromarray(np.rint(mask * 255).astype(np.uint8)).save(tmp_path / f"cut/{number:03d}.png")
+    capture = open_capture(folder, CaptureOptions(masks=tmp_path / "cut"))
+    np.testing.assert_allclose(capture.pixels(5).mask, ball_views(9)[1][5], atol=1 / 255)
+    (tmp_path / "cut/002.png").unlink()
+    with pytest.raises(CaptureError, match="images/002.png: there is no mask for it"):
+        open_capture(folder, CaptureOptions(masks=tmp_path / "cut"))
+    with pytest.raises(CaptureError, match="is not a folder"):
+        open_capture(folder, CaptureOptions(masks=tmp_path / "nowhere"))
+
+
+def test_unmasked_photos_name_the_three_remedies(make_ball):
+    capture = open_capture(make_ball(masks="none"))
+    assert not capture.has_masks
+    with pytest.raises(CaptureError) as caught:
+        capture.require_masks()
+    for remedy in ("--masks DIR", "--set capture.region=", "--set capture.color_key="):
+        assert remedy in str(caught.value)
+
+
+def test_opaque_alpha_is_no_mask(make_ball):
+    folder = make_ball(masks="none")
+    for file in (folder / "images").iterdir():
+        Image.open(file).convert("RGBA").save(file)
+    assert not open_capture(folder).has_masks
+
+
+def test_a_colour_key_cuts_the_object_out(make_ball, ball_views):
+    capture = open_capture(make_ball(masks="none"), CaptureOptions(color_key=(0, 255, 0)))
+    capture.require_masks()
+    np.testing.assert_array_equal(capture.pixels(1).mask, (ball_views(9)[1][1] >= 0.5 / 255).astype(np.float32))
+
+
+def test_a_region_restricts_masks_to_the_silhouette_of_its_box(make_ball):
+    folder = make_ball(masks="none")
+    capture = open_capture(folder, CaptureOptions(region=((-0.5, -0.5, -0.5), (0.5, 0.5, 0.5))))
+    for index, frame in enumerate(capture.frames):
+        mask = capture.pixels(index).mask > 0.5
+        corners = np.stack(np.meshgrid([-0.5, 0.5], [-0.5, 0.5], [-0.5, 0.5]), -1).reshape(-1, 3)
+        pixels, _ = frame.camera.project(corners)
+        rows, columns = np.nonzero(mask)
+        np.testing.assert_allclose([columns.min(), rows.min()], pixels.min(0) - 0.5, atol=1.5)
+        np.testing.assert_allclose([columns.max(), rows.max()], pixels.max(0) - 0.5, atol=1.5)
+    with pytest.raises(CaptureError, match="9 of 9 frames.*correct the region"):
+        open_capture(folder, CaptureOptions(region=((90, 90, 90), (91, 91, 91)))).check_images()
+
+
+def test_inverted_masks_are_noticed(make_ball):
+    folder = make_ball(masks="files")
+    for file in (folder / "masks").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    capture = open_capture(folder)
+    capture.check_images()
+    assert any("inverted" in warning for warning in capture.warnings)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"region": ((1, 0, 0), (0, 1, 1))},
+        {"region": ((0, 0), (1, 1))},
+        {"region": ((0, 0, float("nan")), (1, 1, 1))},
+        {"color_key": (0, 0, 300)},
+        {"max_size": -1},
+        {"up": "z"},
+        {"color_tolerance": 0},
+    ],
+)
+def test_options_out_of_range_are_refused_by_key(values):
+    with pytest.raises(CaptureError, match=f"capture.{next(iter(values))}"):
+        CaptureOptions(**values)
+
+
+def test_the_fingerprint_tells_captures_apart_but_not_places(make_ball, ball, edit, tmp_path):
+    first = open_capture(ball).fingerprint()
+    ball.rename(tmp_path / "elsewhere")
+    assert open_capture(tmp_path / "elsewhere").fingerprint() == first
+    assert open_capture(tmp_path / "elsewhere", CaptureOptions(max_size=32)).fingerprint() != first
+    edit(tmp_path / "elsewhere", lambda document: document["frames"][0].update(cx=30))
+    assert open_capture(tmp_path / "elsewhere").fingerprint() != first
+
+
+def test_a_folder_without_poses_says_what_is_needed(tmp_path):
+    with pytest.raises(CaptureError, match=r"transforms\.json.*COLMAP"):
+        open_capture(tmp_path)
+    with pytest.raises(CaptureError, match="there is no such capture"):
+        open_capture(tmp_path / "nothing")
+
+
+def test_importing_the_room_is_cheap():
+    code = "import sys, engine.capture, engine.capture.doctor; print([m for m in sys.modules if m in "
+    code += "('torch', 'numba', 'cv2', 'pycolmap', 'PIL', 'imageio')])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

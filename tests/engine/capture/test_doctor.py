@@ -1,0 +1,90 @@
+"""The doctor says what was understood and what is wrong, and never falls ill itself."""
+
+import json
+
+import numpy as np
+from PIL import Image
+
+from engine.capture.doctor import examine
+from engine.capture.options import CaptureOptions
+
+
+def test_a_sound_capture_is_described(ball):
+    report = examine(ball)
+    assert report.problems == []
+    text = "\n".join(report.lines())
+    for said in (
+        "Format: transforms.json",
+        "9 usable, 7 to train, 2 to test (every 8th view by name)",
+        "9 x PINHOLE",
+        "9 x 64x64",
+        "9 x sRGB 8 bit",
+        "up is (0, 0, 1)",
+        "9 of 9 pass through the object",
+        "9 of 9, from the images' alpha; white (1) = object",
+        "Visual hull of the masks: not empty",
+        "No problems found.",
+    ):
+        assert said in text, text
+    assert report.baseline > 1 and abs(report.target_distance[0] - 4) < 0.01
+
+
+def test_missing_and_broken_files_are_all_named(ball):
+    (ball / "images/002.png").unlink()
+    (ball / "images/004.png").write_bytes(b"broken")
+    data = (ball / "images/006.png").read_bytes()
+    (ball / "images/006.png").write_bytes(data[: len(data) // 2])
+    report = examine(ball)
+    assert report.frames == 6
+    text = "\n".join(report.lines())
+    assert "images/002.png: image images/002.png is missing" in text
+    assert "3 of 9 frames cannot be used: images/002.png, images/004.png, images/006.png" in text
+
+
+def test_inverted_masks_are_reported(make_ball):
+    folder = make_ball(masks="files")
+    for file in (folder / "masks").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    assert any("inverted" in problem for problem in examine(folder).problems)
+
+
+def test_an_empty_hull_blames_the_view_that_causes_it(make_ball):
+    folder = make_ball(masks="files")
+    for number in range(9):
+        file = folder / f"masks/{number:03d}.png"
+        mask = np.zeros((64, 64), np.uint8)
+        mask[28:36, 28:36] = 255
+        if number == 5:
+            mask = np.roll(mask, 26, 1)
+        Image.fromarray(mask).save(file)
+    report = examine(folder)
+    assert report.hull_is_empty
+    assert any("without images/005.png it would not be empty" in problem for problem in report.problems), (
+        report.problems
+    )
+
+
+def test_cameras_that_look_away_are_reported(ball, edit):
+    def turn(document):
+        for frame in document["frames"]:
+            for row in frame["transform_matrix"][:3]:
+                row[0], row[2] = -row[0], -row[2]
+
+    edit(ball, turn)
+    assert any("cameras look toward the point" in problem for problem in examine(ball).problems)
+
+
+def test_unmasked_photos_are_no_problem_but_said(make_ball):
+    report = examine(make_ball(masks="none"))
+    assert report.problems == []
+    assert any(line.startswith("Masks: none") for line in report.lines())
+
+
+def test_what_is_no_capture_is_one_problem(tmp_path):
+    assert len(examine(tmp_path).problems) == 1
+    (tmp_path / "transforms.json").write_text("{")
+    assert "not valid JSON" in examine(tmp_path).problems[0]
+    (tmp_path / "transforms.json").write_text(json.dumps({"frames": [{"file_path": "a.png"}]}))
+    report = examine(tmp_path, CaptureOptions())
+    assert any("a.png" in problem for problem in report.problems)
+    assert any("at least 2" in problem for problem in report.problems)
