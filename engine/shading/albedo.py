@@ -16,7 +16,7 @@ def _integrate(cosine: np.ndarray, roughness: np.ndarray, strata: tuple[int, int
     """[..., 2] the scale and bias of F0 for broadcastable view cosines and roughnesses, over a fixed grid of samples.
 
     Samples visible normals through spherical caps (Dupuy and Benyoub 2023), whose weight F G2/G1 is smooth, so that a
-    regular grid of midpoints does well; the lobe is symmetric in azimuth but the cap's is about the view, so all of it.
+    regular grid of midpoints does well.
     """
     turns, heights = strata
     phi = ((np.arange(turns) + 0.5) / turns * np.pi).astype(np.float32)  # half the circle: the other mirrors it
@@ -49,7 +49,7 @@ def _integrate(cosine: np.ndarray, roughness: np.ndarray, strata: tuple[int, int
 def specular_albedo() -> np.ndarray:
     """[R,C,2] float32 (scale, bias): a GGX lobe reflects scale * F0 + bias of a uniform light.
 
-    Node i of each axis stands for i / (size - 1); axis 0 is roughness, axis 1 the cosine of the viewing angle. Karis 2013.
+    Node i of each axis stands for i / (size - 1); axis 0 is roughness, axis 1 the cosine of the viewing angle.
     """
     grid = np.linspace(0, 1, TABLE_SIZE)
     table = np.empty((TABLE_SIZE, TABLE_SIZE, 2), np.float32)

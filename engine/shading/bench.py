@@ -1,4 +1,4 @@
-"""What shading costs: the material step of the project's figures, and its parts. Smallest of many runs, in milliseconds."""
+"""What shading costs: the material step of the project's figures, and its parts. Fastest of many runs, in ms."""
 
 from __future__ import annotations
 

@@ -3,9 +3,10 @@
 Specular is glTF 2.0's (appendix B): GGX with alpha = roughness^2, height-correlated Smith visibility, Schlick's Fresnel
 with F0 = lerp(0.04, base colour, metallic). It scatters once only, as in glTF viewers without compensation: the white
 furnace loses up to 69 % at roughness 1 and F0 = 1, and 0.1 % at roughness 0.1. The diffuse lobe departs from the
-appendix's example, whose weight 1 - F(v.h) reflects up to 1.9 times the light that arrives at grazing angles. Its weight
-is (1 - E(v)) (1 - E(l)) / (1 - mean E), E being the specular albedo (Kelemen and Szirmay-Kalos 2001): reciprocal, and
-reflecting 1 - E(v) of a uniform light, the weight that glTF viewers give to diffuse environment light.
+appendix's example, whose weight 1 - F(v.h) makes the whole reflect up to 1.9 times the light that arrives at grazing
+angles. Its weight here is (1 - E(v)) (1 - E(l)) / (1 - mean E), E being the specular albedo (Kelemen and Szirmay-Kalos
+2001): reciprocal, and reflecting 1 - E(v) of a uniform light, which is what glTF viewers weigh diffuse environment
+light with. A white dielectric therefore returns exactly what arrives.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def normal_reflectance(base_color: Tensor, metallic: Tensor) -> Tensor:
 
 
 def ggx_distribution(normal_half: Tensor, alpha: Tensor) -> Tensor:
-    """GGX density of microfacet normals [...] per steradian, for the cosine with the normal (Walter et al. 2007, eq. 33)."""
+    """GGX density of microfacet normals [...] per steradian, by their cosine (Walter et al. 2007, eq. 33)."""
     square = alpha * alpha
     return square / (torch.pi * (normal_half * normal_half * (square - 1) + 1) ** 2)
 

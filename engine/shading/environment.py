@@ -2,7 +2,7 @@
 
 Base colour and light share a scale per colour channel: twice the light over half the colour looks the same. The anchor
 used here is on the light: prior `neutral` pulls its hue to grey (Munkberg et al. 2022, section 4) and prior `scale` its
-mean brightness to a set value, the initial one unless said. With neither, the scale is only bounded by base colour <= 1.
+mean brightness to a set value, the initial one unless said. With neither, only base colour <= 1 bounds the scale.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FLOOR = 1e-4  # the least radiance that an imported map keeps, so that its logar
 class EnvironmentLight(torch.nn.Module):
     """A learnable equirectangular light, laid out as engine/scene/environment.py says; stores log radiance [H,W,3].
 
-    The logarithm keeps radiance positive and makes an Adam step a relative one, which suits the range of a sun and a sky.
+    The logarithm keeps radiance positive and makes an Adam step a relative one, which suits the range of sun and sky.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class EnvironmentLight(torch.nn.Module):
         return Environment(radiance, self.rotation.cpu().numpy().astype(float), self.frame)
 
     def neutral(self) -> Tensor:
-        """Scalar mean distance of each texel's channels from their mean, relative to the light's mean: 0 for grey light."""
+        """Scalar mean distance of texels' channels from their mean, relative to the light's mean: 0 for grey light."""
         radiance = self.radiance()
         deviation = (radiance - radiance.mean(-1, keepdim=True)).abs().mean(-1)
         return (deviation * self.share).sum() / self._mean(radiance).detach()

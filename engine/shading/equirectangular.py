@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def uv_from_direction(direction: Tensor) -> Tensor:
-    """Directions [...,3] of any length, in the map's frame, to (u, v) [...,2] in [0,1]; see engine/scene/environment.py.
+    """Directions [...,3] of any length, in the map's frame, to (u, v) [...,2] in [0,1], as the scene's Environment.
 
     At the poles, where u is not defined, its gradient is 0 instead of infinite.
     """
@@ -21,7 +21,7 @@ def uv_from_direction(direction: Tensor) -> Tensor:
 
 
 def pad(maps: Tensor) -> Tensor:
-    """Maps [...,H,W,3] with a border of one texel from across the seam and the poles, and a zero channel: [...,H+2,W+2,4]."""
+    """Maps [...,H,W,3] bordered by a texel from across the seam and the poles, and a zero channel: [...,H+2,W+2,4]."""
     width = maps.shape[-2]
     top = maps[..., :1, :, :].roll(width // 2, -2)
     bottom = maps[..., -1:, :, :].roll(width // 2, -2)

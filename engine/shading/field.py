@@ -52,7 +52,7 @@ class MaterialField(torch.nn.Module):
             self.outer.bias.copy_(torch.tensor(start))
 
     def forward(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(base colour [P,3] in [0,1], roughness [P] in [min_roughness,1], metallic [P] in [0,1]) at `points` [P,3], world."""
+        """(base colour [P,3], roughness [P] from min_roughness, metallic [P]), all up to 1, at world points [P,3]."""
         unit = (points.detach() - self.box[0]) / (self.box[1] - self.box[0])
         values = self.outer(torch.relu(self.inner(self.grid(unit)))).sigmoid()
         return values[:, :3], self.min_roughness + (1 - self.min_roughness) * values[:, 3], values[:, 4]

@@ -30,7 +30,7 @@ def entry(x, y, z, resolution, mask):
 
 @parallel_kernel
 def encode_forward(table, offsets, resolutions, masks, points, features):
-    """Fill `features` [P,2L] from `table` [E,2]; points [P,3] in [0,1]; per level first entry, cells and hash mask [L]."""
+    """Fill `features` [P,2L] from `table` [E,2]; points [P,3] in [0,1]; [L] first entries, cells, hash masks."""
     count = len(points)
     step = max((count + 63) // 64, 1)
     for index in numba.prange(64):

@@ -52,7 +52,7 @@ def _lobe(cosine: np.ndarray, alpha: float | None) -> np.ndarray:
 
 
 def _rows(height: int, width: int, alpha: float | None) -> np.ndarray:
-    """[H,H,W/2+1] weight of an input texel (row, column offset 0..W/2) on output rows; each output's weights sum to 1."""
+    """[H,H,W/2+1] weight on output rows of input rows at column offsets 0..W/2; each output's weights sum to 1."""
     texel = np.pi / height
     parts = 2 if alpha is None else int(np.clip(np.ceil(texel / (0.5 * alpha)), 2, 12))
     theta = (np.arange(height) + 0.5) * texel

@@ -125,60 +125,199 @@ def occluded_lobe(cosine, occlusion, roughness):
     return value, slope, slope + ONE, -raised * logarithm * power * SIXTEEN * LN_2
 
 
+@kernel
+def forward_chunk(
+    maps, table, rotation, normal, view, base, roughness, metallic, occlusion, diffuse, specular, begin, end
+):  # fmt: skip
+    levels = len(maps) - 1
+    height, width = np.float32(maps.shape[1] - 2), np.float32(maps.shape[2] - 2)
+    irradiance_map = maps[levels]
+    for i in range(begin, end):
+        nx, ny, nz, vx, vy, vz, cosine, _, _, _ = surface(rotation, normal, view, i)
+        rough = min(max(roughness[i], ZERO), ONE)
+        mirror, _ = toward_mirror(rough)
+        stay = ONE + mirror * (TWO * cosine - ONE)
+        column, row = map_position(nx, ny, nz, height, width)
+        x, y = np.int64(column), np.int64(row)
+        fx, fy = column - np.float32(x), row - np.float32(y)
+        w00, w01, w10, w11 = (ONE - fx) * (ONE - fy), fx * (ONE - fy), (ONE - fx) * fy, fx * fy
+        column, row = map_position(
+            stay * nx - mirror * vx, stay * ny - mirror * vy, stay * nz - mirror * vz, height, width
+        )
+        s, t = np.int64(column), np.int64(row)
+        fs, ft = column - np.float32(s), row - np.float32(t)
+        q00, q01, q10, q11 = (ONE - fs) * (ONE - ft), fs * (ONE - ft), (ONE - fs) * ft, fs * ft
+        level, blend = table_row(rough * np.float32(levels - 1), levels)
+        keep = ONE - blend
+        sharp, blurred = maps[level], maps[level + 1]
+        a, fa = table_row(rough * np.float32(table.shape[0] - 1), table.shape[0])
+        c, fc = table_row(min(cosine, ONE) * np.float32(table.shape[1] - 1), table.shape[1])
+        t00, t01, t10, t11 = (ONE - fa) * (ONE - fc), (ONE - fa) * fc, fa * (ONE - fc), fa * fc
+        less, more = table[a], table[a + 1]
+        scale = t00 * less[c, 0] + t01 * less[c + 1, 0] + t10 * more[c, 0] + t11 * more[c + 1, 0]
+        bias = t00 * less[c, 1] + t01 * less[c + 1, 1] + t10 * more[c, 1] + t11 * more[c + 1, 1]
+        metal = metallic[i]
+        open_diffuse, open_specular = ONE, ONE
+        if len(occlusion) > 0:
+            open_diffuse = occlusion[i]
+            open_specular = occluded_lobe(cosine, open_diffuse, roughness[i])[0]
+        for k in range(3):
+            irradiance = (
+                w00 * irradiance_map[y, x, k] + w01 * irradiance_map[y, x + 1, k]
+                + w10 * irradiance_map[y + 1, x, k] + w11 * irradiance_map[y + 1, x + 1, k]
+            )
+            first = (
+                q00 * sharp[t, s, k] + q01 * sharp[t, s + 1, k]
+                + q10 * sharp[t + 1, s, k] + q11 * sharp[t + 1, s + 1, k]
+            )
+            second = (
+                q00 * blurred[t, s, k] + q01 * blurred[t, s + 1, k]
+                + q10 * blurred[t + 1, s, k] + q11 * blurred[t + 1, s + 1, k]
+            )
+            albedo = (DIELECTRIC + metal * (base[i, k] - DIELECTRIC)) * scale + bias
+            diffuse[i, k] = (ONE - metal) * base[i, k] * (ONE - albedo) * irradiance * open_diffuse
+            specular[i, k] = albedo * (keep * first + blend * second) * open_specular
+
+
 @parallel_kernel
 def shade_forward(maps, table, rotation, normal, view, base, roughness, metallic, occlusion, diffuse, specular):
     """Fill `diffuse` and `specular` [P,3]; maps [L+1,H+2,W+2,4], table [R,C,2], occlusion [P] or [0]."""
     count = len(roughness)
+    step = max((count + 63) // 64, 1)
+    for index in numba.prange(64):
+        begin = np.int64(index) * step
+        forward_chunk(
+            maps, table, rotation, normal, view, base, roughness, metallic, occlusion, diffuse, specular,
+            begin, min(begin + step, count),
+        )  # fmt: skip
+
+
+@kernel
+def backward_chunk(
+    maps, table, rotation, normal, view, base, roughness, metallic, occlusion, g_diffuse, g_specular,
+    d_map, d_normal, d_base, d_roughness, d_metallic, d_occlusion, begin, end,
+):  # fmt: skip
     levels = len(maps) - 1
     height, width = np.float32(maps.shape[1] - 2), np.float32(maps.shape[2] - 2)
-    step = max((count + 63) // 64, 1)
+    with_light, with_normal, with_occlusion = len(d_map) > 0, len(d_normal) > 0, len(occlusion) > 0
     irradiance_map = maps[levels]
-    for index in numba.prange(64):
-        chunk = np.int64(index)
-        for i in range(chunk * step, min((chunk + 1) * step, count)):
-            nx, ny, nz, vx, vy, vz, cosine, _, _, _ = surface(rotation, normal, view, i)
-            rough = min(max(roughness[i], ZERO), ONE)
-            mirror, _ = toward_mirror(rough)
-            stay = ONE + mirror * (TWO * cosine - ONE)
-            column, row = map_position(nx, ny, nz, height, width)
-            x, y = np.int64(column), np.int64(row)
-            fx, fy = column - np.float32(x), row - np.float32(y)
-            w00, w01, w10, w11 = (ONE - fx) * (ONE - fy), fx * (ONE - fy), (ONE - fx) * fy, fx * fy
-            column, row = map_position(
-                stay * nx - mirror * vx, stay * ny - mirror * vy, stay * nz - mirror * vz, height, width
-            )
-            s, t = np.int64(column), np.int64(row)
-            fs, ft = column - np.float32(s), row - np.float32(t)
-            q00, q01, q10, q11 = (ONE - fs) * (ONE - ft), fs * (ONE - ft), (ONE - fs) * ft, fs * ft
-            level, blend = table_row(rough * np.float32(levels - 1), levels)
-            keep = ONE - blend
-            sharp, blurred = maps[level], maps[level + 1]
-            a, fa = table_row(rough * np.float32(table.shape[0] - 1), table.shape[0])
-            c, fc = table_row(min(cosine, ONE) * np.float32(table.shape[1] - 1), table.shape[1])
-            t00, t01, t10, t11 = (ONE - fa) * (ONE - fc), (ONE - fa) * fc, fa * (ONE - fc), fa * fc
-            scale = t00 * table[a, c, 0] + t01 * table[a, c + 1, 0] + t10 * table[a + 1, c, 0] + t11 * table[a + 1, c + 1, 0]
-            bias = t00 * table[a, c, 1] + t01 * table[a, c + 1, 1] + t10 * table[a + 1, c, 1] + t11 * table[a + 1, c + 1, 1]
-            metal = metallic[i]
-            open_diffuse, open_specular = ONE, ONE
-            if len(occlusion) > 0:
-                open_diffuse = occlusion[i]
-                open_specular = occluded_lobe(cosine, open_diffuse, roughness[i])[0]
-            for k in range(3):
-                irradiance = (
-                    w00 * irradiance_map[y, x, k] + w01 * irradiance_map[y, x + 1, k]
-                    + w10 * irradiance_map[y + 1, x, k] + w11 * irradiance_map[y + 1, x + 1, k]
-                )
-                first = (
-                    q00 * sharp[t, s, k] + q01 * sharp[t, s + 1, k]
-                    + q10 * sharp[t + 1, s, k] + q11 * sharp[t + 1, s + 1, k]
-                )
-                second = (
-                    q00 * blurred[t, s, k] + q01 * blurred[t, s + 1, k]
-                    + q10 * blurred[t + 1, s, k] + q11 * blurred[t + 1, s + 1, k]
-                )
-                albedo = (DIELECTRIC + metal * (base[i, k] - DIELECTRIC)) * scale + bias
-                diffuse[i, k] = (ONE - metal) * base[i, k] * (ONE - albedo) * irradiance * open_diffuse
-                specular[i, k] = albedo * (keep * first + blend * second) * open_specular
+    rough_scale, rough_nodes = np.float32(levels - 1), np.float32(table.shape[0] - 1)
+    cosine_nodes = np.float32(table.shape[1] - 1)
+    for i in range(begin, end):
+        nx, ny, nz, vx, vy, vz, cosine, shrink, straighten, lacking = surface(rotation, normal, view, i)
+        rough = min(max(roughness[i], ZERO), ONE)
+        mirror, mirror_slope = toward_mirror(rough)
+        stay = ONE + mirror * (TWO * cosine - ONE)
+        rx, ry, rz = stay * nx - mirror * vx, stay * ny - mirror * vy, stay * nz - mirror * vz
+        column, row = map_position(nx, ny, nz, height, width)
+        x, y = np.int64(column), np.int64(row)
+        fx, fy = column - np.float32(x), row - np.float32(y)
+        gx, gy = ONE - fx, ONE - fy
+        column, row = map_position(rx, ry, rz, height, width)
+        s, t = np.int64(column), np.int64(row)
+        fs, ft = column - np.float32(s), row - np.float32(t)
+        gs, gt = ONE - fs, ONE - ft
+        level, blend = table_row(rough * rough_scale, levels)
+        keep = ONE - blend
+        sharp, blurred = maps[level], maps[level + 1]
+        a, fa = table_row(rough * rough_nodes, table.shape[0])
+        c, fc = table_row(min(cosine, ONE) * cosine_nodes, table.shape[1])
+        s00, s01, s10, s11 = table[a, c, 0], table[a, c + 1, 0], table[a + 1, c, 0], table[a + 1, c + 1, 0]
+        b00, b01, b10, b11 = table[a, c, 1], table[a, c + 1, 1], table[a + 1, c, 1], table[a + 1, c + 1, 1]
+        scale = (ONE - fa) * ((ONE - fc) * s00 + fc * s01) + fa * ((ONE - fc) * s10 + fc * s11)
+        bias = (ONE - fa) * ((ONE - fc) * b00 + fc * b01) + fa * ((ONE - fc) * b10 + fc * b11)
+        metal = metallic[i]
+        matt = ONE - metal
+        open_diffuse, open_specular, by_cosine, by_occlusion, by_roughness = ONE, ONE, ZERO, ZERO, ZERO
+        if with_occlusion:
+            open_diffuse = occlusion[i]
+            open_specular, by_cosine, by_occlusion, by_roughness = occluded_lobe(cosine, open_diffuse, roughness[i])
+
+        d_metal, d_scale, d_bias, d_open_diffuse, d_open_specular, d_blend = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
+        d_x, d_y, d_s, d_t = ZERO, ZERO, ZERO, ZERO
+        for k in range(3):
+            i00, i01 = irradiance_map[y, x, k], irradiance_map[y, x + 1, k]
+            i10, i11 = irradiance_map[y + 1, x, k], irradiance_map[y + 1, x + 1, k]
+            upper, lower = gx * i00 + fx * i01, gx * i10 + fx * i11
+            irradiance = gy * upper + fy * lower
+            f00, f01, f10, f11 = sharp[t, s, k], sharp[t, s + 1, k], sharp[t + 1, s, k], sharp[t + 1, s + 1, k]
+            l00, l01, l10, l11 = blurred[t, s, k], blurred[t, s + 1, k], blurred[t + 1, s, k], blurred[t + 1, s + 1, k]
+            r00, r01 = keep * f00 + blend * l00, keep * f01 + blend * l01
+            r10, r11 = keep * f10 + blend * l10, keep * f11 + blend * l11
+            high, deep = gs * r00 + fs * r01, gs * r10 + fs * r11
+            radiance = gt * high + ft * deep
+            slope = gt * (gs * (l00 - f00) + fs * (l01 - f01)) + ft * (gs * (l10 - f10) + fs * (l11 - f11))
+
+            color = base[i, k]
+            reflectance = DIELECTRIC + metal * (color - DIELECTRIC)
+            albedo = reflectance * scale + bias
+            g_matt, g_shine = g_diffuse[i, k], g_specular[i, k]
+            lit = g_matt * irradiance
+            lit_open = lit * open_diffuse
+            d_albedo = g_shine * radiance * open_specular - lit_open * matt * color
+            d_reflectance = d_albedo * scale
+            d_base[i, k] = lit_open * matt * (ONE - albedo) + d_reflectance * metal
+            d_metal += d_reflectance * (color - DIELECTRIC) - lit_open * color * (ONE - albedo)
+            d_scale += d_albedo * reflectance
+            d_bias += d_albedo
+            d_open_diffuse += lit * matt * color * (ONE - albedo)
+            d_open_specular += g_shine * albedo * radiance
+            d_irradiance = g_matt * matt * color * (ONE - albedo) * open_diffuse
+            d_radiance = g_shine * albedo * open_specular
+            d_blend += d_radiance * slope
+            d_x += d_irradiance * (gy * (i01 - i00) + fy * (i11 - i10))
+            d_y += d_irradiance * (lower - upper)
+            d_s += d_radiance * (gt * (r01 - r00) + ft * (r11 - r10))
+            d_t += d_radiance * (deep - high)
+            if with_light:
+                d_map[levels, y, x, k] += d_irradiance * gx * gy
+                d_map[levels, y, x + 1, k] += d_irradiance * fx * gy
+                d_map[levels, y + 1, x, k] += d_irradiance * gx * fy
+                d_map[levels, y + 1, x + 1, k] += d_irradiance * fx * fy
+                d_sharp, d_blurred = d_radiance * keep, d_radiance * blend
+                d_map[level, t, s, k] += d_sharp * gs * gt
+                d_map[level, t, s + 1, k] += d_sharp * fs * gt
+                d_map[level, t + 1, s, k] += d_sharp * gs * ft
+                d_map[level, t + 1, s + 1, k] += d_sharp * fs * ft
+                d_map[level + 1, t, s, k] += d_blurred * gs * gt
+                d_map[level + 1, t, s + 1, k] += d_blurred * fs * gt
+                d_map[level + 1, t + 1, s, k] += d_blurred * gs * ft
+                d_map[level + 1, t + 1, s + 1, k] += d_blurred * fs * ft
+
+        d_metallic[i] = d_metal
+        scale_slope = (ONE - fc) * (s10 - s00) + fc * (s11 - s01)
+        bias_slope = (ONE - fc) * (b10 - b00) + fc * (b11 - b01)
+        d_rough = d_blend * rough_scale + (d_scale * scale_slope + d_bias * bias_slope) * rough_nodes
+        hx, hy, hz = direction_gradient(rx, ry, rz, height, width, d_s, d_t)
+        on_normal = hx * nx + hy * ny + hz * nz
+        d_rough += mirror_slope * ((TWO * cosine - ONE) * on_normal - (hx * vx + hy * vy + hz * vz))
+        d_rough = d_rough if rough == roughness[i] else ZERO  # clamped
+        if with_occlusion:
+            d_rough += d_open_specular * by_roughness
+            d_occlusion[i] = d_open_diffuse + d_open_specular * by_occlusion
+        d_roughness[i] = d_rough
+        scale_slope = (ONE - fa) * (s01 - s00) + fa * (s11 - s10)
+        bias_slope = (ONE - fa) * (b01 - b00) + fa * (b11 - b10)
+        d_cosine = (d_scale * scale_slope + d_bias * bias_slope) * cosine_nodes + d_open_specular * by_cosine
+
+        if not with_normal:
+            continue
+        # back through the two directions, the mirror, the bend and the length
+        ox, oy, oz = direction_gradient(nx, ny, nz, height, width, d_x, d_y)
+        d_cosine += TWO * mirror * on_normal
+        ox += stay * hx + d_cosine * vx
+        oy += stay * hy + d_cosine * vy
+        oz += stay * hz + d_cosine * vz
+        along = ox * nx + oy * ny + oz * nz
+        ox, oy, oz = (ox - along * nx) * straighten, (oy - along * ny) * straighten, (oz - along * nz) * straighten
+        ux, uy, uz = nx / straighten - lacking * vx, ny / straighten - lacking * vy, nz / straighten - lacking * vz
+        if lacking > ZERO:
+            along = ox * vx + oy * vy + oz * vz
+            ox, oy, oz = ox - along * vx, oy - along * vy, oz - along * vz
+        along = ox * ux + oy * uy + oz * uz
+        ox, oy, oz = (ox - along * ux) * shrink, (oy - along * uy) * shrink, (oz - along * uz) * shrink
+        for k in range(3):  # the rotation's transpose
+            d_normal[i, k] = rotation[0, k] * ox + rotation[1, k] * oy + rotation[2, k] * oz
 
 
 @parallel_kernel
@@ -186,132 +325,19 @@ def shade_backward(
     maps, table, rotation, normal, view, base, roughness, metallic, occlusion, g_diffuse, g_specular,
     d_maps, d_normal, d_base, d_roughness, d_metallic, d_occlusion,
 ):  # fmt: skip
-    """Gradients of `shade_forward`; d_maps [CHUNKS or 0, *maps.shape] comes zeroed and is still to be summed."""
+    """Gradients of `shade_forward`; d_maps [CHUNKS,*maps.shape] comes zeroed and is still to be summed.
+
+    An empty d_maps [CHUNKS,0,...] or d_normal [0,3] is not filled.
+    """
     count = len(roughness)
-    levels = len(maps) - 1
-    height, width = np.float32(maps.shape[1] - 2), np.float32(maps.shape[2] - 2)
     step = max((count + CHUNKS - 1) // CHUNKS, 1)
-    with_light = len(d_maps) > 0
-    with_occlusion = len(occlusion) > 0
-    irradiance_map = maps[levels]
-    rough_scale, rough_nodes = np.float32(levels - 1), np.float32(table.shape[0] - 1)
-    cosine_nodes = np.float32(table.shape[1] - 1)
     for index in numba.prange(CHUNKS):
         chunk = np.int64(index)
-        d_map = d_maps[chunk if with_light else 0]
-        for i in range(chunk * step, min((chunk + 1) * step, count)):
-            nx, ny, nz, vx, vy, vz, cosine, shrink, straighten, lacking = surface(rotation, normal, view, i)
-            rough = min(max(roughness[i], ZERO), ONE)
-            mirror, mirror_slope = toward_mirror(rough)
-            stay = ONE + mirror * (TWO * cosine - ONE)
-            rx, ry, rz = stay * nx - mirror * vx, stay * ny - mirror * vy, stay * nz - mirror * vz
-            column, row = map_position(nx, ny, nz, height, width)
-            x, y = np.int64(column), np.int64(row)
-            fx, fy = column - np.float32(x), row - np.float32(y)
-            gx, gy = ONE - fx, ONE - fy
-            column, row = map_position(rx, ry, rz, height, width)
-            s, t = np.int64(column), np.int64(row)
-            fs, ft = column - np.float32(s), row - np.float32(t)
-            gs, gt = ONE - fs, ONE - ft
-            level, blend = table_row(rough * rough_scale, levels)
-            keep = ONE - blend
-            sharp, blurred = maps[level], maps[level + 1]
-            a, fa = table_row(rough * rough_nodes, table.shape[0])
-            c, fc = table_row(min(cosine, ONE) * cosine_nodes, table.shape[1])
-            s00, s01, s10, s11 = table[a, c, 0], table[a, c + 1, 0], table[a + 1, c, 0], table[a + 1, c + 1, 0]
-            b00, b01, b10, b11 = table[a, c, 1], table[a, c + 1, 1], table[a + 1, c, 1], table[a + 1, c + 1, 1]
-            scale = (ONE - fa) * ((ONE - fc) * s00 + fc * s01) + fa * ((ONE - fc) * s10 + fc * s11)
-            bias = (ONE - fa) * ((ONE - fc) * b00 + fc * b01) + fa * ((ONE - fc) * b10 + fc * b11)
-            metal = metallic[i]
-            matt = ONE - metal
-            open_diffuse, open_specular, by_cosine, by_occlusion, by_roughness = ONE, ONE, ZERO, ZERO, ZERO
-            if with_occlusion:
-                open_diffuse = occlusion[i]
-                open_specular, by_cosine, by_occlusion, by_roughness = occluded_lobe(cosine, open_diffuse, roughness[i])
-
-            d_metal, d_scale, d_bias, d_open_diffuse, d_open_specular, d_blend = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
-            d_x, d_y, d_s, d_t = ZERO, ZERO, ZERO, ZERO
-            for k in range(3):
-                i00, i01 = irradiance_map[y, x, k], irradiance_map[y, x + 1, k]
-                i10, i11 = irradiance_map[y + 1, x, k], irradiance_map[y + 1, x + 1, k]
-                upper, lower = gx * i00 + fx * i01, gx * i10 + fx * i11
-                irradiance = gy * upper + fy * lower
-                f00, f01, f10, f11 = sharp[t, s, k], sharp[t, s + 1, k], sharp[t + 1, s, k], sharp[t + 1, s + 1, k]
-                l00, l01, l10, l11 = blurred[t, s, k], blurred[t, s + 1, k], blurred[t + 1, s, k], blurred[t + 1, s + 1, k]
-                r00, r01 = keep * f00 + blend * l00, keep * f01 + blend * l01
-                r10, r11 = keep * f10 + blend * l10, keep * f11 + blend * l11
-                high, deep = gs * r00 + fs * r01, gs * r10 + fs * r11
-                radiance = gt * high + ft * deep
-                slope = gt * (gs * (l00 - f00) + fs * (l01 - f01)) + ft * (gs * (l10 - f10) + fs * (l11 - f11))
-
-                color = base[i, k]
-                reflectance = DIELECTRIC + metal * (color - DIELECTRIC)
-                albedo = reflectance * scale + bias
-                g_matt, g_shine = g_diffuse[i, k], g_specular[i, k]
-                lit = g_matt * irradiance
-                lit_open = lit * open_diffuse
-                d_albedo = g_shine * radiance * open_specular - lit_open * matt * color
-                d_reflectance = d_albedo * scale
-                d_base[i, k] = lit_open * matt * (ONE - albedo) + d_reflectance * metal
-                d_metal += d_reflectance * (color - DIELECTRIC) - lit_open * color * (ONE - albedo)
-                d_scale += d_albedo * reflectance
-                d_bias += d_albedo
-                d_open_diffuse += lit * matt * color * (ONE - albedo)
-                d_open_specular += g_shine * albedo * radiance
-                d_irradiance = g_matt * matt * color * (ONE - albedo) * open_diffuse
-                d_radiance = g_shine * albedo * open_specular
-                d_blend += d_radiance * slope
-                d_x += d_irradiance * (gy * (i01 - i00) + fy * (i11 - i10))
-                d_y += d_irradiance * (lower - upper)
-                d_s += d_radiance * (gt * (r01 - r00) + ft * (r11 - r10))
-                d_t += d_radiance * (deep - high)
-                if with_light:
-                    d_map[levels, y, x, k] += d_irradiance * gx * gy
-                    d_map[levels, y, x + 1, k] += d_irradiance * fx * gy
-                    d_map[levels, y + 1, x, k] += d_irradiance * gx * fy
-                    d_map[levels, y + 1, x + 1, k] += d_irradiance * fx * fy
-                    d_sharp, d_blurred = d_radiance * keep, d_radiance * blend
-                    d_map[level, t, s, k] += d_sharp * gs * gt
-                    d_map[level, t, s + 1, k] += d_sharp * fs * gt
-                    d_map[level, t + 1, s, k] += d_sharp * gs * ft
-                    d_map[level, t + 1, s + 1, k] += d_sharp * fs * ft
-                    d_map[level + 1, t, s, k] += d_blurred * gs * gt
-                    d_map[level + 1, t, s + 1, k] += d_blurred * fs * gt
-                    d_map[level + 1, t + 1, s, k] += d_blurred * gs * ft
-                    d_map[level + 1, t + 1, s + 1, k] += d_blurred * fs * ft
-
-            d_metallic[i] = d_metal
-            scale_slope = (ONE - fc) * (s10 - s00) + fc * (s11 - s01)
-            bias_slope = (ONE - fc) * (b10 - b00) + fc * (b11 - b01)
-            d_rough = d_blend * rough_scale + (d_scale * scale_slope + d_bias * bias_slope) * rough_nodes
-            hx, hy, hz = direction_gradient(rx, ry, rz, height, width, d_s, d_t)
-            on_normal = hx * nx + hy * ny + hz * nz
-            d_rough += mirror_slope * ((TWO * cosine - ONE) * on_normal - (hx * vx + hy * vy + hz * vz))
-            d_rough = d_rough if rough == roughness[i] else ZERO  # clamped
-            if with_occlusion:
-                d_rough += d_open_specular * by_roughness
-                d_occlusion[i] = d_open_diffuse + d_open_specular * by_occlusion
-            d_roughness[i] = d_rough
-            scale_slope = (ONE - fa) * (s01 - s00) + fa * (s11 - s10)
-            bias_slope = (ONE - fa) * (b01 - b00) + fa * (b11 - b10)
-            d_cosine = (d_scale * scale_slope + d_bias * bias_slope) * cosine_nodes + d_open_specular * by_cosine
-
-            # back through the two directions, the mirror, the bend and the length
-            ox, oy, oz = direction_gradient(nx, ny, nz, height, width, d_x, d_y)
-            d_cosine += TWO * mirror * on_normal
-            ox += stay * hx + d_cosine * vx
-            oy += stay * hy + d_cosine * vy
-            oz += stay * hz + d_cosine * vz
-            along = ox * nx + oy * ny + oz * nz
-            ox, oy, oz = (ox - along * nx) * straighten, (oy - along * ny) * straighten, (oz - along * nz) * straighten
-            ux, uy, uz = nx / straighten - lacking * vx, ny / straighten - lacking * vy, nz / straighten - lacking * vz
-            if lacking > ZERO:
-                along = ox * vx + oy * vy + oz * vz
-                ox, oy, oz = ox - along * vx, oy - along * vy, oz - along * vz
-            along = ox * ux + oy * uy + oz * uz
-            ox, oy, oz = (ox - along * ux) * shrink, (oy - along * uy) * shrink, (oz - along * uz) * shrink
-            for k in range(3):  # the rotation's transpose
-                d_normal[i, k] = rotation[0, k] * ox + rotation[1, k] * oy + rotation[2, k] * oz
+        backward_chunk(
+            maps, table, rotation, normal, view, base, roughness, metallic, occlusion, g_diffuse, g_specular,
+            d_maps[chunk], d_normal, d_base, d_roughness, d_metallic, d_occlusion,
+            chunk * step, min((chunk + 1) * step, count),
+        )  # fmt: skip
 
 
 @parallel_kernel

@@ -32,16 +32,19 @@ class _Shade(torch.autograd.Function):
     def backward(ctx, grad_diffuse, grad_specular):
         maps, *points = ctx.arrays
         rotation, normal, view, base_color, roughness, metallic, occlusion = points
-        with_light = ctx.needs_input_grad[0]
-        d_maps = np.zeros((CHUNKS if with_light else 0, *maps.shape), np.float32)
-        gradients = [np.empty_like(x) for x in (normal, base_color, roughness, metallic, occlusion)]
-        shade_backward(maps, specular_albedo(), *points, _array(grad_diffuse), _array(grad_specular), d_maps, *gradients)
+        with_light, with_normal = ctx.needs_input_grad[0], ctx.needs_input_grad[2]
+        d_maps = np.zeros((CHUNKS, len(maps) if with_light else 0, *maps.shape[1:]), np.float32)
+        gradients = [np.empty_like(x) for x in (normal if with_normal else normal[:0], base_color, roughness)]
+        gradients += [np.empty_like(metallic), np.empty_like(occlusion)]
+        incoming = _array(grad_diffuse), _array(grad_specular)
+        shade_backward(maps, specular_albedo(), *points, *incoming, d_maps, *gradients)
         d_light = None
         if with_light:
             total = np.empty_like(maps)
             sum_chunks(d_maps.reshape(CHUNKS, -1), total.reshape(-1))
             d_light = torch.from_numpy(total)
         d_normal, d_base, d_roughness, d_metallic, d_occlusion = (torch.from_numpy(x) for x in gradients)
+        d_normal = d_normal if with_normal else None
         d_occlusion = d_occlusion if ctx.needs_input_grad[7] else None
         return d_light, None, d_normal, None, d_base, d_roughness, d_metallic, d_occlusion
 

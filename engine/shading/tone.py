@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def srgb_from_linear(linear: Tensor) -> Tensor:
-    """sRGB encoding (IEC 61966-2-1) of linear values [...]; not clipped, odd about nothing: below 0 it stays a line.
+    """sRGB encoding (IEC 61966-2-1) of linear values [...]; not clipped, a line below 0.
 
     The gradient is finite everywhere (12.92 at and below 0).
     """
@@ -22,7 +22,7 @@ def linear_from_srgb(encoded: Tensor) -> Tensor:
 
 
 def log_tonemap(linear: Tensor) -> Tensor:
-    """The colour that losses compare: sRGB encoding of log(1 + x) (Munkberg et al. 2022, section 4); x below 0 counts as 0.
+    """The colour that losses compare: sRGB encoding of log(1 + x) (Munkberg et al. 2022); x below 0 counts as 0.
 
     The logarithm keeps highlights from drowning the rest, the encoding gives dark pixels their visible weight.
     """

@@ -16,7 +16,7 @@ def furnace(cosine: float, base: float, roughness: float, metallic: float) -> fl
     count = 160
     normal = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
     view = torch.tensor([math.sqrt(1 - cosine * cosine), 0.0, cosine], dtype=torch.float64)
-    # directions of light: half of the samples' density follows the lobe, by mixing a GGX and a cosine warp (balance heuristic)
+    # half of the light directions follow the lobe, half the cosine (balance heuristic)
     u = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     phi, xi = torch.meshgrid(u * 2 * math.pi, u, indexing="ij")
     phi, xi = phi.reshape(-1), xi.reshape(-1)
