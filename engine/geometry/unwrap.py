@@ -15,8 +15,10 @@ import numpy as np
 from engine.errors import Cancelled, GeometryError
 from engine.scene.mesh import Mesh
 
-# Charts are packed on a grid of cells, so many of them to the gap between charts: finer costs more and gains little.
+# Charts are packed on a grid of cells, so many of them to the padding: finer costs more and gains little. Padded by
+# one cell, which xatlas rounds up, charts end three cells apart.
 CELLS_PER_GAP = 2
+CELLS_OF_PADDING = 1
 POLL_SECONDS = 0.05
 CHILD = Path(__file__).with_name("unwrap_child.py")
 
@@ -114,7 +116,7 @@ def unwrap(
         "vertices": vertices,
         "triangles": np.ascontiguousarray(mesh.triangles, np.uint32),
         "limit": CELLS_PER_GAP * options.texture_size / max(options.padding, 1),
-        "padding": CELLS_PER_GAP,
+        "padding": CELLS_OF_PADDING,
         "smoothing": options.smoothing,
         "iterations": options.iterations,
     }

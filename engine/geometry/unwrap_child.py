@@ -10,12 +10,17 @@ import xatlas
 # Trying every place packs tighter, but with many charts into an oblong; then the quick way is better and faster.
 BRUTE_FORCE_CHARTS = 500
 CHART_RESOLUTION = 512
+# No chart larger than this share of the surface: growing large ones takes long and stretches them.
+LARGEST_CHART = 1 / 20
 PACK_TRIES = 12
 
 
 def flattened(vertices: np.ndarray, triangles: np.ndarray, rounds: int) -> np.ndarray:
     """Vertices [V,3] smoothed along their normals: roughness would break the surface into a great many charts."""
-    vertices = vertices.astype(np.float64)
+    # Vertices at one place move as one, or the seams of earlier texture coordinates would open.
+    vertices, weld = np.unique(vertices, axis=0, return_inverse=True)
+    vertices, weld = vertices.astype(np.float64), weld.reshape(-1)
+    triangles = weld[triangles]
     ends = np.concatenate([triangles, np.roll(triangles, 1, axis=1)]).reshape(-1)
     starts = np.concatenate([np.roll(triangles, 1, axis=1), triangles]).reshape(-1)
     degree = np.maximum(np.bincount(starts, minlength=len(vertices)), 1)[:, None]
@@ -30,7 +35,7 @@ def flattened(vertices: np.ndarray, triangles: np.ndarray, rounds: int) -> np.nd
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-30)
         step = 0.5 * (mean / degree - vertices)
         vertices += np.where(degree > 1, normal * (normal * step).sum(1, keepdims=True), 0.0)
-    return vertices.astype(np.float32)
+    return vertices[weld].astype(np.float32)
 
 
 def charts(vertices: np.ndarray, triangles: np.ndarray, iterations: int):
@@ -39,6 +44,8 @@ def charts(vertices: np.ndarray, triangles: np.ndarray, iterations: int):
     atlas.add_mesh(vertices, triangles)
     growing = xatlas.ChartOptions()
     growing.max_iterations = iterations
+    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
+    growing.max_chart_area = LARGEST_CHART * 0.5 * float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum())
     growing.fix_winding = True
     packing = xatlas.PackOptions()
     packing.resolution = CHART_RESOLUTION

@@ -111,6 +111,7 @@ def test_a_timeout_names_its_option():
 
 
 def test_the_child_imports_neither_torch_nor_the_engine():
+    # Under another name than __main__, so that it only defines its functions.
     code = f"import runpy, sys; runpy.run_path({str(CHILD)!r}); print({{'torch', 'engine'}} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
