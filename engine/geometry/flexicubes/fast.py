@@ -79,7 +79,7 @@ class _Surface(torch.autograd.Function):
         if fan:
             values_of.quad_centres(topo.quads, topo.quad_cells, gamma, topo.vertex_count, vertices)
         entropy = np.empty(active, np.float64)
-        values_of.edge_entropy(topo.cells, topo.resolved, r, values, table.patch, table.edges, entropy)
+        values_of.edge_entropy(topo.cells, topo.resolved, r, values, table.patch, entropy)
         triangles = np.empty((topo.quad_count * (4 if fan else 2), 3), np.int32)
         topology.quad_triangles(topo.quads, topo.quad_cells, gamma, fan, topo.vertex_count, triangles)
         found["topology"], found["triangles"] = topo, triangles

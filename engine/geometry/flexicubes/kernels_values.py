@@ -14,6 +14,7 @@ from numba import prange
 from engine.kernels.settings import kernel, parallel_kernel
 
 ONE, ZERO, HALF = np.float32(1.0), np.float32(0.0), np.float32(0.5)
+CHUNK = 256  # cells that share one set of scratch arrays, whose allocation would cost as much as the arithmetic
 
 
 @parallel_kernel
@@ -74,56 +75,61 @@ def dual_vertices(
     active_weights, vertices, deviation, crossings,
 ):  # fmt: skip
     """vertices [V,3] capture units; active_weights [A,21] activated; per cell sum |distance - mean|, crossing count."""
-    for a_ in prange(cells.shape[0]):
-        a = np.int64(a_)
-        cell = np.int64(cells[a])
-        code = np.int64(resolved[a])
+    for chunk in prange((cells.shape[0] + CHUNK - 1) // CHUNK):
+        begin = np.int64(chunk) * CHUNK
         crossed = np.empty(12, np.int64)
         corner = np.empty(8, np.int64)
         point = np.empty((8, 3), np.float32)
         level = np.empty(8, np.float32)
         at = np.empty((12, 3), np.float32)
-        centre = np.zeros((4, 3), np.float32)
-        total = np.zeros(4, np.float32)
-        mean = np.zeros(4, np.float32)
-        number = np.zeros(4, np.float32)
+        centre = np.empty((4, 3), np.float32)
+        total = np.empty(4, np.float32)
+        mean = np.empty(4, np.float32)
+        number = np.empty(4, np.float32)
         distance = np.empty(12, np.float32)
-        count, used = _load_cell(cell, code, resolution, edges, patch, values, crossed, corner, point, level)
-        active = active_weights[a]
-        for i in range(8):
-            if used >> i & 1:
-                active[i] = ONE + np.float32(scale) * math.tanh(weights[cell, i])
-            else:
-                active[i] = ONE
-        for e in range(12):
-            active[8 + e] = ONE
-        for m in range(count):
-            e = crossed[m]
-            k = np.int64(patch[code, e])
-            beta = ONE + np.float32(scale) * math.tanh(weights[cell, 8 + e])
-            active[8 + e] = beta
-            _crossing(edges[e, 0], edges[e, 1], level, active, point, at[m])
-            total[k] += beta
-            for axis in range(3):
-                centre[k, axis] += beta * at[m, axis]
-        active[20] = HALF + np.float32(scale) * (ONE / (ONE + math.exp(-weights[cell, 20])) - HALF)
-        position = (cell // (resolution * resolution), cell // resolution % resolution, cell % resolution)
-        for k in range(patch_count[code]):
-            for axis in range(3):
-                centre[k, axis] /= total[k]
-                vertices[vertex_start[a] + k, axis] = origin[axis] + size[axis] * (position[axis] + centre[k, axis])
-        for m in range(count):
-            k = np.int64(patch[code, crossed[m]])
-            dx, dy, dz = at[m, 0] - centre[k, 0], at[m, 1] - centre[k, 1], at[m, 2] - centre[k, 2]
-            distance[m] = math.sqrt(dx * dx + dy * dy + dz * dz)
-            mean[k] += distance[m]
-            number[k] += ONE
-        spread = 0.0
-        for m in range(count):
-            k = np.int64(patch[code, crossed[m]])
-            spread += abs(distance[m] - mean[k] / number[k])
-        deviation[a] = spread
-        crossings[a] = count
+        for a in range(begin, min(begin + CHUNK, cells.shape[0])):
+            cell = np.int64(cells[a])
+            code = np.int64(resolved[a])
+            centre[:] = ZERO
+            total[:] = ZERO
+            mean[:] = ZERO
+            number[:] = ZERO
+            count, used = _load_cell(cell, code, resolution, edges, patch, values, crossed, corner, point, level)
+            active = active_weights[a]
+            for i in range(8):
+                if used >> i & 1:
+                    active[i] = ONE + np.float32(scale) * math.tanh(weights[cell, i])
+                else:
+                    active[i] = ONE
+            for e in range(12):
+                active[8 + e] = ONE
+            for m in range(count):
+                e = crossed[m]
+                k = np.int64(patch[code, e])
+                beta = ONE + np.float32(scale) * math.tanh(weights[cell, 8 + e])
+                active[8 + e] = beta
+                _crossing(edges[e, 0], edges[e, 1], level, active, point, at[m])
+                total[k] += beta
+                for axis in range(3):
+                    centre[k, axis] += beta * at[m, axis]
+            active[20] = HALF + np.float32(scale) * (ONE / (ONE + math.exp(-weights[cell, 20])) - HALF)
+            position = (cell // (resolution * resolution), cell // resolution % resolution, cell % resolution)
+            for k in range(patch_count[code]):
+                for axis in range(3):
+                    centre[k, axis] /= total[k]
+                    vertices[vertex_start[a] + k, axis] = origin[axis] + size[axis] * (position[axis] + centre[k, axis])
+            for m in range(count):
+                k = np.int64(patch[code, crossed[m]])
+                dx, dy, dz = at[m, 0] - centre[k, 0], at[m, 1] - centre[k, 1], at[m, 2] - centre[k, 2]
+                distance[m] = math.sqrt(dx * dx + dy * dy + dz * dz)
+                mean[k] += distance[m]
+                number[k] += ONE
+            spread = 0.0
+            for m in range(count):
+                k = np.int64(patch[code, crossed[m]])
+                spread += abs(distance[m] - mean[k] / number[k])
+            deviation[a] = spread
+            crossings[a] = count
 
 
 @kernel
@@ -133,7 +139,7 @@ def softplus(x):
 
 
 @parallel_kernel
-def edge_entropy(cells, resolved, resolution, values, patch, edges, entropy):
+def edge_entropy(cells, resolved, resolution, values, patch, entropy):
     """entropy [A] float64: binary cross-entropy, summed over the crossed edges that each cell owns."""
     n = resolution + 1
     for a_ in prange(cells.shape[0]):
@@ -192,113 +198,121 @@ def cell_gradients(
     the quads' centres, read only if fan.
     """
     r = resolution
-    for a_ in prange(cells.shape[0]):
-        a = np.int64(a_)
-        cell = np.int64(cells[a])
-        code = np.int64(resolved[a])
+    for chunk in prange((cells.shape[0] + CHUNK - 1) // CHUNK):
+        begin = np.int64(chunk) * CHUNK
         crossed = np.empty(12, np.int64)
         corner = np.empty(8, np.int64)
         point = np.empty((8, 3), np.float32)
         level = np.empty(8, np.float32)
         at = np.empty((12, 3), np.float32)
         t = np.empty(12, np.float32)
-        centre = np.zeros((4, 3), np.float32)
-        vd_grad = np.zeros((4, 3), np.float32)
-        total = np.zeros(4, np.float32)
-        mean = np.zeros(4, np.float32)
-        sign_mean = np.zeros(4, np.float32)
-        number = np.zeros(4, np.float32)
+        centre = np.empty((4, 3), np.float32)
+        vd_grad = np.empty((4, 3), np.float32)
+        total = np.empty(4, np.float32)
+        mean = np.empty(4, np.float32)
+        sign_mean = np.empty(4, np.float32)
+        number = np.empty(4, np.float32)
         distance = np.empty(12, np.float32)
         sign = np.empty(12, np.float32)
-        alpha_grad = np.zeros(8, np.float32)
-        count, _ = _load_cell(cell, code, r, edges, patch, values, crossed, corner, point, level)
-        active = active_weights[a]
-        local = corner_grad[a]
-        for i in range(8):
-            for m in range(4):
-                local[i, m] = ZERO
-        for k in range(patch_count[code]):
-            for axis in range(3):
-                vd_grad[k, axis] = size[axis] * vertex_grad[vertex_start[a] + k, axis]
-        gamma_grad = ZERO
-        for m in range(count):
-            e = crossed[m]
-            k = np.int64(patch[code, e])
-            t[m] = _crossing(edges[e, 0], edges[e, 1], level, active, point, at[m])[0]
-            beta = active[8 + e]
-            total[k] += beta
-            number[k] += ONE
-            for axis in range(3):
-                centre[k, axis] += beta * at[m, axis]
+        alpha_grad = np.empty(8, np.float32)
+        for a in range(begin, min(begin + CHUNK, cells.shape[0])):
+            cell = np.int64(cells[a])
+            code = np.int64(resolved[a])
+            centre[:] = ZERO
+            vd_grad[:] = ZERO
+            total[:] = ZERO
+            mean[:] = ZERO
+            sign_mean[:] = ZERO
+            number[:] = ZERO
+            alpha_grad[:] = ZERO
+            count, _ = _load_cell(cell, code, r, edges, patch, values, crossed, corner, point, level)
+            active = active_weights[a]
+            local = corner_grad[a]
+            for i in range(8):
+                for m in range(4):
+                    local[i, m] = ZERO
+            for k in range(patch_count[code]):
+                for axis in range(3):
+                    vd_grad[k, axis] = size[axis] * vertex_grad[vertex_start[a] + k, axis]
+            gamma_grad = ZERO
+            for m in range(count):
+                e = crossed[m]
+                k = np.int64(patch[code, e])
+                t[m] = _crossing(edges[e, 0], edges[e, 1], level, active, point, at[m])[0]
+                beta = active[8 + e]
+                total[k] += beta
+                number[k] += ONE
+                for axis in range(3):
+                    centre[k, axis] += beta * at[m, axis]
+                if fan:
+                    along = e // 4
+                    db, dc = e & 1, e >> 1 & 1
+                    step_b = r if along == 0 else (1 if along == 1 else r * r)
+                    step_c = 1 if along == 0 else (r * r if along == 1 else r)
+                    owner = np.int64(slot[cell + db * step_b + dc * step_c])
+                    q = quad_start[owner]
+                    for before in range(along):
+                        if patch[np.int64(resolved[owner]), 4 * before] >= 0:
+                            q += 1
+                    is_even = (db ^ dc) ^ (code >> edges[e, 0] & 1)  # the cell's place 0..3 around the quad, modulo 2
+                    share = quad_share[q] if is_even else ONE - quad_share[q]
+                    gamma_grad += quad_grad[q] if is_even else -quad_grad[q]
+                    for axis in range(3):
+                        vd_grad[k, axis] += HALF * share * size[axis] * centre_grad[q, axis]
+            for k in range(patch_count[code]):
+                for axis in range(3):
+                    centre[k, axis] /= total[k]
+            if deviation_grad != ZERO:
+                for m in range(count):
+                    k = np.int64(patch[code, crossed[m]])
+                    dx, dy, dz = at[m, 0] - centre[k, 0], at[m, 1] - centre[k, 1], at[m, 2] - centre[k, 2]
+                    distance[m] = math.sqrt(dx * dx + dy * dy + dz * dz)
+                    mean[k] += distance[m] / number[k]
+                for m in range(count):
+                    k = np.int64(patch[code, crossed[m]])
+                    excess = distance[m] - mean[k]
+                    sign[m] = ONE if excess > ZERO else (-ONE if excess < ZERO else ZERO)
+                    sign_mean[k] += sign[m] / number[k]
+                for m in range(count):
+                    k = np.int64(patch[code, crossed[m]])
+                    factor = ZERO
+                    if distance[m] > ZERO:
+                        factor = deviation_grad * (sign[m] - sign_mean[k]) / distance[m]
+                    sign[m] = factor
+                    for axis in range(3):
+                        vd_grad[k, axis] -= factor * (at[m, axis] - centre[k, axis])
+            row = weight_grad[cell]
+            for m in range(count):
+                e = crossed[m]
+                i, j = edges[e, 0], edges[e, 1]
+                k = np.int64(patch[code, e])
+                share = active[8 + e] / total[k]
+                beta_grad = ZERO
+                t_grad = ZERO
+                for axis in range(3):
+                    apart = at[m, axis] - centre[k, axis]
+                    beta_grad += vd_grad[k, axis] * apart / total[k]
+                    grad = share * vd_grad[k, axis]
+                    if deviation_grad != ZERO:
+                        grad += sign[m] * apart
+                    t_grad += grad * (point[j, axis] - point[i, axis])
+                    local[i, 1 + axis] += (ONE - t[m]) * grad
+                    local[j, 1 + axis] += t[m] * grad
+                squashed = (active[8 + e] - ONE) / scale
+                row[8 + e] = beta_grad * scale * (ONE - squashed * squashed)
+                first, second = level[i] * active[i], level[j] * active[j]
+                span = first - second
+                inverse = t_grad / (span * span) if span != ZERO else ZERO
+                local[i, 0] -= inverse * second * active[i]
+                local[j, 0] += inverse * first * active[j]
+                alpha_grad[i] -= inverse * second * level[i]
+                alpha_grad[j] += inverse * first * level[j]
+            for i in range(8):
+                squashed = (active[i] - ONE) / scale
+                row[i] = alpha_grad[i] * scale * (ONE - squashed * squashed)
             if fan:
-                along = e // 4
-                db, dc = e & 1, e >> 1 & 1
-                step_b = r if along == 0 else (1 if along == 1 else r * r)
-                step_c = 1 if along == 0 else (r * r if along == 1 else r)
-                owner = np.int64(slot[cell + db * step_b + dc * step_c])
-                q = quad_start[owner]
-                for before in range(along):
-                    if patch[np.int64(resolved[owner]), 4 * before] >= 0:
-                        q += 1
-                is_even = (db ^ dc) ^ (code >> edges[e, 0] & 1)  # the cell's place 0..3 around the quad, modulo 2
-                share = quad_share[q] if is_even else ONE - quad_share[q]
-                gamma_grad += quad_grad[q] if is_even else -quad_grad[q]
-                for axis in range(3):
-                    vd_grad[k, axis] += HALF * share * size[axis] * centre_grad[q, axis]
-        for k in range(patch_count[code]):
-            for axis in range(3):
-                centre[k, axis] /= total[k]
-        if deviation_grad != ZERO:
-            for m in range(count):
-                k = np.int64(patch[code, crossed[m]])
-                dx, dy, dz = at[m, 0] - centre[k, 0], at[m, 1] - centre[k, 1], at[m, 2] - centre[k, 2]
-                distance[m] = math.sqrt(dx * dx + dy * dy + dz * dz)
-                mean[k] += distance[m] / number[k]
-            for m in range(count):
-                k = np.int64(patch[code, crossed[m]])
-                excess = distance[m] - mean[k]
-                sign[m] = ONE if excess > ZERO else (-ONE if excess < ZERO else ZERO)
-                sign_mean[k] += sign[m] / number[k]
-            for m in range(count):
-                k = np.int64(patch[code, crossed[m]])
-                factor = ZERO
-                if distance[m] > ZERO:
-                    factor = deviation_grad * (sign[m] - sign_mean[k]) / distance[m]
-                sign[m] = factor
-                for axis in range(3):
-                    vd_grad[k, axis] -= factor * (at[m, axis] - centre[k, axis])
-        row = weight_grad[cell]
-        for m in range(count):
-            e = crossed[m]
-            i, j = edges[e, 0], edges[e, 1]
-            k = np.int64(patch[code, e])
-            share = active[8 + e] / total[k]
-            beta_grad = ZERO
-            t_grad = ZERO
-            for axis in range(3):
-                apart = at[m, axis] - centre[k, axis]
-                beta_grad += vd_grad[k, axis] * apart / total[k]
-                grad = share * vd_grad[k, axis]
-                if deviation_grad != ZERO:
-                    grad += sign[m] * apart
-                t_grad += grad * (point[j, axis] - point[i, axis])
-                local[i, 1 + axis] += (ONE - t[m]) * grad
-                local[j, 1 + axis] += t[m] * grad
-            squashed = (active[8 + e] - ONE) / scale
-            row[8 + e] = beta_grad * scale * (ONE - squashed * squashed)
-            first, second = level[i] * active[i], level[j] * active[j]
-            span = first - second
-            inverse = t_grad / (span * span) if span != ZERO else ZERO
-            local[i, 0] -= inverse * second * active[i]
-            local[j, 0] += inverse * first * active[j]
-            alpha_grad[i] -= inverse * second * level[i]
-            alpha_grad[j] += inverse * first * level[j]
-        for i in range(8):
-            squashed = (active[i] - ONE) / scale
-            row[i] = alpha_grad[i] * scale * (ONE - squashed * squashed)
-        if fan:
-            sigmoid = HALF + (active[20] - HALF) / scale
-            row[20] = gamma_grad / active[20] * scale * sigmoid * (ONE - sigmoid)
+                sigmoid = HALF + (active[20] - HALF) / scale
+                row[20] = gamma_grad / active[20] * scale * sigmoid * (ONE - sigmoid)
 
 
 @parallel_kernel
