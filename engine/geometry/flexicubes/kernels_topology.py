@@ -15,28 +15,34 @@ WALL = 1e-2  # cells; outermost corners are lifted to at least this, which close
 
 
 @parallel_kernel
-def corner_sides(sdf, resolution, inside):
-    """inside [(R+1)^3] uint8: 1 where sdf < 0, always 0 on the box's boundary."""
+def corner_sides(sdf, resolution, inside, filled):
+    """inside [(R+1)^3] uint8: 1 where sdf < 0, always 0 on the box's boundary; filled [R+1,R+1]: their sums along z."""
     n = resolution + 1
     for x_ in prange(n):
         x = np.int64(x_)
         base = x * n * n
         if x == 0 or x == resolution:
             inside[base : base + n * n] = 0
+            filled[x] = 0
         else:
             for y in range(n):
                 row = base + y * n
+                inside[row] = 0
+                inside[row + n - 1] = 0
+                filled[x, y] = 0
                 if y == 0 or y == resolution:
                     inside[row : row + n] = 0
                 else:
-                    for z in range(n):
-                        inside[row + z] = np.uint8(sdf[row + z] < 0.0)
-                    inside[row] = 0
-                    inside[row + n - 1] = 0
+                    count = np.int32(0)
+                    for z in range(1, resolution):
+                        side = np.uint8(sdf[row + z] < 0.0)
+                        inside[row + z] = side
+                        count += side
+                    filled[x, y] = count
 
 
 @parallel_kernel
-def cell_codes(inside, resolution, codes, counts):
+def cell_codes(inside, filled, resolution, codes, counts):
     """codes [R^3] uint8: each cell's configuration; counts [R] int64: crossed cells in each slab of x."""
     n = resolution + 1
     for x_ in prange(resolution):
@@ -45,6 +51,9 @@ def cell_codes(inside, resolution, codes, counts):
         for y in range(resolution):
             c = (x * n + y) * n
             out = (x * resolution + y) * resolution
+            if filled[x, y] + filled[x + 1, y] + filled[x, y + 1] + filled[x + 1, y + 1] == 0:
+                codes[out : out + resolution] = 0
+                continue
             for z in range(resolution):
                 i = c + z
                 code = (
@@ -63,7 +72,7 @@ def cell_codes(inside, resolution, codes, counts):
 
 
 @parallel_kernel
-def crossed_corner_flags(inside, resolution, flags, counts):
+def crossed_corner_flags(inside, filled, resolution, flags, counts):
     """flags [(R+1)^3] uint8: 1 at both ends of every crossed edge; counts [R+1] int64 per slab of x."""
     n = resolution + 1
     for x_ in prange(n):
@@ -74,11 +83,15 @@ def crossed_corner_flags(inside, resolution, flags, counts):
         for y in range(n):
             row = base + y * n
             left, right = (n if y > 0 else 0), (n if y < resolution else 0)
+            around = filled[max(x - 1, 0), y] + filled[min(x + 1, resolution), y]
+            around += filled[x, max(y - 1, 0)] + filled[x, min(y + 1, resolution)]
+            if filled[x, y] + around == 0:
+                flags[row : row + n] = 0
+                continue
             for z in range(n):
                 i = row + z
                 s = inside[i]
                 flag = (s ^ inside[i - low]) | (s ^ inside[i + high]) | (s ^ inside[i - left]) | (s ^ inside[i + right])
-                # the rows' ends are outside and so are their neighbours in the rows beside: reading those is harmless
                 below, above = i - np.int64(z > 0), i + np.int64(z < resolution)
                 flag |= (s ^ inside[below]) | (s ^ inside[above])
                 flags[i] = flag
