@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,17 +42,22 @@ def ssim_loss(image: Tensor, target: Tensor) -> Tensor:
 
 
 @functools.cache
-def _window(device: str, dtype: torch.dtype) -> Tensor:
-    x = torch.arange(-5, 6, dtype=torch.float64)
-    weight = torch.exp(-(x**2) / (2 * 1.5**2))
-    return (weight / weight.sum()).to(dtype).to(device)
+def _window() -> np.ndarray:
+    x = np.arange(-5, 6)
+    weight = np.exp(-(x**2) / (2 * 1.5**2))
+    return weight / weight.sum()
 
 
-def _blurred(planes: Tensor, weight: Tensor) -> Tensor:
-    """[N,H,W] to [N,H-10,W-10]; eleven shifted sums beat a convolution on the CPU, and so does their gradient."""
-    height, width = planes.shape[1] - 10, planes.shape[2] - 10
-    rows = functools.reduce(torch.add, (planes[:, i : i + height] * weight[i] for i in range(11)))
-    return functools.reduce(torch.add, (rows[:, :, i : i + width] * weight[i] for i in range(11)))
+def _blurred(image: Tensor) -> Tensor:
+    """[H,W,C], zero outside, under the separable window. OpenCV is ten times faster than torch on the CPU."""
+    if image.device.type == "cpu":
+        array = image.detach().contiguous().numpy()
+        blurred = cv2.sepFilter2D(array, -1, _window(), _window(), borderType=cv2.BORDER_CONSTANT)
+        return torch.from_numpy(blurred.reshape(array.shape))
+    weight = torch.as_tensor(_window(), dtype=image.dtype, device=image.device)
+    padded = torch.nn.functional.pad(image, (0, 0, 5, 5, 5, 5))
+    rows = functools.reduce(torch.add, (padded[i : i + len(image)] * weight[i] for i in range(11)))
+    return functools.reduce(torch.add, (rows[:, i : i + image.shape[1]] * weight[i] for i in range(11)))
 
 
 def ssim(image: Tensor, target: Tensor) -> Tensor:
@@ -58,13 +65,9 @@ def ssim(image: Tensor, target: Tensor) -> Tensor:
 
     Images smaller than the window, 11 pixels, are compared as one window.
     """
-    a, b = image.permute(2, 0, 1), target.permute(2, 0, 1)
-    stack = torch.cat([a, b, a * a, b * b, a * b])
-    if min(image.shape[:2]) < 11:
-        blurred = stack.mean((1, 2), keepdim=True)
-    else:
-        blurred = _Blur.apply(stack.contiguous())
-    mean_a, mean_b, square_a, square_b, product = blurred.chunk(5)
+    stack = torch.cat([image, target, image * image, target * target, image * target], -1)
+    blurred = stack.mean((0, 1), keepdim=True) if min(image.shape[:2]) < 11 else _Blur.apply(stack)
+    mean_a, mean_b, square_a, square_b, product = blurred.chunk(5, -1)
     variance_a, variance_b = square_a - mean_a**2, square_b - mean_b**2
     covariance = product - mean_a * mean_b
     c1, c2 = 0.01**2, 0.03**2
@@ -73,16 +76,15 @@ def ssim(image: Tensor, target: Tensor) -> Tensor:
 
 
 class _Blur(torch.autograd.Function):
-    """The separable window; its transpose is the same blur of the zero-padded gradient, since the window is even."""
+    """Whole windows only; the window is even, so the transpose is the same blur of the gradient with zeros around."""
 
     @staticmethod
-    def forward(ctx, planes: Tensor) -> Tensor:
-        return _blurred(planes, _window(str(planes.device), planes.dtype))
+    def forward(ctx, image: Tensor) -> Tensor:
+        return _blurred(image)[5:-5, 5:-5]
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> Tensor:
-        padded = torch.nn.functional.pad(gradient, (10, 10, 10, 10))
-        return _blurred(padded, _window(str(gradient.device), gradient.dtype))
+        return _blurred(torch.nn.functional.pad(gradient, (0, 0, 5, 5, 5, 5)))
 
 
 LOSSES: dict[str, Loss] = {"log_l1": log_l1, "log_mse": log_mse, "l1": l1, "mse": mse, "ssim": ssim_loss}

@@ -110,7 +110,7 @@ def test_shape_metrics_of_known_shapes():
     reference = box(1)
     moved = Mesh(reference.vertices + np.float32([0, 0, 0.1]), reference.triangles)
     result = shape_metrics(moved, reference, samples=40000)
-    # per direction: one face lies 0.1 outside; its opposite 0.1 inside, but nearer to the sides along its border; a tenth
+    # per direction: one face lies 0.1 outside; its opposite 0.1 inside, but nearer the sides along its border; a tenth
     # of each of the four other faces sticks out, by 0.05 on average
     inside = (1 - 0.8**3) / 6
     expected = (0.1 + inside + 4 * 0.1 * 0.05) / 6 / np.sqrt(3) * 100
