@@ -62,7 +62,7 @@ def silhouette_distance(mask: np.ndarray) -> np.ndarray:
 def _whole_distance(region: np.ndarray) -> np.ndarray:
     """[H,W] float32 distance from each pixel of `region` to the nearest one outside it, cut at FARTHEST.
 
-    OpenCV's last bit varies from call to call; squared distances between pixels are integers, which tells the true root.
+    OpenCV's last bit varies between calls; squared distances between pixels are integers, which tells the true root.
     """
     import cv2
 
@@ -141,15 +141,16 @@ def _carve(
     field, seen = (np.full((resolution + 1,) * 3, start, np.float32) for start in (-np.inf, 0))
     spacing = (box[1] - box[0]) / resolution
     side = float((box[1] - box[0]).max())
+    fade = 0.05 * side if any(view.touches for view in views) else 0.0
     for number, view in enumerate(views):
         camera_from_grid = view.camera.camera_from_world[:3].copy()
         camera_from_grid[:, 3] += camera_from_grid[:, :3] @ box[0]
         camera_from_grid[:, :3] *= spacing
         intrinsics = np.array([*view.camera.focal, *view.camera.centre], np.float64)
-        carve_view(field, seen, view.distance, view.touches, camera_from_grid, intrinsics, 0.05 * side)
+        carve_view(field, seen, view.distance, view.touches, camera_from_grid, intrinsics, fade)
         if progress is not None:
             progress(number + 1, len(views))
-    if any(view.touches for view in views):
+    if fade > 0:
         inside = field < 0
         most = float(seen[inside].max()) if inside.any() else float(seen.max())
         # a count, not a distance: scaled so that its zero surface is as smooth as the counts are

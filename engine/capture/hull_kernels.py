@@ -16,7 +16,7 @@ def carve_view(
     touches: bool,  # the object reaches the image border: nothing is known beyond it
     camera_from_grid: np.ndarray,  # [3,4] float64: grid index to camera space
     intrinsics: np.ndarray,  # [4] float64: fx, fy, cx, cy
-    fade: float,  # capture units
+    fade: float,  # capture units; 0: do not count
 ) -> None:
     """Carve `field` with one view; each grid point is written once, so any number of threads gives the same bits."""
     for i in prange(field.shape[0]):
@@ -28,19 +28,20 @@ def carve_view(
 def _carve_slab(field, seen, silhouette, touches, m, intrinsics, fade, ix):
     height, width = silhouette.shape
     fx, fy, cx, cy = intrinsics
-    focal = np.sqrt(fx * fy)
+    per_focal, per_fade = 1 / np.sqrt(fx * fy), 1 / max(fade, 1e-300)
     for iy in range(field.shape[0]):
         x0 = m[0, 0] * ix + m[0, 1] * iy + m[0, 3]
         y0 = m[1, 0] * ix + m[1, 1] * iy + m[1, 3]
         z0 = m[2, 0] * ix + m[2, 1] * iy + m[2, 3]
         for iz in range(field.shape[1]):
             x, y, z = x0 + m[0, 2] * iz, y0 + m[1, 2] * iz, z0 + m[2, 2] * iz
-            if z <= 0:  # behind the camera: not seen
+            if z <= 1e-30:  # behind the camera: not seen
                 away = np.sqrt(x * x + y * y + z * z)
                 if not touches and away > field[iy, iz]:
                     field[iy, iz] = away
                 continue
-            u, v = fx * x / z + cx, fy * y / z + cy
+            inverse = 1 / z
+            u, v = fx * x * inverse + cx, fy * y * inverse + cy
             # distance to the image border in pixels, positive inside the image
             across, down = min(u, width - u), min(v, height - v)
             border = min(across, down)
@@ -58,8 +59,9 @@ def _carve_slab(field, seen, silhouette, touches, m, intrinsics, fade, ix):
                 distance = min(distance, border)
             elif border < 0:
                 distance = max(distance, 0.0) - border
-            scale = z / focal
+            scale = z * per_focal
             distance *= scale
             if distance > field[iy, iz]:
                 field[iy, iz] = distance
-            seen[iy, iz] += min(max(border * scale / fade + 0.5, 0.0), 1.0)
+            if fade > 0:
+                seen[iy, iz] += min(max(border * scale * per_fade + 0.5, 0.0), 1.0)
