@@ -19,6 +19,7 @@ from engine.scene.mesh import Mesh
 # one cell, which xatlas rounds up, charts end three cells apart.
 CELLS_PER_GAP = 2
 CELLS_OF_PADDING = 1
+MOST_CELLS = 768  # along a side; the charts of larger textures end further apart
 POLL_SECONDS = 0.05
 CHILD = Path(__file__).with_name("unwrap_child.py")
 
@@ -115,7 +116,7 @@ def unwrap(
     arguments = {
         "vertices": vertices,
         "triangles": np.ascontiguousarray(mesh.triangles, np.uint32),
-        "limit": CELLS_PER_GAP * options.texture_size / max(options.padding, 1),
+        "limit": min(CELLS_PER_GAP * options.texture_size / max(options.padding, 1), MOST_CELLS),
         "padding": CELLS_OF_PADDING,
         "smoothing": options.smoothing,
         "iterations": options.iterations,

@@ -97,6 +97,11 @@ def test_bad_meshes_are_refused():
         unwrap(broken)
 
 
+def test_padding_that_leaves_no_room_is_named():
+    with pytest.raises(GeometryError, match="charts do not fit.*texture_size"):
+        unwrap(bumpy(), UnwrapOptions(texture_size=64, padding=32))
+
+
 def test_cancelling_ends_the_child_at_once():
     said = []
     start = time.monotonic()

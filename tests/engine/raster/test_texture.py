@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.raster.texture import build_pyramid, level_sizes, texture_numba, texture_reference
+from engine.raster.texture import build_pyramid, level_sizes, texture_numba, texture_nvdiffrast, texture_reference
 
 
 def random_case(height=16, width=32, channels=5, points=400, seed=0):
@@ -127,3 +127,17 @@ def test_no_points_and_non_finite_coordinates_are_harmless():
     assert texture_numba(pyramid, uv[:0], level[:0]).shape == (0, 5)
     uv[0], uv[1], level[2] = float("nan"), float("inf"), float("nan")
     assert torch.isfinite(texture_numba(pyramid, uv, level)[1:]).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="nvdiffrast needs CUDA")
+def test_nvdiffrast_agrees_with_reference():
+    pytest.importorskip("nvdiffrast.torch")
+    texture, uv, level = random_case(16, 16)
+    found = []
+    for look_up in (texture_reference, texture_nvdiffrast):
+        t, p = texture.cuda().requires_grad_(), uv.cuda().requires_grad_()
+        value = look_up(build_pyramid(t), p, level.cuda())
+        value.square().sum().backward()
+        found.append((value.detach(), t.grad, p.grad))
+    for slow, fast in zip(*found, strict=True):
+        assert torch.allclose(slow, fast, atol=2e-2, rtol=1e-2)
