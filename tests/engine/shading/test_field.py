@@ -98,7 +98,7 @@ def test_gradient_is_the_same_for_any_thread_count_and_seed_repeats():
 def test_learns_a_pattern():
     torch.manual_seed(0)
     field = MaterialField(BOX)
-    where = points(2000)
+    where = points(800)
     target = ((where * 4).sin().prod(-1, keepdim=True) > 0).float() * torch.tensor([0.6, 0.2, 0.1]) + 0.2
     optimizer = torch.optim.Adam(field.parameters(), lr=0.02)
     for _ in range(80):

@@ -82,11 +82,13 @@ def test_reference_agrees_with_finite_differences():
     values = smooth_points(12)
     assert ((values["normal"] * values["view"]).sum(-1) < 0).any()  # a bent normal is among them
 
+    light = prefilter(values.pop("radiance"))
+
     def function(*inputs):
-        result = shaded("reference", {**values, **dict(zip(NAMES, inputs, strict=True))})
+        result = shade("reference", light, **{**values, **dict(zip(NAMES[1:], inputs, strict=True))})
         return result.diffuse, result.specular
 
-    inputs = [values[name].clone().requires_grad_(name != "radiance") for name in NAMES]
+    inputs = [values[name].clone().requires_grad_() for name in NAMES[1:]]
     assert torch.autograd.gradcheck(function, inputs, eps=1e-7, atol=1e-5)
 
 
@@ -215,6 +217,13 @@ def test_agrees_with_the_integrated_brdf_within_the_stated_error(metallic, rough
     color = shade("reference", ready, torch.eye(3).double(), normal, view, base, rough, metal).color
     assert (color - truth).square().mean().sqrt() < bound * truth.mean()
     assert abs((color - truth).mean()) < 0.02 * truth.mean()
+
+
+def test_no_points_give_no_radiance_and_finite_gradients():
+    values = {name: value.float() for name, value in scene(0).items()}
+    result, slopes = gradients("numba", values)
+    assert result.shape == (0, 3)
+    assert torch.equal(slopes["radiance"], torch.zeros_like(slopes["radiance"]))
 
 
 def test_unknown_implementation_is_refused():
