@@ -1,4 +1,4 @@
-"""Image metrics: PSNR, SSIM, FLIP, and errors of material maps. Images are [H,W,3] sRGB-encoded in [0,1] unless said."""
+"""Image metrics: PSNR, SSIM, FLIP, material maps. Images are [H,W,3], sRGB-encoded in [0,1] unless said otherwise."""
 
 from __future__ import annotations
 
