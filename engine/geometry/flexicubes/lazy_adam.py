@@ -54,11 +54,28 @@ def _matrix(tensor: Tensor) -> np.ndarray:
     return array.reshape(array.shape[0], -1)
 
 
+def _step_reference(parameter: Tensor, group: dict, state: dict) -> None:
+    """The same step in plain torch over every entry."""
+    gradient = parameter.grad
+    if not state:
+        state["step"] = torch.zeros(len(gradient), dtype=torch.int32, device=gradient.device)
+        state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+    moved = gradient != 0
+    state["step"] += moved.reshape(len(gradient), -1).any(1)
+    steps = state["step"].clamp_min(1).to(gradient.dtype).reshape(-1, *[1] * (gradient.dim() - 1))
+    (beta1, beta2), mean, square = group["betas"], state["exp_avg"], state["exp_avg_sq"]
+    mean.copy_(torch.where(moved, mean.lerp(gradient, 1 - beta1), mean))
+    square.copy_(torch.where(moved, square.lerp(gradient.square(), 1 - beta2), square))
+    change = mean / (1 - beta1**steps) / ((square / (1 - beta2**steps)).sqrt() + group["eps"])
+    parameter.sub_(torch.where(moved, group["lr"] * change, 0.0))
+
+
 class LazyAdam(torch.optim.Optimizer):
-    """Adam (Kingma & Ba 2015) for float32 CPU parameters [N,...]: an entry whose gradient is exactly 0 is left alone.
+    """Adam (Kingma & Ba 2015) for parameters [N,...]: an entry whose gradient is exactly zero is left alone.
 
     Its parameter and moments stay as they are, and the bias correction counts the steps of each row that had gradient.
-    It is therefore not Adam for dense gradients of which some happen to be zero. Untouched state costs no memory.
+    It is therefore not Adam for dense gradients of which some happen to be zero. Untouched state
+    costs no memory. float32 on the CPU takes a kernel, everything else plain torch.
     """
 
     def __init__(
@@ -88,8 +105,11 @@ class LazyAdam(torch.optim.Optimizer):
         return loss
 
     def _step_one(self, parameter: Tensor, group: dict, rows: Tensor | None) -> None:
-        gradient = _matrix(parameter.grad.contiguous())
         state = self.state[parameter]
+        if parameter.is_cuda or parameter.dtype != torch.float32:
+            _step_reference(parameter, group, state)
+            return
+        gradient = _matrix(parameter.grad.contiguous())
         if not state:
             state["step"] = torch.from_numpy(np.zeros(len(gradient), np.int32))
             for name in ("exp_avg", "exp_avg_sq"):  # numpy's zeros: pages that are never touched are never there

@@ -52,6 +52,20 @@ def test_leaves_entries_without_gradient_alone():
     assert optimizer.state[parameter]["step"].tolist() == [3, 0, 3, 0]
 
 
+def test_kernel_and_torch_take_the_same_steps():
+    generator = torch.Generator().manual_seed(0)
+    ours = torch.nn.Parameter(torch.randn(40, 3, generator=generator))
+    theirs = torch.nn.Parameter(ours.detach().double())
+    optimizers = LazyAdam([ours], lr=0.1), LazyAdam([theirs], lr=0.1)
+    for _ in range(8):
+        gradient = torch.randn(40, 3, generator=generator) * (torch.rand(40, 3, generator=generator) < 0.3)
+        for parameter, optimizer in zip((ours, theirs), optimizers, strict=True):
+            parameter.grad = gradient.to(parameter.dtype)
+            optimizer.step()
+    torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-5)
+    assert torch.equal(optimizers[0].state[ours]["step"], optimizers[1].state[theirs]["step"])
+
+
 def test_the_hint_changes_nothing_and_the_loss_falls():
     (a, first), (b, second) = _problem(), _problem()
     losses = [(_step(a, first, hint=True), _step(b, second, hint=False)) for _ in range(30)]
