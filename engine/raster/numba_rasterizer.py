@@ -33,8 +33,7 @@ class _Visibility(torch.autograd.Function):
         height, width = size
         positions, corners = array(clip), array(triangles)
         triangle_id = torch.empty((height, width), dtype=torch.int32)
-        nearest = np.empty((height, width), np.float32)
-        covered = numba_visibility.draw(positions, corners, height, width, cull, triangle_id.numpy(), nearest)
+        covered = numba_visibility.draw(positions, corners, height, width, cull, triangle_id.numpy())
         count = int(covered[-1])
         pixel, triangle = torch.empty(count, dtype=torch.int64), torch.empty(count, dtype=torch.int64)
         barycentrics, depth = torch.empty((count, 2)), torch.empty(count)

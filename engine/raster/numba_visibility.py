@@ -18,6 +18,9 @@ SUBPIXEL = 1 << SUBPIXEL_BITS
 HALF = SUBPIXEL // 2
 GUARD = 32768.0  # pixels; beyond it positions are not snapped
 BAND_ROWS = 32
+LANES = 8  # pixels of a row that are tested together
+LAST_NUMBER = 0x7FFFFFFF
+LOW_HALF = 0xFFFFFFFF
 SLIVER = 0.01  # barycentrics further outside than this belong to slivers and get no gradient
 CHUNKS = 16  # of triangles, while binning
 
@@ -97,9 +100,8 @@ def _snapped_bounds(ax, ay, bx, by, cx, cy, width, height):
 
 
 @kernel
-def _bands_touched(clip, screen, state, triangle, width, height, cull):
+def _bands_touched(clip, screen, state, i, j, k, width, height, cull):
     """(first, last) band a triangle may touch; (0, -1) if it shows nowhere."""
-    i, j, k = triangle[0], triangle[1], triangle[2]
     if i == j or j == k or k == i:
         return 0, -1
     both = state[i] & state[j] & state[k]
@@ -132,9 +134,14 @@ def _bands_touched(clip, screen, state, triangle, width, height, cull):
 
 
 @kernel
-def _draw_snapped(screen, inverse_depth, triangle, number, first_row, last_row, width, height, ids, nearest):
-    """Exact integer edge functions, all three vertices snapped; a row of pixels is entered where its span begins."""
-    i, j, k = triangle[0], triangle[1], triangle[2]
+def _key(inverse_depth, number):
+    """A pixel's content as one integer: the larger is the nearer, of equal depths the smaller triangle number."""
+    return (np.int64(np.float32(inverse_depth).view(np.int32)) << 32) | (LAST_NUMBER - number)
+
+
+@kernel
+def _draw_snapped(screen, inverse_depth, i, j, k, number, first_row, last_row, width, height, keys):
+    """Exact integer edge functions, all three vertices snapped; LANES pixels at a time, without a branch."""
     ax, ay = np.int64(screen[i, 0]), np.int64(screen[i, 1])
     bx, by = np.int64(screen[j, 0]), np.int64(screen[j, 1])
     cx, cy = np.int64(screen[k, 0]), np.int64(screen[k, 1])
@@ -166,16 +173,16 @@ def _draw_snapped(screen, inverse_depth, triangle, number, first_row, last_row, 
         c_weight -= 1
     for y in range(y0, y1 + 1):
         ea, eb, ec, depth = a_weight, b_weight, c_weight, depth_row
-        for x in range(x0, x1 + 1):
-            if (ea | eb | ec) >= 0:
-                value = np.float32(depth)
-                if value > nearest[y, x]:
-                    nearest[y, x] = value
-                    ids[y, x] = number
-            ea += a_x
-            eb += b_x
-            ec += c_x
-            depth += depth_x
+        row = keys[y - first_row]
+        for x in range(x0, x1 + 1, LANES):
+            for lane in range(LANES):
+                outside = (ea + lane * a_x) | (eb + lane * b_x) | (ec + lane * c_x)
+                key = _key(depth + lane * depth_x, number)
+                row[x + lane] = max(row[x + lane], key if outside >= 0 else np.int64(0))
+            ea += LANES * a_x
+            eb += LANES * b_x
+            ec += LANES * c_x
+            depth += LANES * depth_x
         a_weight += a_y
         b_weight += b_y
         c_weight += c_y
@@ -202,9 +209,8 @@ def _edge_sign(clip, screen, state, p, q, x, y, width, height):
 
 
 @kernel
-def _draw_homogeneous(clip, screen, state, triangle, number, first_row, last_row, width, height, ids, nearest):
+def _draw_homogeneous(clip, screen, state, i, j, k, number, first_row, last_row, width, height, keys):
     """Edge functions in homogeneous coordinates, with a test against the near and far planes at every pixel."""
-    i, j, k = triangle[0], triangle[1], triangle[2]
     a, b, c = _corner(clip, i), _corner(clip, j), _corner(clip, k)
     facing = 1 if _determinant(a, b, c) > 0 else -1
     x0, x1, y0, y1 = _homogeneous_bounds(a, b, c, width, height)
@@ -224,15 +230,13 @@ def _draw_homogeneous(clip, screen, state, triangle, number, first_row, last_row
             ec = max((ax * by - bx * ay) * facing, 0.0)
             z, w = ea * a[2] + eb * b[2] + ec * c[2], ea * a[3] + eb * b[3] + ec * c[3]
             if w > 0 and abs(z) <= w:
-                value = np.float32((ea + eb + ec) / w)
-                if value > nearest[y, x]:
-                    nearest[y, x] = value
-                    ids[y, x] = number
+                key = _key((ea + eb + ec) / w, number)
+                keys[y - first_row, x] = max(keys[y - first_row, x], key)
 
 
 @parallel_kernel
-def draw(clip, triangles, height, width, cull, ids, nearest):
-    """Fill ids [H,W] int32 and nearest [H,W] float32 (1/w); returns running sums of covered pixels per band."""
+def draw(clip, triangles, height, width, cull, ids):
+    """Fill ids [H,W] int32 (0 = background, else 1 + triangle); returns running sums of covered pixels per band."""
     vertex_count, triangle_count = clip.shape[0], triangles.shape[0]
     screen = np.empty((vertex_count, 2), np.int32)
     inverse_depth = np.empty(vertex_count, np.float32)
@@ -263,7 +267,8 @@ def draw(clip, triangles, height, width, cull, ids, nearest):
         chunk = np.int64(c)
         own = np.zeros(bands, np.int64)
         for t in range(chunk * triangle_count // CHUNKS, (chunk + 1) * triangle_count // CHUNKS):
-            first, last = _bands_touched(clip, screen, state, triangles[t], width, height, cull)
+            i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            first, last = _bands_touched(clip, screen, state, i, j, k, width, height, cull)
             touched[t, 0], touched[t, 1] = first, last
             for band in range(first, last + 1):
                 own[band] += 1
@@ -291,21 +296,20 @@ def draw(clip, triangles, height, width, cull, ids, nearest):
     for order in prange(bands):
         band = band_of(np.int64(order), bands)
         first_row, last_row = band * BAND_ROWS, min((band + 1) * BAND_ROWS, height) - 1
-        ids[first_row : last_row + 1] = 0
-        nearest[first_row : last_row + 1] = 0
+        keys = np.zeros((BAND_ROWS, width + LANES), np.int64)
         for entry in range(starts[band], starts[band + 1]):
             t = np.int64(listed[entry])
-            triangle = triangles[t]
-            if state[triangle[0]] & state[triangle[1]] & state[triangle[2]] == REGULAR:
-                _draw_snapped(screen, inverse_depth, triangle, t + 1, first_row, last_row, width, height, ids, nearest)
+            i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            if state[i] & state[j] & state[k] == REGULAR:
+                _draw_snapped(screen, inverse_depth, i, j, k, t + 1, first_row, last_row, width, height, keys)
             else:
-                _draw_homogeneous(
-                    clip, screen, state, triangle, t + 1, first_row, last_row, width, height, ids, nearest
-                )
+                _draw_homogeneous(clip, screen, state, i, j, k, t + 1, first_row, last_row, width, height, keys)
         count = 0
         for y in range(first_row, last_row + 1):
             for x in range(width):
-                count += ids[y, x] != 0
+                key = keys[y - first_row, x]
+                ids[y, x] = LAST_NUMBER - (key & LOW_HALF) if key != 0 else 0
+                count += key != 0
         covered[band + 1] = count
     for band in range(bands):
         covered[band + 1] += covered[band]
