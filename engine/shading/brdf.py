@@ -3,10 +3,10 @@
 Specular is glTF 2.0's (appendix B): GGX with alpha = roughness^2, height-correlated Smith visibility, Schlick's Fresnel
 with F0 = lerp(0.04, base colour, metallic). It scatters once only, as in glTF viewers without compensation: in the
 white furnace a metal of F0 = 1 loses 0.5 / 12 / 59 % at roughness 0.2 / 0.5 / 1 in the mean over directions, at worst
-11 / 16 / 69 %. The diffuse lobe departs from the appendix's example, whose weight 1 - F(v.h) makes the whole reflect up to 1.9 times the light that arrives at grazing
-angles. Its weight here is (1 - E(v)) (1 - E(l)) / (1 - mean E), E being the specular albedo (Kelemen and Szirmay-Kalos
-2001): reciprocal, and reflecting 1 - E(v) of a uniform light, which is what glTF viewers weigh diffuse environment
-light with. A white dielectric therefore returns exactly what arrives.
+11 / 16 / 69 %. The diffuse lobe departs from the appendix's example, whose weight 1 - F(v.h) makes the whole reflect
+up to 1.9 times the light that arrives at grazing angles. Its weight here is (1 - E(v)) (1 - E(l)) / (1 - mean E), E
+being the specular albedo (Kelemen and Szirmay-Kalos 2001): reciprocal, and reflecting 1 - E(v) of a uniform light,
+which is what glTF viewers weigh diffuse environment light with. A white dielectric returns exactly what arrives.
 """
 
 from __future__ import annotations
