@@ -49,7 +49,7 @@ def shape_step(subdivisions: int = TRIANGLES_5K, views: int = VIEWS, size: int =
         target = torch.from_numpy(vertices) * torch.tensor([1.1, 0.8, 0.9])
         targets = [picture(target, colors(target), matrix) for matrix in matrices]
     mesh = FreeMesh(vertices, triangles)
-    optimizer = UniformAdam(mesh.parameters(), lr=1e-3)
+    optimizer = UniformAdam(mesh.parameters(), lr=3e-2)
 
     def step() -> float:
         optimizer.zero_grad(set_to_none=True)
