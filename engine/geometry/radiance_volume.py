@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import GeometryError
-from engine.geometry.volume_kernels import EMPTY, fuse_view, march, march_backward, smoothness_gradient
+from engine.geometry.volume_kernels import DENSITY_SCALE, EMPTY, fuse_view, march, march_backward, smoothness_gradient
 from engine.scene import Camera
 
-INITIAL_DENSITY = -3.0  # raw: a cell lets 95 % of the light through, so that what lies behind is seen too
+INITIAL_DENSITY = -5.0  # raw: a cell lets 99 % of the light through, so that all depths along a ray compete
 STEP = 0.5  # of a cell
 
 
@@ -39,6 +39,7 @@ class _March(torch.autograd.Function):
 def march_reference(values: Tensor, slot: Tensor, origins: Tensor, directions: Tensor, jitter: Tensor, step: float):
     """The same image [P,4] in plain torch of any dtype, without early termination: the truth in the tests."""
     cells = slot.shape[0] - 1
+    values = values * torch.tensor([float(DENSITY_SCALE), 1, 1, 1], dtype=values.dtype)
     inverse = 1 / torch.where(directions.abs() < 1e-9, torch.full_like(directions, 1e-9), directions)
     a, b = -origins * inverse, (cells - origins) * inverse
     near, far = torch.minimum(a, b).amax(1).clamp_min(0), torch.maximum(a, b).amin(1)
@@ -78,11 +79,11 @@ class RadianceVolume(nn.Module):
         active = field < 1.5 * self.cell
         if not active.any():
             raise GeometryError("the volume is empty: the visual hull has no inside; check the masks with doctor")
-        self.slot = np.full(field.shape, -1, np.int64)
+        self.slot = np.full(field.shape, -1, np.int32)
         self.slot[active] = np.arange(active.sum())
         self.corner = np.argwhere(active)
         start = torch.zeros(len(self.corner), 4)
-        start[:, 0] = INITIAL_DENSITY
+        start[:, 0] = INITIAL_DENSITY / float(DENSITY_SCALE)
         self.values = nn.Parameter(start)  # [N,4] raw density, raw colour
 
     def refined(self, field: np.ndarray) -> RadianceVolume:
@@ -92,7 +93,7 @@ class RadianceVolume(nn.Module):
         finer = RadianceVolume(field, self.box)
         at = finer.corner.T * ((self.slot.shape[0] - 1) / (field.shape[0] - 1))
         dense = np.zeros((*self.slot.shape, 4), np.float32)
-        dense[..., 0] = INITIAL_DENSITY
+        dense[..., 0] = INITIAL_DENSITY / float(DENSITY_SCALE)
         dense[tuple(self.corner.T)] = self.values.detach().numpy()
         with torch.no_grad():
             for channel in range(4):

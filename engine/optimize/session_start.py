@@ -47,7 +47,8 @@ def opened_capture(
 
 
 def make_deterministic(seed: int) -> None:
-    """Seed the global generators and let torch use deterministic algorithms only."""
+    """Seed the global generators; let torch use deterministic algorithms only, and leave the cores to our kernels."""
+    torch.set_num_threads(1)  # two pools of threads fight for the same cores
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # every kernel writes all of its output

@@ -16,6 +16,7 @@ from engine.optimize.textures import CHANNELS, MAX_SLOPE, SLOPE, clamped, materi
 from engine.raster.rays import RayCaster
 from engine.scene import Mesh
 from engine.shading.field import MaterialField
+from engine.shading.occlusion import ambient_occlusion
 
 
 @register
@@ -33,7 +34,7 @@ class MeshStage(Stage):
             raise GeometryError("stage mesh needs a surface: run the stages hull and shape before it")
         dense = remove_small_components(scene.mesh, options.component_share)
         context.progress(self.name, 0.05, f"simplifying {len(dense.triangles):,} faces to {options.faces:,}")
-        mesh = simplify(dense, options.faces) if len(dense.triangles) > options.faces else dense
+        mesh = simplify(dense, options.faces, context.notice)
         context.progress(self.name, 0.15, f"unwrapping {len(mesh.triangles):,} faces")
         unwrapping = UnwrapOptions(options.face_cap, options.texture_size, options.padding)
         mesh = unwrap(
@@ -64,8 +65,6 @@ class MeshStage(Stage):
         texel[:, 7] = 1.0
         if options.occlusion_rays:
             context.progress(self.name, 0.85, "casting occlusion rays")
-            from engine.shading.occlusion import ambient_occlusion
-
             # At the corners of the dense surface, which is smooth, then spread to texels: texels outnumber them.
             normals = dense.vertex_normals()
             caster = RayCaster(dense.vertices, dense.triangles)

@@ -135,13 +135,13 @@ class RefineStage(Stage):
         ]
         pairs, share = list(zip(images, views, strict=True)), 1 / len(views)
         terms = {
-            "color": (1 - options.ssim) * share * sum(color_loss(i[..., :3], v.color) for i, v in pairs),
+            "color": (1 - options.ssim) * share * sum(color_loss(i[..., :3], v.premultiplied) for i, v in pairs),
             "mask": options.mask * share * sum(mask_loss(i[..., 3], v.alpha) for i, v in pairs),
             "light": light_priors(context.recipe, self.light),
             "material_smoothness": options.material_smoothness * texture_variation(pyramid[min(1, len(pyramid) - 1)]),
         }
         if options.ssim:
-            terms["ssim"] = options.ssim * share * sum(ssim_loss(i[..., :3], v.color) for i, v in pairs)
+            terms["ssim"] = options.ssim * share * sum(ssim_loss(i[..., :3], v.premultiplied) for i, v in pairs)
         if options.geometry:
             terms["smoothness"] = options.smoothness * normal_consistency(vertices, self.triangles, self.edges)
         loss = sum(terms.values())

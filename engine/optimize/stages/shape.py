@@ -106,7 +106,7 @@ class ShapeStage(Stage):
         terms["mask"] = options.mask * sum(mask_loss(i[..., -1], v.alpha) for i, v in zip(images, views, strict=True))
         terms["mask"] = terms["mask"] / len(views)
         if with_color:
-            terms["color"] = sum(color_loss(i[..., :3], v.color) for i, v in zip(images, views, strict=True))
+            terms["color"] = sum(color_loss(i[..., :3], v.premultiplied) for i, v in zip(images, views, strict=True))
             terms["color"] = terms["color"] / len(views)
         terms["smoothness"] = options.smoothness * normal_consistency(surface.vertices, surface.triangles, edges)
         terms["l_dev"] = options.l_dev * surface.l_dev

@@ -15,6 +15,8 @@ from engine.optimize.stage import Stage, StageContext, register
 from engine.scene.conventions import linear_to_srgb
 
 DILATION = 4  # pixels around the mask from which rays are drawn too
+# (share of the steps after which a level begins, its share of the resolution): coarse cells dig fast, fine ones sharpen
+LEVELS = ((0.0, 1 / 3), (0.5, 2 / 3), (0.8, 1.0))
 
 
 @register
@@ -29,11 +31,14 @@ class VolumeStage(Stage):
             raise GeometryError("stage volume starts from a distance field: run the stage hull before it")
         self.box = np.asarray(scene.box, np.float64)
         self._gather_rays(options.image_size)
-        self._use(RadianceVolume(resampled(scene.field, options.resolution // 2), self.box))
-        self.coarse = True
+        self._use(0, RadianceVolume(self._hull(0), self.box))
 
-    def _use(self, volume: RadianceVolume) -> None:
-        self.volume = volume
+    def _hull(self, level: int) -> np.ndarray:
+        cells = max(8, round(LEVELS[level][1] * self.context.recipe.volume.resolution))
+        return resampled(self.context.scene.field, cells)
+
+    def _use(self, level: int, volume: RadianceVolume) -> None:
+        self.level, self.volume = level, volume
         rate = self.context.recipe.volume.learning_rate
         self.optimizers = [torch.optim.Adam([volume.values], lr=rate, betas=(0.9, 0.99), fused=True)]
 
@@ -47,7 +52,7 @@ class VolumeStage(Stage):
             alpha = photo.alpha.numpy()
             kernel = np.ones((2 * DILATION + 1,) * 2, np.uint8)
             near = np.flatnonzero(cv2.dilate((alpha > 0).astype(np.uint8), kernel))
-            straight = photo.color.numpy() / np.maximum(alpha, 1e-6)[..., None]
+            straight = photo.premultiplied.numpy() / np.maximum(alpha, 1e-6)[..., None]
             encoded = linear_to_srgb(straight) * alpha[..., None]
             view.append(np.full(len(near), len(self.cameras), np.int32))
             pixel.append(near.astype(np.int32))
@@ -72,40 +77,32 @@ class VolumeStage(Stage):
 
     def step(self, index: int) -> dict[str, float]:
         options, random = self.context.recipe.volume, self.context.random
-        if self.coarse and index >= self.steps // 2:
-            self._refine()
+        if self.level + 1 < len(LEVELS) and index >= LEVELS[self.level + 1][0] * self.steps:
+            self._use(self.level + 1, self.volume.refined(self._hull(self.level + 1)))
         rate = options.learning_rate * 0.3 ** (index / max(self.steps, 1)) * self.learning_rate_scale
         self.optimizers[0].param_groups[0]["lr"] = rate
         chosen = random.integers(0, len(self.pixel), options.rays)
         image = self.volume.render(*self._rays(chosen), random.random(len(chosen), dtype=np.float32))
         target = torch.from_numpy(self.color[chosen])
-        background = torch.from_numpy(random.random((len(chosen), 3), dtype=np.float32))
-        shown = image[:, :3] + image[:, 3:] * background
-        wanted = target[:, :3] + (1 - target[:, 3:]) * background
-        color = ((shown - wanted) ** 2).mean()
-        light = image[:, 3].clamp(1e-4, 1 - 1e-4)
-        crisp = options.entropy * -(light * light.log() + (1 - light) * (1 - light).log()).mean()
-        loss = color + crisp
+        color = ((image[:, :3] - target[:, :3]) ** 2).mean()
+        mask = options.mask * ((1 - image[:, 3] - target[:, 3]) ** 2).mean()
+        loss = color + mask
         self.optimizers[0].zero_grad(set_to_none=True)
         loss.backward()
         scale = options.smoothness / len(self.volume.values)
         self.volume.add_smoothness(scale, scale)
         self.optimizers[0].step()
         psnr = float(-10 * torch.log10(color.detach().clamp_min(1e-10)))
-        return {"color": float(color), "entropy": float(crisp), "loss": float(loss), "psnr": psnr}
-
-    def _refine(self) -> None:
-        self._use(self.volume.refined(resampled(self.context.scene.field, self.context.recipe.volume.resolution)))
-        self.coarse = False
+        return {"color": float(color.detach()), "mask": float(mask.detach()), "loss": float(loss.detach()), "psnr": psnr}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return {"values": self.volume.values}, {"coarse": self.coarse}
+        return {"values": self.volume.values}, {"level": self.level}
 
     def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        if not self.optimizers or self.coarse != values["coarse"]:
+        if not self.optimizers:
             self.begin(context)
-            if not values["coarse"]:
-                self._refine()
+        if self.level != values["level"]:
+            self._use(values["level"], RadianceVolume(self._hull(values["level"]), self.box))
         with torch.no_grad():
             self.volume.values.copy_(tensors["values"])
 
