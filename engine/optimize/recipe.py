@@ -159,7 +159,7 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name_or_path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
-    """The recipe of that name or file with `overrides` ("section.key=value") applied; RecipeError says what is wrong."""
+    """The recipe of that name or file with `overrides` ("section.key=value") applied; RecipeError says what is bad."""
     path = Path(name_or_path)
     if path.suffix == ".toml":
         try:

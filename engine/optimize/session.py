@@ -255,8 +255,6 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- stages ------------------------------------------------------------------------------------------------------
-
     @property
     def stage_name(self) -> str:
         """The stage that runs or comes next; empty when all are done."""
@@ -376,8 +374,6 @@ class Session:
     def record(self, kind: Kind, key: str, value: Any, text: str = "") -> None:
         """Note a change in the project's history."""
         self.project.record(Entry(kind, self.total_step, self.stage_name, key, value, text))
-
-    # -- on disk -----------------------------------------------------------------------------------------------------
 
     def checkpoint(self) -> Path | None:
         """Write a checkpoint of this moment; None in a stage without steps, which would start over anyway.

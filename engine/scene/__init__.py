@@ -1,4 +1,4 @@
-"""The nouns every room speaks: Camera, Frame, Mesh, Material, Environment. NumPy only, so that reading needs no torch."""
+"""The nouns every room speaks: Camera, Frame, Mesh, Material, Environment. NumPy only, reading needs no torch."""
 
 from engine.scene.camera import Camera
 from engine.scene.environment import Environment

@@ -48,7 +48,8 @@ def gltf_from_capture(up: np.ndarray) -> np.ndarray:
 def srgb_to_linear(encoded: np.ndarray) -> np.ndarray:
     """sRGB-encoded values in [0,1] to linear (IEC 61966-2-1)."""
     encoded = np.asarray(encoded)
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((np.maximum(encoded, 0.04045) + 0.055) / 1.055) ** 2.4).astype(
+    bent = ((np.maximum(encoded, 0.04045) + 0.055) / 1.055) ** 2.4
+    return np.where(encoded <= 0.04045, encoded / 12.92, bent).astype(
         encoded.dtype if encoded.dtype.kind == "f" else np.float32
     )
 
@@ -56,7 +57,8 @@ def srgb_to_linear(encoded: np.ndarray) -> np.ndarray:
 def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
     """Linear values to sRGB encoding, clipped to [0,1] (IEC 61966-2-1)."""
     linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055).astype(
+    bent = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(linear <= 0.0031308, linear * 12.92, bent).astype(
         linear.dtype if linear.dtype.kind == "f" else np.float32
     )
 

@@ -16,7 +16,7 @@ class Environment:
 
     radiance: np.ndarray  # [H,W,3] float32, linear, >= 0
     world_from_environment: np.ndarray = field(default_factory=lambda: np.eye(3))  # [3,3] rotation
-    frame: LightFrame = "world"  # `camera`: the light turns with the camera; the rotation is then camera_from_environment
+    frame: LightFrame = "world"  # `camera`: it turns with the camera; the rotation is then camera_from_environment
 
 
 def direction_of_texel(height: int, width: int) -> np.ndarray:
@@ -25,7 +25,12 @@ def direction_of_texel(height: int, width: int) -> np.ndarray:
     phi = ((np.arange(width) + 0.5) / width - 0.5) * 2 * np.pi
     sin_theta = np.sin(theta)[:, None]
     return np.stack(
-        [sin_theta * np.sin(phi), np.broadcast_to(np.cos(theta)[:, None], (height, width)), -sin_theta * np.cos(phi)], -1
+        [
+            sin_theta * np.sin(phi),
+            np.broadcast_to(np.cos(theta)[:, None], (height, width)),
+            -sin_theta * np.cos(phi),
+        ],
+        -1,
     )
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = [p for folder in ("app", "engine", "shaders", "tests") for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".wgsl")]
+FOLDERS = ("app", "engine", "shaders", "tests")
+SOURCES = [p for folder in FOLDERS for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".wgsl")]
+LIGHT = ("engine", "engine.optimize.recipe", "engine.capture", "app.command_line", "engine.capture.doctor")
 
 
 def run(*command):
@@ -37,7 +39,7 @@ def test_no_pickle_and_no_network_in_the_product():
     assert not found
 
 
-@pytest.mark.parametrize("module", ["engine", "engine.optimize.recipe", "engine.capture", "app.command_line", "engine.capture.doctor"])
+@pytest.mark.parametrize("module", LIGHT)
 def test_light_modules_import_neither_torch_nor_qt_nor_numba(module):
     code = f"import sys, {module}; print([m for m in ('torch', 'numba', 'PySide6') if m in sys.modules])"
     assert run("-c", code).stdout.strip() == "[]"

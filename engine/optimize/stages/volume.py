@@ -93,7 +93,8 @@ class VolumeStage(Stage):
         self.volume.add_smoothness(scale, scale)
         self.optimizers[0].step()
         psnr = float(-10 * torch.log10(color.detach().clamp_min(1e-10)))
-        return {"color": float(color.detach()), "mask": float(mask.detach()), "loss": float(loss.detach()), "psnr": psnr}
+        terms = {"color": color, "mask": mask, "loss": loss}
+        return {key: float(value.detach()) for key, value in terms.items()} | {"psnr": psnr}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {"values": self.volume.values}, {"level": self.level}

@@ -29,7 +29,8 @@ def test_kernel_matches_reference_in_values_and_gradients():
 def test_reference_matches_finite_differences():
     vertices, triangles = bumpy_sphere(torch.float64)
     torch.autograd.gradcheck(
-        lambda v: vertex_normals_reference(torch.cat([v, vertices[8:]]), triangles), vertices[:8].clone().requires_grad_()
+        lambda v: vertex_normals_reference(torch.cat([v, vertices[8:]]), triangles),
+        vertices[:8].clone().requires_grad_(),
     )
 
 
