@@ -55,15 +55,15 @@ class HullSection:
 class VolumeSection:
     """A radiance volume inside the hull that digs the concavities no mask shows."""
 
-    steps: int = option(400, "steps; 0 leaves the hull as it is", unit="steps", low=0)
+    steps: int = option(1000, "steps; 0 leaves the hull as it is", unit="steps", low=0)
     resolution: int = option(
         96, "cells along the box's side; the first steps use a third", low=16, high=256
     )
     rays: int = option(4096, "rays per step", unit="rays", low=256, high=1_000_000, live=True)
     image_size: int = option(256, "longest image side in this stage", unit="px", low=32)
-    learning_rate: float = option(0.15, "Adam step of raw density and colour", low=0.0, high=10.0, live=True)
+    learning_rate: float = option(0.1, "Adam step of raw density and colour", low=0.0, high=10.0, live=True)
     smoothness: float = option(0.0003, "weight of differences between neighbouring corners", low=0.0, live=True)
-    mask: float = option(0.1, "weight of the mask against the colour", low=0.0, live=True)
+    mask: float = option(0.02, "weight of the mask against the colour", low=0.0, live=True)
 
 
 @dataclass
