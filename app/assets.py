@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 
 def evaluate(project: Path, reference: Path | None) -> int:
     """Measure the exported asset and update metrics.json."""
+    from app.progress import progress
     from app.runs import summary
     from engine.optimize.evaluate import evaluate_session
     from engine.optimize.session import Session
 
     with Session.open(project) as session:
-        metrics = evaluate_session(session, reference)
+        with progress() as show:
+            session.on_message = show
+            metrics = evaluate_session(session, reference)
         print(summary(metrics))
         print(f"wrote {session.project.folder / 'metrics.json'}")
     return 0
@@ -84,7 +88,9 @@ def render(source: Path, out: Path, view: str | None, frames: int, size: int, en
 def _drawn(picture, cameras: list[Camera]) -> Iterator[np.ndarray]:
     for number, camera in enumerate(cameras, 1):
         yield picture(camera)
-        print(f"\rframe {number} of {len(cameras)}", end="" if number < len(cameras) else "\n", flush=True)
+        if sys.stdout.isatty() or number == len(cameras):
+            start, end = ("\r" if sys.stdout.isatty() else ""), ("" if number < len(cameras) else "\n")
+            print(f"{start}frame {number} of {len(cameras)}", end=end, flush=True)
 
 
 def _project_scene(folder: Path, view: str | None):

@@ -42,7 +42,7 @@ class Run:
     recipe: str = "object"
     """Name of a recipe, or a TOML file."""
     set: Overrides = ()
-    """Recipe option to change, such as refine.steps=200; may be given often."""
+    """Recipe option to change, such as refine.steps=200; `unrender options` lists them."""
     device: DeviceChoice = "auto"
     """Where to compute."""
     seed: int | None = None
@@ -209,6 +209,23 @@ class Synthesize:
 
 
 @dataclass
+class Options:
+    """Print every option of a recipe with meaning, unit, range and value, as a TOML file to start from."""
+
+    recipe: Positional[str] = "object"
+    """Name of a recipe, or a TOML file."""
+    set: Overrides = ()
+    """Recipe option to change."""
+
+    def execute(self) -> int:
+        from engine.optimize.options import to_toml
+        from engine.optimize.recipe import load_recipe
+
+        print(to_toml(load_recipe(self.recipe, list(self.set))), end="")
+        return 0
+
+
+@dataclass
 class Bench:
     """Measure the kernels and compare them with their limits."""
 
@@ -243,6 +260,7 @@ Command = (
     | Annotated[Export, subcommand("export")]
     | Annotated[Render, subcommand("render")]
     | Annotated[Synthesize, subcommand("synthesize")]
+    | Annotated[Options, subcommand("options")]
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Devices, subcommand("devices")]
 )

@@ -48,7 +48,7 @@ class PlainProgress:
     """One line now and then, for logs and pipes."""
 
     def __init__(self) -> None:
-        self.speed, self.shown, self.text = _Speed(), 0.0, ""
+        self.speed, self.shown, self.text = _Speed(), time.monotonic(), ""
 
     def __enter__(self) -> PlainProgress:
         return self
@@ -62,13 +62,22 @@ class PlainProgress:
                 rate, left = self.speed.update(message)
                 if time.monotonic() - self.shown >= PLAIN_INTERVAL or message.step == steps:
                     self._print(f"{message.stage} {message.step}/{steps}: {described(message, rate, left)}")
-            case messages.Progress(text=text) if text and text != self.text:
+            case messages.Progress(text=text) if text and text != self.text and self._is_due(message.stage):
                 self.text = text
                 self._print(f"{message.stage}: {text}")
             case messages.Notice():
                 self._print(f"{'warning: ' if message.level == 'warning' else ''}{message.text}")
             case messages.StageChanged(state="begin"):
                 self._print(f"stage {message.index + 1} of {message.count}: {message.stage}")
+
+    def reading(self, done: int, total: int, name: str) -> None:
+        """Report photographs that are read before the first stage."""
+        if done == total or time.monotonic() - self.shown >= PLAIN_INTERVAL:
+            self._print(f"photos {done}/{total}")
+
+    def _is_due(self, stage: str) -> bool:
+        """Everything a stage says, but only some of the many views of an evaluation."""
+        return stage != "evaluate" or time.monotonic() - self.shown >= PLAIN_INTERVAL
 
     def _print(self, line: str) -> None:
         self.shown = time.monotonic()
@@ -81,10 +90,10 @@ class BarProgress:
     def __init__(self) -> None:
         self.speed = _Speed()
         self.bar = Progress(
-            TextColumn("{task.description:<8}"),
+            TextColumn("{task.description:<8}", markup=False),
             BarColumn(24),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
             console=Console(),
         )
         self.task = None
@@ -109,7 +118,12 @@ class BarProgress:
             case messages.Progress():
                 self._show(message.stage, 100 * message.done, 100, message.text)
             case messages.Notice():
-                self.bar.console.print(f"{'warning: ' if message.level == 'warning' else ''}{message.text}")
+                line = f"{'warning: ' if message.level == 'warning' else ''}{message.text}"
+                self.bar.console.print(line, markup=False, highlight=False)
+
+    def reading(self, done: int, total: int, name: str) -> None:
+        """Report photographs that are read before the first stage."""
+        self._show("photos", done, total, name)
 
 
 def progress() -> PlainProgress | BarProgress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from contextlib import contextmanager
@@ -10,16 +11,21 @@ from pathlib import Path
 from app.progress import progress
 from engine.optimize.recipe import load_recipe
 
+STOPPED = 130  # exit code, as shells give it to what Ctrl-C ended
 DEMO_OPTIONS = ("mesh.texture_size=512",)  # the sample's photos have 256 px
 
 
 def run(capture: Path, recipe: str, out: Path, overrides: list[str], device: str, overwrite: bool) -> int:
     """Start a run in a new project folder and drive it to its end."""
     loaded = load_recipe(recipe, overrides)
+    for section, key in ((loaded.capture, "masks"), (loaded.refine, "mesh")):
+        if getattr(section, key):  # a later resume may start from another folder
+            setattr(section, key, str(Path(getattr(section, key)).absolute()))
     from engine.optimize.session import Session
 
     print(f"reading {capture}", flush=True)
-    session = Session.create(capture, loaded, out, device, overwrite)
+    with progress() as show:
+        session = Session.create(capture, loaded, out, device, overwrite, progress=show.reading)
     return _drive(session)
 
 
@@ -27,7 +33,9 @@ def resume(project: Path, overrides: list[str], device: str) -> int:
     """Go on from a project's newest whole checkpoint."""
     from engine.optimize.session import Session
 
-    session = Session.open(project, overrides=overrides, device=None if device == "auto" else device)
+    with progress() as show:
+        chosen = None if device == "auto" else device
+        session = Session.open(project, overrides=overrides, device=chosen, progress=show.reading)
     print(f"resuming {project} at step {session.total_step}", flush=True)
     return _drive(session)
 
@@ -44,35 +52,41 @@ def demo(out: Path, steps: int | None, overrides: list[str], device: str, overwr
 
 @contextmanager
 def _stopping(session):
-    """Ctrl-C asks the session to stop after the current step; a second one stops at once."""
+    """Ctrl-C, or a polite kill, asks the session to stop after the current step; a second one stops at once."""
 
-    def stop(*_) -> None:
+    def stop(number: int, _frame) -> None:
         print("\nstopping after this step; press Ctrl-C again to stop at once", file=sys.stderr, flush=True)
         session.request_stop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(number, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGINT, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _drive(session) -> int:
     from engine.optimize.evaluate import evaluate_session
 
-    with session, _stopping(session):
-        with progress() as show:
-            finished = session.run(show)
-        folder = session.project.folder
+    folder, metrics = session.project.folder, None
+    with session:
+        try:
+            with progress() as show:
+                with _stopping(session):
+                    finished = session.run(show)
+                if finished and session.recipe.run.evaluate:
+                    metrics = evaluate_session(session)
+        except KeyboardInterrupt:
+            finished = False
         if not finished:
-            print(f"stopped at step {session.total_step}; go on with: unrender resume {folder}")
-            return 130
+            print(f"stopped at step {session.total_step}; go on with: unrender resume {shlex.quote(str(folder))}")
+            return STOPPED
         print(f"wrote {session.project.exports}")
-        if session.recipe.run.evaluate:
-            print("evaluating on the test views", flush=True)
-            print(summary(evaluate_session(session)))
+        if metrics is not None:
             print(f"wrote {folder / 'metrics.json'}")
+            print(summary(metrics))
     return 0
 
 

@@ -246,8 +246,8 @@ class Capture:
         if not self.has_masks:
             raise CaptureError(
                 f"{self.path}: the photos have no masks, which this recipe needs; give a folder of masks with "
-                "--masks DIR, or a box around the object with --set capture.region=[[x0,y0,z0],[x1,y1,z1]], or the "
-                "colour of a plain background with --set capture.color_key=[r,g,b] (0 to 255)"
+                "--masks DIR, or a box around the object with --set capture.region=x0,y0,z0,x1,y1,z1, or the "
+                "colour of a plain background with --set capture.color_key=r,g,b (0 to 255)"
             )
 
     def fingerprint(self) -> str:

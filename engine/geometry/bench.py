@@ -79,29 +79,31 @@ def _memory(resolution: int) -> float:
     return float(run.stdout)
 
 
-def benchmarks() -> dict[str, dict]:
-    """name -> {value, unit, limit}; times are the fastest of many runs with torch on one thread."""
-    import torch
+def flexicubes_times(resolution: int, limit: float) -> dict[str, dict]:
+    """Extraction and backward, without and with the optimizer."""
+    name = f"flexicubes_{resolution}"
+    plain, with_optimizer = (fastest(flexicubes_step(resolution, optimize)) for optimize in (False, True))
+    return {
+        f"{name}_forward_backward": {"value": plain, "unit": "ms", "limit": limit},
+        f"{name}_with_optimizer": {"value": with_optimizer, "unit": "ms", "limit": None},
+    }
 
+
+def large_steps_time(subdivisions: int, name: str, limit: float) -> dict[str, dict]:
+    """One solve of the large-steps system."""
     from engine.geometry.free_mesh import FreeMesh
 
-    results: dict[str, dict] = {}
+    vertices, triangles = sphere(subdivisions)
+    mesh = FreeMesh(vertices, triangles)
+    milliseconds = fastest(lambda: mesh.system.solve(vertices), 0.3)
+    return {f"large_steps_solve_{name}": {"value": milliseconds, "unit": "ms", "limit": limit}}
 
-    def add(name: str, value: float, unit: str, limit: float | None) -> None:
-        results[name] = {"value": value, "unit": unit, "limit": limit}
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for resolution, limit in ((64, 60.0), (96, 150.0)):
-            name = f"flexicubes_{resolution}"
-            add(f"{name}_forward_backward", fastest(flexicubes_step(resolution, optimize=False)), "ms", limit)
-            add(f"{name}_with_optimizer", fastest(flexicubes_step(resolution, optimize=True)), "ms", None)
-        for subdivisions, name, limit in ((4, "5k", 1.0), (5, "20k", 5.0)):
-            vertices, triangles = sphere(subdivisions)
-            mesh = FreeMesh(vertices, triangles)
-            add(f"large_steps_solve_{name}", fastest(lambda m=mesh, v=vertices: m.system.solve(v), 0.3), "ms", limit)
-    finally:
-        torch.set_num_threads(threads)
-    add("flexicubes_96_memory", _memory(96), "MB", 800.0)
-    return results
+# Names of figures -> what measures them; run with torch on one thread.
+PARTS: dict[tuple[str, ...], Callable[[], dict[str, dict]]] = {
+    ("flexicubes_64_forward_backward", "flexicubes_64_with_optimizer"): lambda: flexicubes_times(64, 60.0),
+    ("flexicubes_96_forward_backward", "flexicubes_96_with_optimizer"): lambda: flexicubes_times(96, 150.0),
+    ("large_steps_solve_5k",): lambda: large_steps_time(4, "5k", 1.0),
+    ("large_steps_solve_20k",): lambda: large_steps_time(5, "20k", 5.0),
+    ("flexicubes_96_memory",): lambda: {"flexicubes_96_memory": {"value": _memory(96), "unit": "MB", "limit": 800.0}},
+}

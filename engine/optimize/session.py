@@ -112,7 +112,7 @@ class Session:
         check_folder(out, overwrite)
         check_recipe(recipe)
         choose_device(device)
-        opened = opened_capture(capture, recipe, progress)
+        opened = opened_capture(capture, recipe, progress, recipe.stages)
         kept = copy.deepcopy(recipe)
         project = Project.create(out, kept, Path(opened.path).resolve(), opened.fingerprint(), device, overwrite)
         return or_close(project, lambda: cls(project, opened, copy.deepcopy(recipe), device, since))

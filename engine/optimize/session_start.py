@@ -35,13 +35,21 @@ def check_recipe(recipe: Any) -> None:
 
 
 def opened_capture(
-    capture: Path | str | Capture, recipe: Any, progress: Callable[[int, int, str], None] | None
+    capture: Path | str | Capture,
+    recipe: Any,
+    progress: Callable[[int, int, str], None] | None,
+    stages: tuple[str, ...] = (),
 ) -> Capture:
-    """The capture with every photo decoded once, or CaptureError listing all that are bad."""
+    """The capture with every photo decoded once, or CaptureError listing all that are bad.
+
+    Before that, each of `stages` says what it misses.
+    """
     if isinstance(capture, (str, Path)):
         from engine.capture import open_capture
 
         capture = open_capture(Path(capture), capture_options(recipe.capture))
+    for name in stages:
+        STAGES[name].check(recipe, capture)
     capture.check_images(progress)
     return capture
 

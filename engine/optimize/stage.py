@@ -69,6 +69,10 @@ class Stage(ABC):
         self.optimizers: list[torch.optim.Optimizer] = []
         self.learning_rate_scale = 1.0  # the session halves it after non-finite values; multiply every rate by it
 
+    @classmethod  # noqa: B027  (most stages need nothing from outside)
+    def check(cls, recipe: Any, capture: Capture) -> None:
+        """Raise UnrenderError for what is missing, before a project is made."""
+
     @property
     def steps(self) -> int:
         """How many iterations; constant after `begin`."""

@@ -119,24 +119,16 @@ def field_pass(count: int = 26_000) -> Callable[[], object]:
     return both
 
 
-def benchmarks() -> dict[str, dict]:
-    """name -> {value, unit, limit}; torch runs on one thread here, so that its pool and numba's do not fight."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        forward, both = shade_passes(26_000)
-        light = EnvironmentLight(64)
-        measured = {
-            "shading.material_step_8x256": (material_step(), 120.0),
-            "shading.material_and_light_step_8x256": (material_step(learn_light=True), 120.0),
-            "shading.shade_forward_26k": (forward, None),
-            "shading.shade_forward_backward_26k": (both, None),
-            "shading.field_forward_backward_26k": (field_pass(), 15.0),
-            "shading.prefilter_64x128": (light.prefiltered, None),
-        }
-        return {
-            name: {"value": _smallest(function), "unit": "ms", "limit": limit}
-            for name, (function, limit) in measured.items()
-        }
-    finally:
-        torch.set_num_threads(threads)
+def _part(name: str, make: Callable[[], Callable[[], object]], limit: float | None) -> dict[tuple[str, ...], Callable]:
+    return {(name,): lambda: {name: {"value": _smallest(make()), "unit": "ms", "limit": limit}}}
+
+
+# Names of figures -> what measures them; run with torch on one thread.
+PARTS: dict[tuple[str, ...], Callable[[], dict[str, dict]]] = (
+    _part("shading.material_step_8x256", material_step, 120.0)
+    | _part("shading.material_and_light_step_8x256", lambda: material_step(learn_light=True), 120.0)
+    | _part("shading.shade_forward_26k", lambda: shade_passes(26_000)[0], None)
+    | _part("shading.shade_forward_backward_26k", lambda: shade_passes(26_000)[1], None)
+    | _part("shading.field_forward_backward_26k", field_pass, 15.0)
+    | _part("shading.prefilter_64x128", lambda: EnvironmentLight(64).prefiltered, None)
+)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from engine.capture import Capture
 from engine.errors import GeometryError, RecipeError
 from engine.exchange import read_asset
 from engine.geometry.unwrap import UnwrapOptions, unwrap
@@ -19,13 +21,18 @@ class GivenStage(Stage):
 
     name = "given"
 
+    @classmethod
+    def check(cls, recipe: Any, capture: Capture) -> None:
+        if not recipe.refine.mesh:
+            raise RecipeError("recipe refine starts from a mesh: give it with --set refine.mesh=FILE (GLB, OBJ or PLY)")
+        if not Path(recipe.refine.mesh).is_file():
+            raise GeometryError(f"{recipe.refine.mesh}: there is no such file; let refine.mesh name a mesh")
+
     def begin(self, context: StageContext) -> None:
         self.context = context
 
     def finish(self) -> None:
         context, options = self.context, self.context.recipe.mesh
-        if not context.recipe.refine.mesh:
-            raise RecipeError("recipe refine starts from a mesh: give it with --set refine.mesh=FILE (GLB, OBJ or PLY)")
         path = Path(context.recipe.refine.mesh)
         mesh, material = read_asset(path)
         if not len(mesh.triangles):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from engine.capture import Capture
 from engine.capture.hull import carve, object_box
 from engine.geometry.flexicubes import FlexiCubes
 from engine.optimize.stage import Stage, StageContext, register
@@ -15,6 +18,10 @@ class HullStage(Stage):
     """Finds the object's box, carves a signed distance field in it, and keeps the hull's surface."""
 
     name = "hull"
+
+    @classmethod
+    def check(cls, recipe: Any, capture: Capture) -> None:
+        capture.require_masks()
 
     def begin(self, context: StageContext) -> None:
         self.context = context

@@ -1,0 +1,72 @@
+"""The command line in process, and options that make a run take seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.__main__ import main
+
+TINY = {
+    "run.checkpoint_seconds": 0,
+    "hull.resolution": 24,
+    "volume.steps": 60,
+    "volume.resolution": 24,
+    "volume.rays": 512,
+    "volume.image_size": 48,
+    "shape.steps": 40,
+    "shape.mask_steps": 10,
+    "shape.resolution": 20,
+    "mesh.faces": 600,
+    "mesh.texture_size": 64,
+    "mesh.occlusion_rays": 8,
+    "refine.steps": 40,
+}
+HULL_ONLY = {"stages": "hull", "run.evaluate": "false", "hull.resolution": 16}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def flags(options: dict) -> list[str]:
+    """`--set key=value` for each."""
+    return [part for key, value in options.items() for part in ("--set", f"{key}={value}")]
+
+
+def unrender(*arguments: object) -> Outcome:
+    """One command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def started(*arguments: object, cwd: Path | None = None) -> subprocess.Popen:
+    """One command in a process of its own, its output in a pipe."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "app", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    )
+
+
+def content(folder: Path) -> dict[str, bytes | None]:
+    """Every path below a folder and its bytes, to see that nothing changed; empty where it does not exist."""
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
