@@ -1,0 +1,185 @@
+"""Help, options, doctor, devices, bench, synthesize, progress: what needs no whole run."""
+
+from __future__ import annotations
+
+import io
+import json
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from app.progress import BarProgress, PlainProgress, progress
+from engine.optimize.messages import Notice, Progress, StageChanged, StepReport
+from engine.optimize.options import describe, from_toml
+from engine.optimize.recipe import Recipe
+from tests.app.tiny import HULL_ONLY, content, flags, unrender
+
+COMMANDS = "run resume batch demo doctor eval export render synthesize options bench devices".split()
+
+
+def test_help_lists_every_command():
+    told = unrender("--help")
+    assert told.code == 0 and all(f"• {command} " in told.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    told = unrender(command, "--help")
+    assert told.code == 0 and "usage: unrender" in told.out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["doctor", "nowhere"]])
+def test_help_and_doctor_start_at_once(arguments):
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "app", *arguments], capture_output=True, check=False)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 0.7, "of the processor, whatever else the machine does"
+
+
+def test_no_command_and_a_wrong_command_are_usage_errors():
+    assert unrender().code == 2
+    told = unrender("rnu")
+    assert told.code == 2 and "run" in told.err
+
+
+def test_options_are_a_recipe_file_with_every_meaning(tmp_path):
+    told = unrender("options", "object", "--set", "refine.steps=7")
+    recipe = from_toml(Recipe, told.out)
+    assert told.code == 0 and recipe.refine.steps == 7 and recipe.hull == Recipe().hull
+    flat = " ".join(told.out.replace("\n# ", " ").split())
+    for row in describe(recipe):
+        assert row.meaning.help and row.meaning.help in flat, row.key
+        assert row.meaning.unit in flat and row.meaning.range in flat
+    (tmp_path / "mine.toml").write_text(told.out)
+    assert unrender("options", tmp_path / "mine.toml").out == told.out
+    assert unrender("options").out == unrender("options", "object").out
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ("refine.stepz=3", "did you mean 'refine.steps'"),
+        ("shap.steps=3", "did you mean 'shape.steps'"),
+        ("refine.steps=many", "refine.steps = 'many': expected a whole number (at least 0)"),
+        ("refine.steps=-1", "must be at least 0 steps"),
+        ("light.frame=moon", "one of world, camera"),
+        ("refine.steps", "write it as key=value"),
+        ("stages=hull,fly", "unknown stage 'fly'"),
+        ("stages=", "stages is empty"),
+    ],
+)
+def test_wrong_options_are_named_with_exit_code_2(capture, tmp_path, override, words):
+    told = unrender("run", capture, "--out", tmp_path / "run", "--set", override)
+    assert told.code == 2 and words in told.err and len(told.err.splitlines()) == 1, told.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_recipe_and_a_newer_one(capture, tmp_path):
+    told = unrender("run", capture, "--recipe", "objekt", "--out", tmp_path / "run")
+    assert told.code == 2 and "unknown recipe 'objekt': use one of object, refine" in told.err
+    newer = tmp_path / "newer.toml"
+    newer.write_text('schema_version = 99\nname = "x"\n[wonders]\nmany = true\n')
+    told = unrender("run", capture, "--recipe", newer, "--out", tmp_path / "run")
+    assert told.code == 2 and "newer.toml: schema_version 99 is newer" in told.err and "update Unrender" in told.err
+    newer.write_text("[refine]\nstepz = 3\n")
+    told = unrender("run", capture, "--recipe", newer, "--out", tmp_path / "run")
+    assert told.code == 2 and "newer.toml" in told.err and "did you mean 'refine.steps'" in told.err
+    newer.write_text("[refine\n")
+    assert unrender("run", capture, "--recipe", newer, "--out", tmp_path / "run").code == 2
+    assert unrender("run", capture, "--recipe", tmp_path / "no.toml", "--out", tmp_path / "run").code == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_doctor_describes_a_sound_capture(capture):
+    told = unrender("doctor", capture)
+    assert told.code == 0 and "16" in told.out and "Masks: 16 of 16" in told.out
+    told = unrender("doctor", capture, "--set", "capture.up=+u")
+    assert told.code == 1 and "capture.up" in told.err
+
+
+def test_doctor_names_what_is_missing(capture, copied, tmp_path):
+    folder = copied(capture)
+    (folder / "train" / "r_003.png").unlink()
+    told = unrender("doctor", folder)
+    assert told.code == 1 and "r_003" in told.out
+    told = unrender("doctor", tmp_path / "nowhere")
+    assert told.code == 1 and "nowhere" in told.err + told.out
+
+
+def test_synthesize_says_what_is_wrong_and_leaves_nothing(inputs, tmp_path):
+    for mesh, light, name in (("no.obj", "sky.hdr", "no.obj"), ("ring.obj", "no.hdr", "no.hdr")):
+        told = unrender("synthesize", inputs / mesh, "--environment", inputs / light, "--out", tmp_path / "made")
+        assert told.code == 1 and name in told.err and len(told.err.splitlines()) == 1
+        assert content(tmp_path) == {}
+
+
+def test_devices_names_every_back_end():
+    told = unrender("devices")
+    assert told.code == 0 and all(word in told.out for word in ("cpu:", "cuda:", "webgpu:", "auto takes:"))
+
+
+def test_a_device_that_is_not_there_is_refused(capture, tmp_path):
+    told = unrender("run", capture, "--out", tmp_path / "run", "--device", "webgpu")
+    assert told.code == 1 and "webgpu" in told.err.lower() and not (tmp_path / "run").exists()
+    assert unrender("run", capture, "--out", tmp_path / "run", "--device", "abacus").code == 2
+
+
+def test_bench_measures_only_what_is_asked_for():
+    told = unrender("bench", "--json", "--only", "edge_table")
+    figures = json.loads(told.out)
+    assert told.code == 0 and list(figures) == ["edge_table_20k_min"]
+    assert set(figures["edge_table_20k_min"]) == {"value", "unit", "limit"} and figures["edge_table_20k_min"]["value"] > 0
+    assert "edge_table_20k_min" in unrender("bench", "--only", "edge_table").out
+    told = unrender("bench", "--only", "warp")
+    assert told.code == 2 and "edge_table_20k_min" in told.err
+
+
+def test_masks_and_seed_come_into_the_recipe_as_absolute_paths(capture, tmp_path, monkeypatch):
+    monkeypatch.chdir(capture.parent)
+    told = unrender(
+        *("run", capture, "--out", tmp_path / "run", "--masks", "capture/train", "--skip-bad-frames", "--seed", 5),
+        *flags(HULL_ONLY),
+    )
+    text = (tmp_path / "run" / "project.toml").read_text() if told.code == 0 else told.err
+    assert str(capture / "train") in text and "skip_bad_frames = true" in text and "seed = 5" in text
+
+
+def reports(show) -> None:
+    with show:
+        show.reading(1, 2, "a.png")
+        show.reading(2, 2, "b.png")
+        show(StageChanged("shape", 0, 2, "begin"))
+        for step in range(1, 4):
+            show(StepReport("shape", step, 3, step, 3, loss=0.5, terms={}, psnr=21.5, seconds=1.0))
+        show(Notice("odd [bold]", "warning"))
+        show(Progress("mesh", 0.5, "unwrapping"))
+
+
+def test_plain_progress_is_plain(capsys):
+    reports(PlainProgress())
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "\r" not in out and "photos 2/2" in out
+    assert "shape 3/3: loss 0.5000, 21.5 dB" in out and "steps/s" in out and "left" in out
+    assert "warning: odd [bold]" in out and "mesh: unwrapping" in out
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert isinstance(progress(), PlainProgress)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    show = progress()
+    assert isinstance(show, BarProgress)
+    reports(show)
+    out = terminal.getvalue()
+    assert "\x1b[" in out and "3/3" in out and "21.5 dB" in out and "steps/s" in out and "odd [bold]" in out

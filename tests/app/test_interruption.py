@@ -1,0 +1,171 @@
+"""Ctrl-C and SIGKILL: a run that was interrupted goes on and ends with the metrics of one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from app.__main__ import main
+from tests.app.test_run import checkpoints, lasting, metrics_of
+from tests.app.tiny import HULL_ONLY, TINY, flags, started, unrender
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")]
+
+
+def position(project: Path) -> tuple[str, int]:
+    """(stage, index) of the newest checkpoint."""
+    values = json.loads(json.loads(checkpoints(project)[-1].read_text())["body"])["values"]
+    return values["stage"], values["index"]
+
+
+def wait_for_checkpoint(project: Path, number: int, process) -> None:
+    """Until the checkpoint of that number is written; fails when the run ends or a minute passes first."""
+    end = time.monotonic() + 60
+    while not any(int(path.stem.split("-")[1]) >= number for path in checkpoints(project)):
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("stage", ["volume", "anywhere"])
+def test_a_killed_run_ends_with_the_same_metrics(finished, capture, tmp_path, stage):
+    # Checkpoints: 1 after the hull, then every 20 steps; 2 and 3 lie inside the volume, 12 is before the export.
+    draws = random.Random()
+    number, delay = (2, 0.02) if stage == "volume" else (draws.randint(1, 11), draws.uniform(0, 0.1))
+    project = tmp_path / "run"
+    process = started("run", capture, "--out", project, *flags(TINY))
+    wait_for_checkpoint(project, number, process)
+    time.sleep(delay)
+    process.kill()
+    process.communicate()
+    where = position(project)
+    assert not (project / "metrics.json").exists()
+    if stage == "volume":
+        assert where[0] == "volume" and 0 < where[1] < 60
+    told = unrender("resume", project)
+    assert told.code == 0, told.err
+    assert lasting(project) == lasting(finished[0]), f"killed after checkpoint {number} at {where}, {delay:.3f} s later"
+    records = [(stage["name"], stage["steps"]) for stage in metrics_of(project)["stages"]]
+    assert records == [(stage["name"], stage["steps"]) for stage in metrics_of(finished[0])["stages"]]
+
+
+def test_ctrl_c_writes_a_checkpoint_and_says_how_to_resume(capture, tmp_path):
+    project = tmp_path / "run"
+    late = {"stages": "hull,volume", "run.evaluate": "false", "run.checkpoint_seconds": 1000, "volume.steps": 900}
+    process = started("run", capture, "--out", project, *flags({**TINY, **late}))
+    wait_for_checkpoint(project, 1, process)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    stage, index = position(project)
+    assert stage == "volume" and 0 < index < 900 and index % 20, "of the moment it stopped, not the last snapshot"
+    assert f"stopped at step {index}; go on with: unrender resume {project}" in said
+    told = unrender("resume", project, "--set", "volume.rays=256")
+    assert told.code == 0 and f"resuming {project} at step {index}" in told.out
+    assert position(project) == ("", 0) and 'key = "volume.rays"' in (project / "project.toml").read_text()
+
+
+def test_ctrl_c_while_photos_are_read_leaves_nothing(capture, tmp_path, monkeypatch):
+    import engine.capture.capture
+
+    def interrupted(self, index):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine.capture.capture.Capture, "pixels", interrupted)
+    monkeypatch.setattr(engine.capture.capture.Capture, "check_images", lambda self, progress: self.pixels(0))
+    assert main(["run", str(capture), "--out", str(tmp_path / "run")]) == 130
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_during_the_evaluation_says_how_to_resume(finished, copied, monkeypatch):
+    import engine.optimize.evaluate
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    project = copied(finished[0])
+    monkeypatch.setattr(engine.optimize.evaluate, "evaluate_session", interrupted)
+    told = unrender("resume", project)
+    assert told.code == 130 and f"unrender resume {project}" in told.out
+
+
+def write_jobs(path: Path, *jobs: dict) -> Path:
+    lines = []
+    for job in jobs:
+        lines += ["[[job]]", *(f"{key} = {json.dumps(value)}" for key, value in job.items())]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def options(given: dict) -> list[str]:
+    return [f"{key}={value}" for key, value in given.items()]
+
+
+def test_a_failing_job_does_not_stop_the_others(capture, inputs, tmp_path):
+    small = {**{k: v for k, v in TINY.items() if k.split(".")[0] in ("mesh", "refine")}, "refine.steps": 2}
+    jobs = write_jobs(
+        inputs / "jobs.toml",
+        {"name": "missing", "capture": "nowhere"},
+        {"name": "ring", "capture": str(capture), "recipe": "refine", "set": ["refine.mesh=ring.obj", *options(small)]},
+        {"name": "hull", "capture": str(capture), "set": options(HULL_ONLY)},
+    )
+    told = unrender("batch", jobs, "--out", tmp_path / "out")
+    results = {result["name"]: result for result in json.loads((tmp_path / "out" / "results.json").read_text())}
+    assert told.code == 1 and {name: result["state"] for name, result in results.items()} == {
+        "missing": "failed",
+        "ring": "done",
+        "hull": "done",
+    }
+    assert "nowhere" in results["missing"]["error"] and results["ring"]["psnr"] > 5 and results["ring"]["faces"] == 576
+    assert told.out.count("job 2 of 3: ring") == 1
+    written = (tmp_path / "out" / "ring" / "metrics.json").stat().st_mtime_ns
+    mended = f'"missing"\nset = {json.dumps(options(HULL_ONLY))}'
+    jobs.write_text(jobs.read_text().replace("nowhere", str(capture)).replace('"missing"', mended))
+    told = unrender("batch", jobs, "--out", tmp_path / "out")
+    assert told.code == 0 and "failed" not in (tmp_path / "out" / "results.json").read_text()
+    assert (tmp_path / "out" / "ring" / "metrics.json").stat().st_mtime_ns == written, "what is done stays"
+
+
+def test_an_interrupted_batch_goes_on(capture, tmp_path):
+    late = {"stages": "hull,volume", "run.evaluate": "false", "hull.resolution": 16, "volume.resolution": 16}
+    jobs = write_jobs(
+        tmp_path / "jobs.toml",
+        {"name": "a", "capture": str(capture), "set": options(HULL_ONLY)},
+        {"name": "b", "capture": str(capture), "set": options({**late, "volume.steps": 1500, "volume.rays": 256})},
+    )
+    process = started("batch", jobs, "--out", tmp_path / "out")
+    wait_for_checkpoint(tmp_path / "out" / "b", 1, process)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130 and "stopped in job b" in said
+    stage, index = position(tmp_path / "out" / "b")
+    assert stage == "volume" and 0 < index < 1500
+    told = unrender("batch", jobs, "--out", tmp_path / "out")
+    log = (tmp_path / "out" / "b.log").read_text()
+    assert told.code == 0 and f"resuming {tmp_path / 'out' / 'b'} at step {index}" in log
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("", "no [[job]] table"),
+        ("[[job]]", "job 1: capture is missing"),
+        ('[[job]]\ncapture = "x"\nspeed = 3', "job 1: unknown key 'speed'"),
+        ('[[job]]\ncapture = "x"\nset = ["refine.stepz=3"]', "did you mean 'refine.steps'"),
+        ('[[job]]\ncapture = "x"\nname = "../x"', "cannot name a folder"),
+        ('[[job]]\ncapture = "x"\n[[job]]\ncapture = "x"', "two jobs are called 'x'"),
+        ("[[job", "cannot be read"),
+    ],
+)
+def test_jobs_are_checked_before_the_first_starts(tmp_path, text, words):
+    (tmp_path / "jobs.toml").write_text(text)
+    told = unrender("batch", tmp_path / "jobs.toml", "--out", tmp_path / "out")
+    assert told.code == 2 and words in told.err and "jobs.toml" in told.err and not (tmp_path / "out").exists()
