@@ -28,7 +28,8 @@ SPLIT_FILES = ("transforms.json", "transforms_train.json", "transforms_test.json
 def open_capture(path: str | Path, options: CaptureOptions | None = None) -> Capture:
     """The capture at `path`: a folder, or a transforms JSON file in one.
 
-    Reads poses and image headers only. Raises CaptureError, naming every bad frame, unless `options.skip_bad_frames`.
+    Reads poses and image headers only, unless some are bad. Raises CaptureError, naming every bad frame, unless
+    `options.skip_bad_frames`.
     """
     options = options or CaptureOptions()
     reading = read_files(Path(path), options)
@@ -36,7 +37,12 @@ def open_capture(path: str | Path, options: CaptureOptions | None = None) -> Cap
     capture = Capture(Path(path), options, reading, views, warnings)
     without = capture.frames_without_mask()
     capture.drop(without)
-    capture.settle(bad + without)
+    bad = bad + without
+    if bad and not options.skip_bad_frames:  # it ends here: look at the other files too, to list all bad ones together
+        later = capture.bad_images()
+        capture.drop(later)
+        bad = sorted(bad + later)
+    capture.settle(bad)
     return capture
 
 

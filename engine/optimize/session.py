@@ -74,8 +74,7 @@ class Session:
         self.stage_records: list[dict[str, Any]] = []  # finished stages: name, steps, seconds
         self.stage_seconds = 0.0
         self.snapshot: Snapshot | None = None
-        self._setbacks = 0
-        self.peak_before = 0.0
+        self._setbacks, self.peak_before = 0, 0.0
         self._last_checkpoint = self._last_log = time.monotonic()
         seed = recipe.run.seed
         make_deterministic(seed)
@@ -92,6 +91,8 @@ class Session:
             notify=self.notify,
             cancelled=self._stop.is_set,
         )
+        for text in capture.warnings:
+            self.notify(Notice(text, "warning"))
 
     @classmethod
     def create(

@@ -33,5 +33,5 @@ def check_not_empty(cells: int, resolution: int) -> None:
     if cells == 0:
         raise GeometryError(
             f"the iso-surface is empty: the {resolution}^3 field has no value below zero inside its box; "
-            "check the masks and the region, or use a larger grid.resolution"
+            "check the masks and the region, or use a higher resolution"
         )
