@@ -71,7 +71,7 @@ class ShapeSection:
     """FlexiCubes started from the hull: masks first, then colour."""
 
     mask_steps: int = option(60, "steps that fit the masks alone", unit="steps", low=0)
-    steps: int = option(400, "steps in all", unit="steps", low=0)
+    steps: int = option(700, "steps in all", unit="steps", low=0)
     resolution: int = option(64, "cells along the box's side", unit="cells", low=16, high=192)
     batch: int = option(2, "photos per step", unit="photos", low=1, high=64, live=True)
     image_size: int = option(256, "longest image side in this stage", unit="px", low=32)

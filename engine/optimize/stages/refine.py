@@ -16,7 +16,7 @@ from engine.geometry.regularizers import normal_consistency
 from engine.optimize.losses import color_loss, mask_loss, ssim_loss
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.stage import Stage, StageContext, register
-from engine.optimize.stages.view_pass import ViewPass, antialiased, light_priors, see, starting_light
+from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, antialiased, light_priors, see, starting_light
 from engine.optimize.textures import (
     BASE_COLOR,
     METALLIC,
@@ -56,6 +56,7 @@ class RefineStage(Stage):
         self.light = starting_light(recipe, context.capture.up, scene.environment)
         ends = scene.mesh.vertices[self.edges.edges.numpy()]
         self.edge_length = float(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).mean())
+        self.psnr: float | None = None
         self.optimizers = [
             UniformAdam([self.surface.parameter], lr=options.learning_rate * self.edge_length),
             torch.optim.Adam([self.texture], lr=options.learning_rate_texture, fused=True),
@@ -155,8 +156,10 @@ class RefineStage(Stage):
                 optimizer.step()
         with torch.no_grad():
             clamped(self.texture)
-        report = {name: float(value) for name, value in terms.items()} | {"loss": float(loss)}
-        return report | {"psnr": batch_psnr(images, views)}
+        report = {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
+        if index % PSNR_INTERVAL == 0 or self.psnr is None:
+            self.psnr = batch_psnr(images, views)
+        return report | {"psnr": self.psnr}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {"texture": self.texture, "tangents": self.tangents[0], "tangent_triangles": self.tangents[1]}

@@ -20,7 +20,7 @@ from engine.optimize.grids import resampled
 from engine.optimize.losses import color_loss, mask_loss
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.stage import Stage, StageContext, register
-from engine.optimize.stages.view_pass import ViewPass, antialiased, light_priors, see, starting_light
+from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, antialiased, light_priors, see, starting_light
 from engine.raster.contract import EdgeTable
 from engine.scene import Mesh
 from engine.shading.field import MaterialField
@@ -42,6 +42,7 @@ class ShapeStage(Stage):
         self.surface = FlexiCubes.from_field(resampled(scene.field, self.options.resolution), self.box)
         self.materials = MaterialField(self.box, seed=recipe.run.seed)
         self.light = starting_light(recipe, context.capture.up, scene.environment)
+        self.psnr: float | None = None
         self.optimizers = [
             LazyAdam(self.surface.parameters(), lr=self.options.learning_rate),
             torch.optim.Adam(self.materials.parameters(), lr=self.options.learning_rate_field, fused=True),
@@ -119,10 +120,12 @@ class ShapeStage(Stage):
         if with_color:
             for optimizer in self.optimizers[1:]:
                 optimizer.step()
-        report = {name: float(value) for name, value in terms.items()} | {"loss": float(loss)}
+        report = {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
         report["faces"] = float(len(surface.triangles))
         if with_color:
-            report["psnr"] = batch_psnr(images, views)
+            if index % PSNR_INTERVAL == 0 or self.psnr is None:
+                self.psnr = batch_psnr(images, views)
+            report["psnr"] = self.psnr
         return report
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

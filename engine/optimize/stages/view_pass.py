@@ -17,6 +17,9 @@ from engine.scene.environment import LightFrame
 from engine.shading.environment import EnvironmentLight
 
 
+PSNR_INTERVAL = 5  # steps between two measurements of what is only shown to the user
+
+
 @dataclass(frozen=True)
 class ViewPass:
     """One photo's visibility of the current mesh and the points it sees."""
