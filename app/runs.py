@@ -12,6 +12,7 @@ from app.progress import progress
 from engine.optimize.recipe import load_recipe
 
 STOPPED = 130  # exit code, as shells give it to what Ctrl-C ended
+VOLUME_STEPS = 100  # fewer are left out of a short demo
 DEMO_OPTIONS = ("mesh.texture_size=512",)  # the sample's photos have 256 px
 
 
@@ -47,6 +48,8 @@ def demo(out: Path, steps: int | None, overrides: list[str], device: str, overwr
     listed = list(DEMO_OPTIONS)
     if steps is not None:
         listed += [f"shape.steps={steps}", f"shape.mask_steps={steps // 4}", f"refine.steps={steps}"]
+        # a volume that has hardly begun to dig is worse than the hull
+        listed += [f"volume.steps={steps if steps >= VOLUME_STEPS else 0}"]
     return run(assets.sample_capture(), "object", out, listed + overrides, device, overwrite)
 
 
