@@ -78,7 +78,7 @@ def test_numba_agrees_with_the_reference_in_values_and_gradients():
     truth = reference(made, exact, given)
     (truth * weight).sum().backward()
     covered = truth[:, 3] < 0.999
-    assert covered.sum() > 200 and 0.02 < float(truth[covered, 3].detach().min()) < 0.5, "a test of thin and of thick rays"
+    assert covered.sum() > 200 and 0.02 < float(truth[covered, 3].detach().min()) < 0.5, "thin and thick rays"
     assert torch.allclose(image.double(), truth, atol=2e-5)
     scale = exact.grad.abs().max()
     assert float((made.values.grad - exact.grad).abs().max()) < 2e-4 * scale
