@@ -148,7 +148,9 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     `reference` is a mesh file in the capture's frame; without it the capture's own truth is taken, where there is one.
     Raises ExchangeError when nothing has been exported yet.
     """
-    from engine.exchange import read_asset, read_environment, read_mesh
+    from engine.exchange import AssetRenderer, read_asset, read_environment, read_mesh
+    from engine.optimize.comparison import write_comparison
+    from engine.optimize.project import COMPARISON
     from engine.optimize.truth import find_truth
 
     context, project = session.context, session.project
@@ -190,6 +192,8 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     }
     result = finite(result)
     project.write_metrics(result)
+    renderer = AssetRenderer(mesh, material, environment, context.rasterizer.name)
+    write_comparison(project.folder / COMPARISON, renderer, session.capture)
     session.notify(EvalReport(result))
     return result
 

@@ -18,6 +18,7 @@ from engine.optimize.project_lock import ProjectLock
 
 SCHEMA_VERSION = 1
 PROJECT, LOCK, METRICS, LOG = "project.toml", "project.lock", "metrics.json", "log.jsonl"
+COMPARISON = "comparison.png"
 
 
 @dataclass
@@ -212,7 +213,7 @@ def _remove_own_files(folder: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     exports = folder / "exports"
-    own = [folder / METRICS, folder / LOG, exports / "environment.hdr", *checkpoint_files(folder / "checkpoints")]
+    own = [folder / METRICS, folder / LOG, folder / COMPARISON, exports / "environment.hdr", *checkpoint_files(folder / "checkpoints")]
     if exports.is_dir():
         own += [path for path in exports.iterdir() if path.stem == name or path.name.startswith(f"{name}_")]
     for path in [*own, folder / PROJECT]:  # project.toml last: an interrupted removal can be repeated

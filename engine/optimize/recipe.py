@@ -63,6 +63,7 @@ class VolumeSection:
     image_size: int = option(256, "longest image side in this stage", unit="px", low=32)
     learning_rate: float = option(0.1, "Adam step of raw density and colour", low=0.0, high=10.0, live=True)
     smoothness: float = option(0.0003, "weight of differences between neighbouring corners", low=0.0, live=True)
+    keep_hull: bool = option(True, "keep the hull where photos agree about its surface as well as about what was dug")
     mask: float = option(0.02, "weight of the mask against the colour", low=0.0, live=True)
 
 

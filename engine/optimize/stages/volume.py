@@ -9,9 +9,13 @@ import torch
 from torch import Tensor
 
 from engine.errors import GeometryError
+from engine.geometry.flexicubes import FlexiCubes
+from engine.geometry.photo_consistency import hull_where_consistent
 from engine.geometry.radiance_volume import RadianceVolume, fused_distance
 from engine.optimize.grids import resampled
 from engine.optimize.stage import Stage, StageContext, register
+from engine.optimize.stages.view_pass import clip_positions
+from engine.scene import Camera, Mesh
 from engine.scene.conventions import linear_to_srgb
 
 DILATION = 4  # pixels around the mask from which rays are drawn too
@@ -46,8 +50,9 @@ class VolumeStage(Stage):
         """Pixels in and around the masks: view number, pixel, encoded premultiplied colour and alpha."""
         import cv2
 
+        self.frames = list(self.context.views.train)
         self.cameras, view, pixel, color = [], [], [], []
-        for frame in self.context.views.train:
+        for frame in self.frames:
             photo = self.context.views.view(frame, image_size)
             alpha = photo.alpha.numpy()
             kernel = np.ones((2 * DILATION + 1,) * 2, np.uint8)
@@ -119,6 +124,33 @@ class VolumeStage(Stage):
             progress=lambda done, total: context.progress(self.name, done / total, "fusing depth"),
         )
         hull = resampled(context.scene.field, options.resolution)
-        context.scene.field = np.maximum(fused, hull)
+        carved = np.maximum(fused, hull)
+        if options.keep_hull and (carved < 0).any():
+            context.progress(self.name, 1.0, "comparing with the hull")
+            carved = self._with_consistent_hull(hull, carved)
+        context.scene.field = carved
         if not (context.scene.field < 0).any():
             raise GeometryError("the volume found no surface; use more steps (volume.steps) or leave the stage out")
+
+    def _with_consistent_hull(self, hull: np.ndarray, carved: np.ndarray) -> np.ndarray:
+        """The carved field where photos ask for it, the hull's elsewhere."""
+        photos = []
+        for frame, camera in zip(self.frames, self.cameras, strict=True):
+            photo = self.context.views.view(frame, max(camera.size))
+            straight = photo.premultiplied / photo.alpha.clamp_min(1e-6)[..., None]
+            photos.append(linear_to_srgb(straight.numpy()))
+        meshes = [self._mesh(field) for field in (hull, carved)]
+        depths = [[self._depth(mesh, camera) for camera in self.cameras] for mesh in meshes]
+        return hull_where_consistent(hull, carved, self.box, meshes[0], depths[1], depths[0], self.cameras, photos)
+
+    def _mesh(self, field: np.ndarray) -> Mesh:
+        with torch.no_grad():
+            surface = FlexiCubes.from_field(field, self.box).extract("numba", split="two")
+        return Mesh(surface.vertices.numpy(), surface.triangles.numpy())
+
+    def _depth(self, mesh: Mesh, camera: Camera) -> np.ndarray:
+        clip = clip_positions(torch.from_numpy(mesh.vertices), camera, mesh.box.astype(np.float64))
+        buffer = self.context.rasterizer.visibility(clip, torch.from_numpy(mesh.triangles), camera.size)
+        depth = np.full(camera.width * camera.height, np.inf, np.float32)
+        depth[buffer.pixel.numpy()] = buffer.depth.numpy()
+        return depth.reshape(camera.size)
