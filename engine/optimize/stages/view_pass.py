@@ -16,7 +16,6 @@ from engine.scene.conventions import rotation_between
 from engine.scene.environment import LightFrame
 from engine.shading.environment import EnvironmentLight
 
-
 PSNR_INTERVAL = 5  # steps between two measurements of what is only shown to the user
 
 
