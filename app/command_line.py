@@ -17,7 +17,7 @@ Overrides = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY=VALUE")
 class CaptureFlags:
     """What every command that opens a capture accepts."""
 
-    masks: Path | None = None
+    masks: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder of masks, one per photo with the same stem; white is the object."""
     skip_bad_frames: bool = False
     """Go on without the frames that cannot be read."""
@@ -45,7 +45,7 @@ class Run:
     """Recipe option to change, such as refine.steps=200; `unrender options` lists them."""
     device: DeviceChoice = "auto"
     """Where to compute."""
-    seed: int | None = None
+    seed: Annotated[int | None, arg(metavar="INT")] = None
     """Seed of every random draw."""
     overwrite: bool = False
     """Replace what an earlier run wrote in the project folder."""
@@ -99,7 +99,7 @@ class Demo:
 
     out: Path = Path("demo")
     """Project folder to write."""
-    steps: int | None = None
+    steps: Annotated[int | None, arg(metavar="INT")] = None
     """Steps of each optimizing stage; fewer is quicker and worse."""
     set: Overrides = ()
     """Recipe option to change."""
@@ -136,7 +136,7 @@ class Eval:
 
     project: Positional[Path]
     """Project folder of a finished run."""
-    reference: Path | None = None
+    reference: Annotated[Path | None, arg(metavar="MESH")] = None
     """True mesh, in the capture's frame, to compare the shape with."""
 
     def execute(self) -> int:
@@ -151,7 +151,7 @@ class Export:
 
     project: Positional[Path]
     """Project folder."""
-    out: Path | None = None
+    out: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder to write to; by default the project's exports/."""
 
     def execute(self) -> int:
@@ -168,13 +168,13 @@ class Render:
     """Project folder, or a GLB, OBJ or PLY file."""
     out: Path
     """File to write: .png for one picture, .mp4 for a turntable."""
-    view: str | None = None
+    view: Annotated[str | None, arg(metavar="NAME")] = None
     """Photo of the project's capture to draw from, by name; by default the turntable's first view."""
     frames: int = 90
     """Pictures in a turntable."""
     size: int = 512
     """Side of a turntable's pictures in pixels."""
-    environment: Path | None = None
+    environment: Annotated[Path | None, arg(metavar="HDR")] = None
     """HDR to light it with; by default the project's own light."""
 
     def execute(self) -> int:
@@ -273,5 +273,5 @@ def parse(arguments: list[str] | None = None) -> Command:
         prog="unrender",
         description="Unrender turns photographs back into the scene that made them.",
         args=arguments,
-        config=(tyro.conf.OmitArgPrefixes,),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
