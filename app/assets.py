@@ -56,6 +56,10 @@ def render(source: Path, out: Path, view: str | None, frames: int, size: int, en
 
     if out.suffix not in (".png", ".mp4"):
         raise ExchangeError(f"{out}: give a file that ends in .png for a picture or .mp4 for a turntable")
+    if size < 1 or frames < 1:
+        raise ExchangeError(f"--size {size} --frames {frames}: both must be at least 1")
+    if not source.exists():
+        raise ExchangeError(f"{source}: there is no such project folder or file; name one to draw")
     if source.is_dir():
         mesh, material, light, up, named = _project_scene(source, view)
     else:

@@ -195,6 +195,8 @@ def test_a_turntable_of_a_project_and_a_picture_of_a_file(finished, inputs, tmp_
         (("--out", "x.gif"), ".png for a picture"),
         (("--out", "x.png", "--view", "nobody"), "no photo"),
         (("--out", "x.png", "--environment", "none.hdr"), "none.hdr"),
+        (("--out", "x.png", "--size", 0), "at least 1"),
+        (("--out", "x.mp4", "--frames", -1), "at least 1"),
     ],
 )
 def test_render_says_what_is_wrong(finished, tmp_path, monkeypatch, arguments, words):
