@@ -49,3 +49,5 @@ def test_the_readme_holds_the_command_that_ci_runs():
     text = (ROOT / "README.md").read_text()
     command = text.split("<!-- tests -->\n```bash\n")[1].split("```")[0]
     assert "-m pytest" in command and "constraints.txt" in command
+    command = text.split("<!-- demo -->\n```bash\n")[1].split("```")[0]
+    assert "unrender demo" in command and "constraints.txt" in command
