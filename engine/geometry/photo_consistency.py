@@ -17,7 +17,7 @@ from engine.scene import Camera, Mesh
 STEEPEST = 0.3  # least cosine between a point's normal and the view
 TOLERANCE = 0.03  # sRGB-encoded: colour deviation that is noise
 FACTOR = 1.5  # how much more the hull's colours may vary than the carved surface's
-NEIGHBOURS = 16  # surface points that decide together
+NEIGHBOURS = 150  # surface points that decide together
 
 
 def _sampled(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -96,9 +96,14 @@ def hull_where_consistent(
     on_hull = color_variance(vertices[carved], normals[carved], cameras, photos, hull_depths, 2 * cell)
     behind = vertices[carved] - normals[carved] * depth[carved, None] * cell
     on_carved = color_variance(behind, normals[carved], cameras, photos, carved_depths, 2 * cell)
-    agrees = (on_hull <= FACTOR * on_carved + TOLERANCE**2) & np.isfinite(on_hull)
-    _, near = cKDTree(vertices[carved]).query(vertices[carved], k=min(NEIGHBOURS, len(carved)), workers=2)
-    keep = agrees[near.reshape(len(carved), -1)].mean(1) > 0.5
+    known = np.isfinite(on_hull) & np.isfinite(on_carved)
+    if not known.any():
+        return carved_field
+    # A plain patch agrees with anything: what surrounds it decides with it.
+    count = min(NEIGHBOURS, int(known.sum()))
+    _, near = cKDTree(vertices[carved][known]).query(vertices[carved], k=count, workers=2)
+    near = near.reshape(len(carved), -1)
+    keep = on_hull[known][near].mean(1) <= FACTOR * on_carved[known][near].mean(1) + TOLERANCE**2
     filled = np.zeros(carved_field.shape, bool)
     for vertex in carved[keep]:
         steps = np.arange(0, depth[vertex] + 0.5, 0.5)[:, None]
