@@ -213,7 +213,8 @@ def _remove_own_files(folder: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     exports = folder / "exports"
-    own = [folder / METRICS, folder / LOG, folder / COMPARISON, exports / "environment.hdr", *checkpoint_files(folder / "checkpoints")]
+    own = [folder / name_ for name_ in (METRICS, LOG, COMPARISON)]
+    own += [exports / "environment.hdr", *checkpoint_files(folder / "checkpoints")]
     if exports.is_dir():
         own += [path for path in exports.iterdir() if path.stem == name or path.name.startswith(f"{name}_")]
     for path in [*own, folder / PROJECT]:  # project.toml last: an interrupted removal can be repeated
