@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.capture.hull import touches_border
 from engine.errors import GeometryError
 from engine.geometry.flexicubes import FlexiCubes
 from engine.geometry.photo_consistency import hull_where_consistent
@@ -125,12 +126,18 @@ class VolumeStage(Stage):
         )
         hull = resampled(context.scene.field, options.resolution)
         carved = np.maximum(fused, hull)
-        if options.keep_hull and (carved < 0).any():
+        if options.keep_hull and not self._hull_is_loose() and (carved < 0).any():
             context.progress(self.name, 1.0, "comparing with the hull")
             carved = self._with_consistent_hull(hull, carved)
         context.scene.field = carved
         if not (context.scene.field < 0).any():
             raise GeometryError("the volume found no surface; use more steps (volume.steps) or leave the stage out")
+
+    def _hull_is_loose(self) -> bool:
+        """Whether most photos cut the object at their border, so that few silhouettes bound it."""
+        size = self.context.recipe.volume.image_size
+        cut = [touches_border(self.context.views.view(frame, size).alpha.numpy()) for frame in self.frames]
+        return sum(cut) > len(cut) / 2
 
     def _with_consistent_hull(self, hull: np.ndarray, carved: np.ndarray) -> np.ndarray:
         """The carved field where photos ask for it, the hull's elsewhere."""
