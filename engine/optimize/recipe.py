@@ -104,7 +104,7 @@ class RefineSection:
     mesh: str = option("", "mesh to start from (GLB, OBJ or PLY in the capture's frame) where no stage has made one")
     steps: int = option(500, "steps", unit="steps", low=0)
     batch: int = option(2, "photos per step", unit="photos", low=1, high=64, live=True)
-    image_size: int = option(0, "longest image side; 0 is the photos' own", unit="px", low=0)
+    image_size: int = option(800, "longest image side; 0 is the photos' own", unit="px", low=0)
     geometry: bool = option(True, "move the vertices", live=True)
     material: bool = option(True, "change the textures", live=True)
     light: bool = option(True, "change the environment", live=True)
