@@ -62,7 +62,7 @@ def _room_of(function) -> Path:
     return source.parent
 
 
-def _compile(function, parallel: bool, fastmath):
+def _compile(function, parallel: bool, fastmath, inline: bool = False):
     room = _room_of(function)
     folder = cache_root() / f"{room.name}-{_room_key(room)}"
     cached = True
@@ -72,13 +72,23 @@ def _compile(function, parallel: bool, fastmath):
         cached = False
     numba.config.CACHE_DIR = str(folder)
     return numba.njit(
-        parallel=parallel, cache=cached, nogil=True, fastmath=fastmath, error_model="numpy", boundscheck=False
+        parallel=parallel,
+        cache=cached,
+        nogil=True,
+        fastmath=fastmath,
+        error_model="numpy",
+        boundscheck=False,
+        forceinline=inline,
     )(function)
 
 
 def kernel(function):
-    """Compile a serial kernel (also callable from other kernels)."""
-    return _compile(function, parallel=False, fastmath=FASTMATH)
+    """Compile a serial kernel, which goes inline into the kernels that call it.
+
+    A call would reach one copy of its code in the process that compiled it and another in those that load the cache,
+    and under fastmath the copies may round differently.
+    """
+    return _compile(function, parallel=False, fastmath=FASTMATH, inline=True)
 
 
 def exact_kernel(function):
