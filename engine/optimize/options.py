@@ -31,10 +31,13 @@ class Meaning:
     high: float | None = None
     choices: tuple | None = None
     live: bool = False  # may change while a run goes on
+    file_name: bool = False  # becomes part of files' names
 
     @property
     def range(self) -> str:
         """The allowed values in words, empty when anything goes."""
+        if self.file_name:
+            return "a plain file name without folders"
         if self.choices:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
         if self.low is not None and self.high is not None:
@@ -69,10 +72,11 @@ def option(
     high: float | None = None,
     choices: tuple | None = None,
     live: bool = False,
+    file_name: bool = False,
 ) -> Any:
     """A dataclass field that carries its meaning; `default` may be a scalar, a tuple, None, or a dataclass (type or
     instance, copied for each recipe)."""
-    metadata = {"meaning": Meaning(help, unit, low, high, choices, live)}
+    metadata = {"meaning": Meaning(help, unit, low, high, choices, live, file_name)}
     if isinstance(default, type) and is_dataclass(default):
         return field(default_factory=default, metadata=metadata)
     if is_dataclass(default) or isinstance(default, (list, dict, set)):
@@ -172,10 +176,16 @@ def parse_value(row: OptionRow, value: Any) -> Any:
         outside = number and (
             (meaning.low is not None and leaf < meaning.low) or (meaning.high is not None and leaf > meaning.high)
         )
+        outside |= meaning.file_name and not _is_file_name(leaf)
         if outside or (meaning.choices and leaf is not None and leaf not in meaning.choices):
             unit = f" {meaning.unit}" if meaning.unit and not meaning.choices else ""
             raise RecipeError(f"{row.key} = {value!r}: must be {meaning.range}{unit}")
     return parsed
+
+
+def _is_file_name(text: str) -> bool:
+    """Whether files can be named so in any folder, without leaving it."""
+    return text not in ("", ".", "..") and text.isprintable() and not set(text) & set("/\\")
 
 
 def _leaves(value: Any) -> Iterator[Any]:

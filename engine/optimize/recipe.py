@@ -123,7 +123,7 @@ class ExportSection:
 
     obj: bool = option(True, "also write OBJ with MTL")
     ply: bool = option(True, "also write the bare mesh as PLY")
-    name: str = option("asset", "name of the mesh, node and files")
+    name: str = option("asset", "name of the mesh, node and files", file_name=True)
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 
 from engine.errors import RecipeError
 from engine.optimize.options import describe, difference, find_option, from_toml, option, set_option, to_toml
-from engine.optimize.recipe import Recipe
+from engine.optimize.recipe import Recipe, load_recipe
 
 
 @dataclass
@@ -106,6 +106,19 @@ def test_wrong_values_and_keys_are_refused_and_change_nothing(key, text, said):
 def test_bad_toml_names_the_source(text, said):
     with pytest.raises(RecipeError, match=f"mine.toml.*{said}"):
         from_toml(Outer, text, "mine.toml")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../../x", "/tmp/x", "a\\b", "a\nb", "a\0b"])
+def test_the_assets_name_stays_in_its_folder(name, tmp_path):
+    with pytest.raises(RecipeError, match="export.name.*plain file name"):
+        load_recipe("object", [f"export.name={name}"])
+    recipe = Recipe()
+    recipe.export.name = name
+    file = tmp_path / "own.toml"
+    file.write_text(to_toml(recipe), encoding="utf-8")
+    with pytest.raises(RecipeError, match="export.name.*plain file name"):
+        load_recipe(file)
+    assert load_recipe("object", ["export.name=my Käfer.v2"]).export.name == "my Käfer.v2"
 
 
 def test_describe_lists_what_help_and_panels_need():
