@@ -146,6 +146,8 @@ def _add(
     split: Split | None,
     options: CaptureOptions,
 ) -> None:
+    if document.get("up") is not None:
+        reading.up, reading.up_source = _up(document["up"], path), f"`up` in {path.name}"
     for number, frame in enumerate(_frames(document, path)):
         label = f"{path.name} frame {number}"
         if not isinstance(frame, dict):
@@ -160,6 +162,21 @@ def _add(
             reading.entries.append(_entry(path.parent, document, frame, listed, options))
         except FrameProblem as problem:
             reading.bad.append((name, str(problem)))
+
+
+def _up(value: Any, path: Path) -> np.ndarray:
+    """The unit up direction [3] of an axis' name, or of instant-ngp's three numbers."""
+    if isinstance(value, str) and value in UP_AXES:
+        return np.array(UP_AXES[value])
+    try:
+        if isinstance(value, list) and len(value) == 3:
+            direction = np.array([_number(entry, "up") for entry in value])
+            length = float(np.linalg.norm(direction))
+            if math.isfinite(length) and length > 1e-9:
+                return direction / length
+    except FrameProblem:
+        pass
+    raise CaptureError(f"{path}: up is {str(value)[:40]!r}, not one of {', '.join(UP_AXES)}; correct or remove it")
 
 
 def _entry(

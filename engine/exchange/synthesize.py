@@ -94,7 +94,7 @@ def synthesize(
             if progress is not None:
                 progress(index + 1, views, f"{split}/{name}.png")
         for split, entries in frames.items():
-            content = {"camera_angle_x": CAMERA_ANGLE, "exposure": exposure, "frames": entries}
+            content = {"camera_angle_x": CAMERA_ANGLE, "up": MESH_UP, "exposure": exposure, "frames": entries}
             files.write(out / f"transforms_{split}.json", _json(content))
         write_ply(files.temporary(out / "truth" / "mesh.ply"), mesh)
         write_hdr(files.temporary(out / "truth" / "environment.hdr"), radiance * np.float32(exposure))

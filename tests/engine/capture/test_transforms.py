@@ -199,3 +199,19 @@ def test_malformed_json_is_one_clear_error(ball, text):
 def test_one_view_is_refused(make_ball):
     with pytest.raises(CaptureError, match="1 usable training view cannot fix a shape"):
         open_capture(make_ball(1))
+
+
+@pytest.mark.parametrize(("value", "up"), [("+y", (0, 1, 0)), ("-x", (-1, 0, 0)), ([0, 3, 4], (0, 0.6, 0.8))])
+def test_the_file_may_say_which_way_is_up(ball, edit, value, up):
+    edit(ball, lambda document: document.update(up=value))
+    capture = open_capture(ball)
+    np.testing.assert_allclose(capture.up, up)
+    assert capture.up_source == "`up` in transforms.json"
+    assert open_capture(ball, CaptureOptions(up="+z")).up_source == "capture.up"
+
+
+@pytest.mark.parametrize("value", ["y", "", 3, [0, 0, 0], [0, 1], [0, "1", 0], {"y": 1}])
+def test_an_up_that_is_no_axis_is_refused(ball, edit, value):
+    edit(ball, lambda document: document.update(up=value))
+    with pytest.raises(CaptureError, match="transforms.json: up is .*not one of"):
+        open_capture(ball)

@@ -45,6 +45,7 @@ def test_the_capture_can_be_opened(folder):
     capture = open_capture(folder, CaptureOptions())
     assert len(capture.frames) == 17 and len(capture.test) == 3 and len(capture.train) == 14
     assert capture.has_masks and not capture.warnings
+    assert capture.up.tolist() == [0, 1, 0] and "transforms_t" in capture.up_source
     for index in range(17):
         pixels = capture.pixels(index)
         assert pixels.color.shape == (32, 32, 3) and 0.05 < pixels.mask.mean() < 0.6
