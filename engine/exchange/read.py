@@ -8,7 +8,14 @@ import numpy as np
 
 from engine.errors import ExchangeError
 from engine.exchange.read_material import GltfMaterials, ObjMaterials
-from engine.exchange.references import gltf_document, gltf_references, obj_materials, read_error, within_folder
+from engine.exchange.references import (
+    check_obj_faces,
+    gltf_document,
+    gltf_references,
+    obj_materials,
+    read_error,
+    within_folder,
+)
 from engine.scene.conventions import gltf_texcoord_to_obj
 from engine.scene.mesh import Material, Mesh
 
@@ -55,6 +62,8 @@ def _read(path: Path, with_material: bool) -> tuple[Mesh, Material]:
         scene = trimesh.load_scene(path, process=False, skip_materials=not with_material)
         parts = _parts(scene, keep_frame=own)
     except Exception as error:  # trimesh raises whatever its parsers stumble over
+        if suffix == ".obj":
+            check_obj_faces(path)
         raise ExchangeError(f"{path}: cannot be read ({type(error).__name__}: {error}); export it again") from error
     if not parts:
         raise ExchangeError(f"{path}: it has no triangles")

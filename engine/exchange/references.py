@@ -74,6 +74,29 @@ def obj_materials(path: Path) -> list[tuple[str, dict[str, list[str]]]]:
     return [material for material in materials if not used or material[0] in used]
 
 
+def check_obj_faces(path: Path) -> None:
+    """Raise ExchangeError when a face of an OBJ names a vertex that the file has not."""
+    count, highest = 0, 0
+    for words in _statements(path):
+        if words[0] == "v":
+            count += 1
+        elif words[0] == "f":
+            for word in words[1:]:
+                try:
+                    index = int(word.split("/")[0])
+                except ValueError:
+                    continue  # the parser's to complain about
+                if index == 0 or index < -count:
+                    raise ExchangeError(_missing_vertex(path, index, count))
+                highest = max(highest, index)
+    if highest > count:
+        raise ExchangeError(_missing_vertex(path, highest, count))
+
+
+def _missing_vertex(path: Path, index: int, count: int) -> str:
+    return f"{path}: a face names vertex {index} but there are {count}; export it again"
+
+
 def within_folder(path: Path, reference: str) -> Path:
     """The file that `reference`, read in `path`, names; ExchangeError when it lies outside the folder of `path`."""
     folder = path.parent.resolve()

@@ -43,7 +43,7 @@ def _checked(mesh: Mesh, options: UnwrapOptions) -> None:
     if faces > options.face_cap:
         raise GeometryError(
             f"unwrap: {faces} faces are more than the cap of {options.face_cap}; simplify the mesh to fewer faces, "
-            "or raise the unwrap option face_cap and expect it to take minutes"
+            "or raise mesh.face_cap and expect it to take minutes"
         )
     if not np.isfinite(mesh.vertices).all():
         raise GeometryError("unwrap: the mesh has vertices that are not finite; repair it first")
@@ -89,6 +89,8 @@ def _run(
                 child.wait()
     if child.returncode != 0 or not made.exists():
         last = (said.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+        if "do not fit" in last:
+            raise GeometryError(f"unwrap: {last}")
         raise GeometryError(
             f"unwrap: xatlas failed with exit code {child.returncode} ({last}); try fewer faces or a cleaned mesh"
         )

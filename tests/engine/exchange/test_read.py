@@ -97,6 +97,14 @@ def test_an_obj_that_leaves_its_folder_is_refused(asset, tmp_path, place):
         read_asset(folder / "a.obj")
 
 
+@pytest.mark.parametrize("face, vertex", [("1 2 9", 9), ("1/1 2/1 9/1", 9), ("1 2 3\nf -9 1 2", -9)])
+def test_a_face_that_names_a_missing_vertex_is_told(tmp_path, face, vertex):
+    path = tmp_path / "a.obj"
+    path.write_text(f"v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nf {face}\n")
+    with pytest.raises(ExchangeError, match=rf"a\.obj: a face names vertex {vertex} but there are 3;"):
+        read_mesh(path)
+
+
 def test_missing_unreadable_truncated_and_unknown_files_are_named(asset, tmp_path):
     path = tmp_path / "asset.glb"
     write_glb(path, *asset)
