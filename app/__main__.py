@@ -8,6 +8,15 @@ import time
 STARTED = time.time()
 
 
+OUT_OF_MEMORY = "out of memory; lower --size, capture.max_size, shape.resolution or mesh.texture_size"
+
+
+def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether memory ran out; torch, which is not imported for this, says so as a RuntimeError with these words."""
+    words = isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in str(error) or "out of memory" in str(error))
+    return words or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 on success, 1 on an error of the input or the machine, 2 on wrong usage, 130 on Ctrl-C."""
     from app.command_line import parse
@@ -25,8 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    except MemoryError:
-        print("error: out of memory; lower capture.max_size, shape.resolution or mesh.texture_size", file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        print(f"error: {OUT_OF_MEMORY}", file=sys.stderr)
         return 1
     except OSError as error:
         if error.errno is None:

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from engine.scene import Camera
 
 
+LARGEST_SIDE = 16384  # pixels of a picture
+MOST_STOPS = 32.0
+
+
+def _check_side(size: int) -> None:
+    if size > LARGEST_SIDE:
+        raise ExchangeError(f"--size {size}: pictures have at most {LARGEST_SIDE} pixels a side; give a smaller size")
+
+
 def evaluate(project: Path, reference: Path | None) -> int:
     """Measure the exported asset and update metrics.json."""
     from app.progress import progress
@@ -58,6 +67,7 @@ def render(source: Path, out: Path, view: str | None, frames: int, size: int, en
         raise ExchangeError(f"{out}: give a file that ends in .png for a picture or .mp4 for a turntable")
     if size < 1 or frames < 1:
         raise ExchangeError(f"--size {size} --frames {frames}: both must be at least 1")
+    _check_side(size)
     if not source.exists():
         raise ExchangeError(f"{source}: there is no such project folder or file; name one to draw")
     if source.is_dir():
@@ -128,6 +138,7 @@ def synthesize_capture(arguments: Synthesize) -> int:
     def show(done: int, total: int, text: str) -> None:
         print(f"{done}/{total} {text}", flush=True)
 
+    _check_side(arguments.size)
     synthesize(
         arguments.mesh,
         arguments.environment,

@@ -111,6 +111,43 @@ def test_doctor_names_what_is_missing(capture, copied, tmp_path):
     assert told.code == 1 and "nowhere" in told.err + told.out
 
 
+@pytest.mark.parametrize("command", ["render", "synthesize"])
+def test_pictures_have_a_largest_size(inputs, tmp_path, command):
+    light = [] if command == "render" else ["--environment", inputs / "sky.hdr"]
+    out = tmp_path / ("x.png" if command == "render" else "made")
+    told = unrender(command, inputs / "ring.obj", "--out", out, *light, "--size", 1_000_000)
+    assert told.code == 1 and "--size 1000000: pictures have at most 16384 pixels a side" in told.err
+    assert len(told.err.splitlines()) == 1 and content(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: out of memory"),
+        type("OutOfMemoryError", (RuntimeError,), {})(),
+    ],
+)
+def test_memory_that_runs_out_is_told_in_one_line(inputs, tmp_path, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("app.assets.render", fail)
+    told = unrender("render", inputs / "ring.obj", "--out", tmp_path / "x.png")
+    assert told.code == 1 and told.err.startswith("error: out of memory; lower --size")
+    assert len(told.err.splitlines()) == 1
+
+
+def test_other_errors_of_the_program_are_not_hidden(inputs, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("app.assets.render", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        unrender("render", inputs / "ring.obj", "--out", tmp_path / "x.png")
+
+
 def test_synthesize_says_what_is_wrong_and_leaves_nothing(inputs, tmp_path):
     for mesh, light, name in (("no.obj", "sky.hdr", "no.obj"), ("ring.obj", "no.hdr", "no.hdr")):
         told = unrender("synthesize", inputs / mesh, "--environment", inputs / light, "--out", tmp_path / "made")
