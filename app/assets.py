@@ -58,16 +58,28 @@ def export(project: Path, out: Path | None) -> int:
     return 0
 
 
-def render(source: Path, out: Path, view: str | None, frames: int, size: int, environment: Path | None) -> int:
+def render(
+    source: Path,
+    out: Path,
+    view: str | None,
+    frames: int,
+    size: int,
+    environment: Path | None,
+    exposure: float = 0.0,
+    tone_map: bool = False,
+) -> int:
     """Draw a project's asset, or a file's, as one PNG or as an MP4 turntable."""
     from engine.exchange import AssetRenderer, read_asset, read_environment, turntable, write_png, write_video
-    from engine.scene.conventions import linear_to_srgb
+    from engine.optimize.evaluate import on_white
 
-    if out.suffix not in (".png", ".mp4"):
+    suffix = out.suffix.lower()
+    if suffix not in (".png", ".mp4"):
         raise ExchangeError(f"{out}: give a file that ends in .png for a picture or .mp4 for a turntable")
     if size < 1 or frames < 1:
         raise ExchangeError(f"--size {size} --frames {frames}: both must be at least 1")
     _check_side(size)
+    if not -MOST_STOPS <= exposure <= MOST_STOPS:
+        raise ExchangeError(f"--exposure {exposure:g}: it must lie between -{MOST_STOPS:g} and {MOST_STOPS:g} stops")
     if not source.exists():
         raise ExchangeError(f"{source}: there is no such project folder or file; name one to draw")
     if source.is_dir():
@@ -86,17 +98,28 @@ def render(source: Path, out: Path, view: str | None, frames: int, size: int, en
 
     def picture(camera: Camera) -> np.ndarray:
         color, alpha = renderer.render(camera)
-        straight = linear_to_srgb(color / np.maximum(alpha, 1e-6)[..., None])
-        over_white = straight * alpha[..., None] + 1 - alpha[..., None]
-        return (np.clip(over_white, 0, 1) * 255 + 0.5).astype(np.uint8)
+        straight = color / np.maximum(alpha, 1e-6)[..., None]
+        if exposure or tone_map:
+            straight = _viewed(straight, exposure, tone_map)
+        return (np.clip(on_white(straight, alpha), 0, 1) * 255 + 0.5).astype(np.uint8)
 
-    if out.suffix == ".png":
+    if suffix == ".png":
         camera = named or turntable(mesh.box, up, 1, (size, size))[0]
         write_png(out, picture(camera))
     else:
         write_video(out, _drawn(picture, turntable(mesh.box, up, frames, (size, size))))
     print(f"wrote {out}")
     return 0
+
+
+def _viewed(linear: np.ndarray, stops: float, tone_map: bool) -> np.ndarray:
+    """Linear colour [H,W,3], brightened by `stops` and, where asked for, with its highlights compressed."""
+    import torch
+
+    from engine.shading.tone import expose, view_tonemap
+
+    exposed = expose(torch.from_numpy(linear), stops)
+    return (view_tonemap(exposed) if tone_map else exposed).numpy()
 
 
 def _drawn(picture, cameras: list[Camera]) -> Iterator[np.ndarray]:

@@ -176,11 +176,24 @@ class Render:
     """Side of a turntable's pictures in pixels."""
     environment: Annotated[Path | None, arg(metavar="HDR")] = None
     """HDR to light it with; by default the project's own light."""
+    exposure: Annotated[float, arg(metavar="STOPS")] = 0.0
+    """Brighten by so many stops, factors of two; below 0 it darkens."""
+    tone_map: bool = False
+    """Compress highlights (Khronos PBR Neutral) instead of clipping them."""
 
     def execute(self) -> int:
         from app.assets import render
 
-        return render(self.source, self.out, self.view, self.frames, self.size, self.environment)
+        return render(
+            self.source,
+            self.out,
+            self.view,
+            self.frames,
+            self.size,
+            self.environment,
+            self.exposure,
+            self.tone_map,
+        )
 
 
 @dataclass

@@ -8,7 +8,9 @@ import resource
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from app.progress import BarProgress, PlainProgress, progress
 from engine.optimize.messages import Notice, Progress, StageChanged, StepReport
@@ -109,6 +111,23 @@ def test_doctor_names_what_is_missing(capture, copied, tmp_path):
     assert told.code == 1 and "r_003" in told.out
     told = unrender("doctor", tmp_path / "nowhere")
     assert told.code == 1 and "nowhere" in told.err + told.out
+
+
+def test_a_picture_is_exposed_and_tone_mapped_when_asked_for(inputs, tmp_path):
+    def drawn(name, *arguments):
+        told = unrender("render", inputs / "ring.obj", "--out", tmp_path / name, "--size", 48, *arguments)
+        assert told.code == 0, told.err
+        return np.asarray(Image.open(tmp_path / name).convert("RGB"), int)
+
+    plain = drawn("UPPER.PNG", "--environment", inputs / "sky.hdr")
+    dark = drawn("dark.png", "--environment", inputs / "sky.hdr", "--exposure", -2)
+    bright = drawn("bright.png", "--environment", inputs / "sky.hdr", "--exposure", 3)
+    mapped = drawn("mapped.png", "--environment", inputs / "sky.hdr", "--exposure", 3, "--tone-map")
+    assert (dark <= plain).all() and (plain <= bright).all() and (dark < plain).any()
+    inside = (dark < 250).all(-1)
+    assert (bright[inside] == 255).mean() > 0.5 > (mapped[inside] == 255).mean(), "highlights keep their shading"
+    told = unrender("render", inputs / "ring.obj", "--out", tmp_path / "x.png", "--exposure", "nan")
+    assert told.code == 1 and "--exposure nan" in told.err and not (tmp_path / "x.png").exists()
 
 
 @pytest.mark.parametrize("command", ["render", "synthesize"])

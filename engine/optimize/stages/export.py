@@ -6,10 +6,10 @@ import numpy as np
 
 from engine.errors import GeometryError
 from engine.exchange import check_export, write_environment, write_glb, write_obj, write_ply
+from engine.exchange.check import FAULT_BELOW
 from engine.optimize.stage import Stage, StageContext, register
 from engine.scene import Material
 
-FAULT_PSNR = 35.0  # dB; below it the file does not show what was optimized
 CHECKED_VIEWS = 4
 
 
@@ -41,7 +41,7 @@ class ExportStage(Stage):
         cameras = [context.capture.frames[context.capture.train[i]].camera for i in sorted(set(spread.tolist()))]
         psnr = check_export(asset, scene.mesh, material, scene.environment, cameras)
         scene.values["export_psnr"] = psnr
-        if psnr < FAULT_PSNR:
+        if psnr < FAULT_BELOW:
             context.notice(
                 f"{asset}: rendered again it is {psnr:.1f} dB from the training render; the export is at fault"
             )
