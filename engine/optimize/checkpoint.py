@@ -136,20 +136,21 @@ def _read(manifest: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if hashlib.sha256(text.encode()).hexdigest() != outer["sha256"]:
             raise _Damaged("the manifest is damaged")
         body = json.loads(text)
-        description = body["tensors"]
+        version, values, description = int(body["schema_version"]), body["values"], body["tensors"]
+        file, size, digest = str(description["file"]), int(description["bytes"]), str(description["sha256"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _Damaged(f"the manifest is damaged ({type(error).__name__})") from error
-    if body["schema_version"] > SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         raise ProjectError(f"{manifest}: written by a newer version of Unrender; update Unrender to resume")
     try:
-        data = (manifest.parent / description["file"]).read_bytes()
+        data = (manifest.parent / file).read_bytes()
     except OSError as error:
-        raise _Damaged(f"{description['file']} is missing or unreadable") from error
-    if len(data) != description["bytes"]:
-        raise _Damaged(f"{description['file']} is truncated ({len(data)} of {description['bytes']} bytes)")
-    if hashlib.sha256(data).hexdigest() != description["sha256"]:
-        raise _Damaged(f"{description['file']} is corrupt")
-    return load(data), body["values"]
+        raise _Damaged(f"{file} is missing or unreadable") from error
+    if len(data) != size:
+        raise _Damaged(f"{file} is truncated ({len(data)} of {size} bytes)")
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise _Damaged(f"{file} is corrupt")
+    return load(data), values
 
 
 def flatten(state: Any, prefix: str = "") -> tuple[dict[str, Tensor], Any]:

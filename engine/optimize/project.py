@@ -92,6 +92,10 @@ class Project:
             capture, fingerprint, device = data["capture"], data.get("capture_fingerprint", ""), data["device"]
             history = [Entry.from_mapping(table) for table in data.get("history", [])]
             section = data["recipe"]
+            if not (isinstance(version, int) and isinstance(section, dict)):
+                raise TypeError("schema_version is no number or recipe no table")
+            if not all(isinstance(value, str) for value in (capture, fingerprint, device)):
+                raise TypeError("capture, capture_fingerprint or device is no text")
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
             raise ProjectError(
                 f"{path}: cannot be read ({error}); restore it or start over with --overwrite"
@@ -168,9 +172,10 @@ class Project:
     def read_metrics(self) -> dict[str, Any]:
         """What metrics.json holds; empty when there is none or it is damaged."""
         try:
-            return json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            metrics = json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
             return {}
+        return metrics if isinstance(metrics, dict) else {}
 
     def close(self) -> None:
         """Release the lock."""

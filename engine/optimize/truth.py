@@ -13,6 +13,7 @@ from engine.errors import CaptureError
 from engine.scene import Frame
 from engine.scene.conventions import srgb_to_linear
 
+LISTING = "truth.json"
 MAPS = ("base_color", "roughness", "metallic")
 
 
@@ -46,7 +47,13 @@ class Truth:
     def _image(self, key: str, frame: Frame) -> np.ndarray | None:
         if key not in self.patterns:
             return None
-        path = self.folder / self.patterns[key].format(name=Path(frame.name).stem)
+        try:
+            path = self.folder / self.patterns[key].format(name=Path(frame.name).stem)
+        except (LookupError, ValueError, AttributeError, TypeError) as error:
+            raise CaptureError(
+                f"{self.folder / LISTING}: the name {self.patterns[key]!r} of maps.{key} cannot be filled in; "
+                "only {name} may stand in braces"
+            ) from error
         if not path.exists():
             return None
         image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -72,7 +79,7 @@ def find_truth(capture_path: Path | str) -> Truth | None:
     if not folder.is_dir():
         return None
     description: dict = {}
-    listing = folder / "truth.json"
+    listing = folder / LISTING
     if listing.exists():
         try:
             description = json.loads(listing.read_text(encoding="utf-8"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 
 import pytest
@@ -55,6 +57,15 @@ def test_a_damaged_one_falls_back_to_the_one_before(tmp_path, suffix, damage):
         assert len(found.notices) == 1 and "000002" in found.notices[0]
     write(tmp_path, 3)
     assert read_checkpoint(tmp_path).values == {"number": 3}
+
+
+@pytest.mark.parametrize("body", [[], {}, {"tensors": {}}, {"tensors": [], "schema_version": 1, "values": {}}, "x", None])
+def test_a_whole_manifest_that_lacks_something_is_damaged_too(tmp_path, body):
+    write(tmp_path, 1)
+    path, text = write(tmp_path, 2), json.dumps(body)
+    path.write_text(json.dumps({"body": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}))
+    found = read_checkpoint(tmp_path)
+    assert found.values == {"number": 1} and "000002.json: the manifest is damaged" in found.notices[0]
 
 
 def test_when_all_are_damaged_the_user_is_told(tmp_path):

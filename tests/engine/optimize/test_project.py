@@ -85,7 +85,19 @@ def test_a_file_or_an_unwritable_or_full_place_is_refused(tmp_path, monkeypatch)
         make(tmp_path / "full")
 
 
-@pytest.mark.parametrize("text", ["", "schema_version = 99", "nonsense", "[recipe]\nname = 3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "schema_version = 99",
+        "nonsense",
+        "[recipe]\nname = 3",
+        'schema_version = "x"\ncapture = "c"\ndevice = "cpu"\n[recipe]\n',
+        'schema_version = 1\ncapture = "c"\ndevice = "cpu"\nrecipe = "x"\n',
+        'schema_version = 1\ncapture = 7\ndevice = "cpu"\n[recipe]\n',
+        'schema_version = 1\ncapture = "c"\ndevice = "cpu"\nhistory = ["x"]\n[recipe]\n',
+    ],
+)
 def test_a_damaged_or_missing_project_is_refused(tmp_path, text):
     make(tmp_path / "a").close()
     (tmp_path / "a" / "project.toml").write_text(text)
@@ -93,6 +105,16 @@ def test_a_damaged_or_missing_project_is_refused(tmp_path, text):
         Project.open(tmp_path / "a", SmallRecipe)
     with pytest.raises(ProjectError, match="there is no project.toml"):
         Project.open(tmp_path / "b", SmallRecipe)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{", "[" * 100_000])
+def test_damaged_metrics_count_as_none(tmp_path, text):
+    project = make(tmp_path / "a")
+    project.write_metrics({"psnr": 30.0})
+    assert project.read_metrics() == {"psnr": 30.0}
+    (tmp_path / "a" / "metrics.json").write_text(text)
+    assert project.read_metrics() == {}
+    project.close()
 
 
 def test_a_newer_project_is_refused(tmp_path):
