@@ -13,6 +13,8 @@ from engine.exchange import read_asset
 from engine.geometry.unwrap import UnwrapOptions, unwrap
 from engine.optimize.stage import Stage, StageContext, register
 from engine.optimize.textures import resized_material
+from engine.scene import Material, Mesh
+from engine.scene.camera import Camera
 
 
 @register
@@ -27,6 +29,7 @@ class GivenStage(Stage):
             raise RecipeError("recipe refine starts from a mesh: give it with --set refine.mesh=FILE (GLB, OBJ or PLY)")
         if not Path(recipe.refine.mesh).is_file():
             raise GeometryError(f"{recipe.refine.mesh}: there is no such file; let refine.mesh name a mesh")
+        _read(Path(recipe.refine.mesh), capture)
 
     def begin(self, context: StageContext) -> None:
         self.context = context
@@ -34,9 +37,7 @@ class GivenStage(Stage):
     def finish(self) -> None:
         context, options = self.context, self.context.recipe.mesh
         path = Path(context.recipe.refine.mesh)
-        mesh, material = read_asset(path)
-        if not len(mesh.triangles):
-            raise GeometryError(f"{path}: the mesh has no triangles; give a mesh with a surface")
+        mesh, material = _read(path, context.capture)
         context.progress(self.name, 0.2, f"{path.name}: {len(mesh.triangles):,} faces")
         if mesh.uvs is None:
             unwrapping = UnwrapOptions(options.face_cap, options.texture_size, options.padding)
@@ -50,3 +51,24 @@ class GivenStage(Stage):
         context.scene.material = resized_material(material, options.texture_size)
         context.scene.box = np.asarray(mesh.box, np.float64)
         context.progress(self.name, 1.0, "mesh is ready")
+
+
+def _read(path: Path, capture: Capture) -> tuple[Mesh, Material]:
+    """The asset in the file; GeometryError when it has no surface or no training view sees any of it."""
+    mesh, material = read_asset(path)
+    if not len(mesh.triangles):
+        raise GeometryError(f"{path}: the mesh has no triangles; give a mesh with a surface")
+    points = np.concatenate([mesh.vertices, mesh.vertices[mesh.triangles].mean(1)]).astype(np.float64)
+    if not any(_sees(capture.frames[index].camera, points) for index in capture.train):
+        low, high = (", ".join(f"{value:.4g}" for value in corner) for corner in mesh.box)
+        raise GeometryError(
+            f"{path}: no training photo sees the mesh, whose box is ({low}) to ({high}); "
+            "give a mesh in the capture's frame and scale"
+        )
+    return mesh, material
+
+
+def _sees(camera: Camera, points: np.ndarray) -> bool:
+    """Whether one of `points` [N,3] is in front of the camera and inside its image."""
+    pixels, depth = camera.project(points)
+    return bool(((depth > 0) & (pixels >= 0).all(1) & (pixels < camera.size[::-1]).all(1)).any())

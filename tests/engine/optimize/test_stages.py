@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import CaptureError, GeometryError, RecipeError
+from engine.errors import CaptureError, GeometryError, RecipeError, UnrenderError
 from engine.optimize.messages import StepReport
 from engine.optimize.recipe import load_recipe
 from engine.optimize.session import Session
@@ -147,6 +147,24 @@ def test_what_stages_need_is_checked_before_a_project_is_made(tmp_path):
     with pytest.raises(RecipeError, match="refine.mesh"):
         Session.create(BallCapture(), recipe(stages="given,refine"), tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists() and {"hull", "given"} <= set(STAGES)
+
+
+def test_a_given_mesh_is_read_and_seen_before_a_project_is_replaced(tmp_path):
+    mesh, out = tmp_path / "mesh.obj", tmp_path / "run"
+    triangle = "v 0 0 {0}\nv 0.5 0 {0}\nv 0 0.5 {0}\nf 1 2 3\n"
+    given = {"stages": "given,refine", "refine.mesh": str(mesh)}
+    mesh.write_text(triangle.format(0))
+    create(out, **given).close()
+    before = (out / "project.toml").read_bytes()
+    for text, words in (
+        ("", "mesh.obj"),
+        ("v 0 0 0\n", "mesh.obj"),
+        (triangle.format(500), r"no training photo sees.*\(0, 0, 500\) to \(0.5, 0.5, 500\).*capture's frame"),
+    ):
+        mesh.write_text(text)
+        with pytest.raises(UnrenderError, match=words):
+            Session.create(BallCapture(), recipe(**given), out, device="cpu", overwrite=True)
+        assert (out / "project.toml").read_bytes() == before
 
 
 def test_volume_levels_survive_a_step_back(tmp_path):
