@@ -42,7 +42,7 @@ def opened_capture(
 ) -> Capture:
     """The capture with every photo decoded once, or CaptureError listing all that are bad.
 
-    Before that, each of `stages` says what it misses.
+    Before that, each of `stages` says what it misses; after it, what the photos cannot give.
     """
     if isinstance(capture, (str, Path)):
         from engine.capture import open_capture
@@ -51,6 +51,8 @@ def opened_capture(
     for name in stages:
         STAGES[name].check(recipe, capture)
     capture.check_images(progress)
+    for name in stages:
+        STAGES[name].check_photos(recipe, capture)
     return capture
 
 

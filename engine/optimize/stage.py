@@ -73,6 +73,10 @@ class Stage(ABC):
     def check(cls, recipe: Any, capture: Capture) -> None:
         """Raise UnrenderError for what is missing, before a project is made."""
 
+    @classmethod  # noqa: B027
+    def check_photos(cls, recipe: Any, capture: Capture) -> None:
+        """The same once every photo has been decoded; must be quick."""
+
     @property
     def steps(self) -> int:
         """How many iterations; constant after `begin`."""

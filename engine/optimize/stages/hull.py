@@ -8,9 +8,13 @@ import numpy as np
 
 from engine.capture import Capture
 from engine.capture.hull import carve, object_box
+from engine.errors import CaptureError
 from engine.geometry.flexicubes import FlexiCubes
 from engine.optimize.stage import Stage, StageContext, register
 from engine.scene import Mesh
+
+CHECKED = 100  # views at most that are looked at before a run begins
+COARSE = 24  # cells per side then
 
 
 @register
@@ -22,6 +26,18 @@ class HullStage(Stage):
     @classmethod
     def check(cls, recipe: Any, capture: Capture) -> None:
         capture.require_masks()
+
+    @classmethod
+    def check_photos(cls, recipe: Any, capture: Capture) -> None:
+        """Raise CaptureError when the masks' hull is empty."""
+        chosen = capture.train[:: -(-len(capture.train) // CHECKED)]  # fewer views carve less
+        cameras = [capture.frames[index].camera for index in chosen]
+        masks = [capture.pixels(index).mask for index in chosen]
+        box = object_box(cameras, masks)
+        try:
+            carve(cameras, masks, box, min(COARSE, recipe.hull.resolution))
+        except CaptureError:  # empty, or too thin for these cells
+            carve(cameras, masks, box, recipe.hull.resolution)
 
     def begin(self, context: StageContext) -> None:
         self.context = context

@@ -167,6 +167,19 @@ def test_a_given_mesh_is_read_and_seen_before_a_project_is_replaced(tmp_path):
         assert (out / "project.toml").read_bytes() == before
 
 
+def test_an_empty_hull_is_found_before_a_project_is_replaced(tmp_path):
+    create(tmp_path / "run").close()
+    before = (tmp_path / "run" / "project.toml").read_bytes()
+    capture = BallCapture()
+    for index, column in zip(capture.train, (2, 37, 2, 37), strict=True):  # every view shows it somewhere else
+        mask = np.zeros((40, 40), np.float32)
+        mask[2 + 10 * (index % 4) : 6 + 10 * (index % 4), column - 2 : column + 2] = 1
+        capture._pixels[index] = SmallPixels(capture.pixels(index).color, mask)
+    with pytest.raises(CaptureError, match="visual hull is empty"):
+        Session.create(capture, recipe(), tmp_path / "run", device="cpu", overwrite=True)
+    assert (tmp_path / "run" / "project.toml").read_bytes() == before
+
+
 def test_volume_levels_survive_a_step_back(tmp_path):
     with create(tmp_path / "run", stages="hull,volume") as session:
         session.run(until=16)
