@@ -15,7 +15,14 @@ import numpy as np
 
 from engine.capture.entry import FrameProblem, Reading
 from engine.capture.options import CaptureOptions
-from engine.capture.pixels import MaskStatistics, Pixels, load_pixels, mask_statistics, polarity_problem
+from engine.capture.pixels import (
+    MaskStatistics,
+    Pixels,
+    load_pixels,
+    mask_statistics,
+    nothing_removed,
+    polarity_problem,
+)
 from engine.capture.up import up_direction
 from engine.capture.views import View, alpha_means_object, build_views
 from engine.errors import CaptureError
@@ -231,12 +238,17 @@ class Capture:
     def check_images(self, progress: Callable[[int, int, str], None] | None = None) -> None:
         """Decode every image and mask once, and list all bad ones together in a CaptureError, or drop them.
 
-        `progress(done, total, frame name)` is called after each frame.
+        `progress(done, total, frame name)` is called after each frame. Raises CaptureError too when a colour key or
+        region removes nothing from the training photos.
         """
         bad = self.bad_images(progress)
         if bad:
             self.drop(bad)
             self.settle(bad)
+        names = [self.views[index].frame.name for index in self.train]
+        unkeyed = nothing_removed([self.mask_statistics[n] for n in names if n in self.mask_statistics], self.options)
+        if unkeyed:
+            raise CaptureError(f"{self.path}: {unkeyed}")
         polarity = self.polarity_problem()
         if polarity and polarity not in self.warnings:
             self.warnings.append(polarity)

@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.capture.capture import Capture, read_files
 from engine.capture.options import CaptureOptions
-from engine.capture.pixels import Pixels, mask_statistics, polarity_problem
+from engine.capture.pixels import Pixels, mask_statistics, nothing_removed, polarity_problem
 from engine.capture.views import View, build_views
 from engine.errors import CaptureError
 from engine.scene.camera import Camera
@@ -198,8 +198,9 @@ def _look_at_masks(capture: Capture, masks: dict[str, np.ndarray], report: Repor
     report.covered = float(np.median([item.covered for item in statistics]))
     report.cut = sum(touches_border(masks[frame.name]) for frame in frames)
     inverted = "" if capture.options.region is not None else polarity_problem(statistics)
-    if inverted:
-        report.problems.append(inverted)
+    problem = nothing_removed(statistics, capture.options) or inverted
+    if problem:
+        report.problems.append(problem)
     cameras, images = [frame.camera for frame in frames], [masks[frame.name] for frame in frames]
     try:
         report.hull_box = object_box(cameras, images)

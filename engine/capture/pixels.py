@@ -56,6 +56,25 @@ def polarity_problem(masks: list[MaskStatistics]) -> str:
     )
 
 
+def nothing_removed(masks: list[MaskStatistics], options: CaptureOptions) -> str:
+    """A sentence if a colour key or region leaves (nearly) all photos of `masks` wholly covered, else ''."""
+    full = sum(mask.covered > 0.999 for mask in masks)
+    if not masks or full < 0.95 * len(masks):
+        return ""
+    if options.color_key is not None:
+        key = ",".join(f"{value:g}" for value in options.color_key)
+        return (
+            f"the colour key {key} matches no background in {full} of {len(masks)} photos; "
+            "correct capture.color_key (r,g,b from 0 to 255) or raise capture.color_tolerance"
+        )
+    if options.region is not None:
+        return (
+            f"capture.region covers {full} of {len(masks)} photos wholly and so cuts nothing out; "
+            "give a box that just holds the object"
+        )
+    return ""
+
+
 def load_pixels(view: View, options: CaptureOptions, uses_alpha: bool) -> Pixels:
     """Decode `view`; raises FrameProblem when its image or mask cannot be used."""
     color, alpha = read_image(view.frame.image_path)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from engine.capture import CaptureOptions, open_capture
+from engine.capture.doctor import examine
 from engine.errors import CaptureError
 from engine.scene.conventions import srgb_to_linear
 
@@ -114,6 +115,20 @@ def test_a_colour_key_cuts_the_object_out(make_ball, ball_views):
     capture = open_capture(make_ball(masks="none"), CaptureOptions(color_key=(0, 255, 0)))
     capture.require_masks()
     np.testing.assert_array_equal(capture.pixels(1).mask, (ball_views(9)[1][1] >= 0.5 / 255).astype(np.float32))
+
+
+def test_a_colour_key_or_region_that_removes_nothing_is_refused(make_ball):
+    folder = make_ball(masks="none")
+    wrong = CaptureOptions(color_key=(0, 0, 255))
+    trained = len(open_capture(folder, wrong).train)
+    words = f"the colour key 0,0,255 matches no background in {trained} of {trained} photos"
+    with pytest.raises(CaptureError, match=words):
+        open_capture(folder, wrong).check_images()
+    assert any("the colour key 0,0,255 matches no background" in problem for problem in examine(folder, wrong).problems)
+    with pytest.raises(CaptureError, match="capture.region covers"):
+        open_capture(folder, CaptureOptions(region=((-9, -9, -9), (9, 9, 9)))).check_images()
+    for right in ({"color_key": (0, 255, 0)}, {"region": ((-1, -1, -1), (1, 1, 1))}, {}):
+        open_capture(folder, CaptureOptions(**right)).check_images()
 
 
 def test_a_region_restricts_masks_to_the_silhouette_of_its_box(make_ball):
