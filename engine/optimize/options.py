@@ -57,11 +57,6 @@ class OptionRow:
     type: Any
     meaning: Meaning
 
-    @property
-    def type_name(self) -> str:
-        """The type as a user reads it."""
-        return getattr(self.type, "__name__", str(self.type)) if not typing.get_args(self.type) else str(self.type)
-
 
 def option(
     default: Any,
