@@ -1,13 +1,18 @@
 """The rules of the house: formatting, layers, file sizes, light imports, and no absolute paths of one machine."""
 
+import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = ("app", "engine", "assets", "shaders")
+OPTIONAL = {"nvdiffrast"}  # used where it is installed
 FOLDERS = ("app", "engine", "shaders", "tests")
 SOURCES = [p for folder in FOLDERS for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".wgsl")]
 LIGHT = ("engine", "engine.optimize.recipe", "engine.capture", "app.command_line", "engine.capture.doctor")
@@ -43,6 +48,32 @@ def test_no_pickle_and_no_network_in_the_product():
 def test_light_modules_import_neither_torch_nor_qt_nor_numba(module):
     code = f"import sys, {module}; print([m for m in ('torch', 'numba', 'PySide6') if m in sys.modules])"
     assert run("-c", code).stdout.strip() == "[]"
+
+
+def imported() -> dict[str, str]:
+    """Top-level module -> a file of the product that imports it, for everything from outside it."""
+    found = {}
+    for path in [p for folder in PRODUCT for p in (ROOT / folder).rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+            found |= {name.split(".")[0]: str(path.relative_to(ROOT)) for name in names}
+    return {name: file for name, file in found.items() if name not in {*sys.stdlib_module_names, *PRODUCT}}
+
+
+def test_every_imported_package_is_a_dependency():
+    def plain(name: str) -> str:
+        return re.sub(r"[-_.]+", "-", name).lower()
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {plain(re.match(r"[\w.-]+", line)[0]) for line in project["dependencies"]}
+    distributions = importlib.metadata.packages_distributions()
+    missing = {
+        module: file
+        for module, file in imported().items()
+        if module not in OPTIONAL and not declared & {plain(name) for name in distributions.get(module, [module])}
+    }
+    assert not missing, missing
 
 
 def test_the_readme_holds_the_command_that_ci_runs():
