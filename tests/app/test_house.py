@@ -76,6 +76,18 @@ def test_every_imported_package_is_a_dependency():
     assert not missing, missing
 
 
+def test_what_the_readme_shows_and_links_to_is_there():
+    text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.S)
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+    missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
+    assert not missing, missing
+
+
+def test_the_readme_has_no_placeholders():
+    text = (ROOT / "README.md").read_text()
+    assert not re.findall(r"^[ \t]*[A-Z][A-Z _-]+[A-Z][ \t]*$", text, re.M)
+
+
 def test_the_readme_holds_the_command_that_ci_runs():
     text = (ROOT / "README.md").read_text()
     command = text.split("<!-- tests -->\n```bash\n")[1].split("```")[0]
