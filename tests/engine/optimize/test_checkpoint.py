@@ -59,7 +59,9 @@ def test_a_damaged_one_falls_back_to_the_one_before(tmp_path, suffix, damage):
     assert read_checkpoint(tmp_path).values == {"number": 3}
 
 
-@pytest.mark.parametrize("body", [[], {}, {"tensors": {}}, {"tensors": [], "schema_version": 1, "values": {}}, "x", None])
+@pytest.mark.parametrize(
+    "body", [[], {}, {"tensors": {}}, {"tensors": [], "schema_version": 1, "values": {}}, "x", None]
+)
 def test_a_whole_manifest_that_lacks_something_is_damaged_too(tmp_path, body):
     write(tmp_path, 1)
     path, text = write(tmp_path, 2), json.dumps(body)
