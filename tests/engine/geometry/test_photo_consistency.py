@@ -1,4 +1,4 @@
-"""A ball whose volume was dug at the pole: filled again where photos show the plain ball, left where they show the pit."""
+"""A ball dug at its pole: filled again where photos show the plain ball, left where they show the pit."""
 
 import numpy as np
 import pytest
