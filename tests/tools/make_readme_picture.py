@@ -14,7 +14,7 @@ def main(project: Path) -> None:
     width = 1000
     TARGET.parent.mkdir(parents=True, exist_ok=True)
     small = picture.resize((width, round(picture.height * width / picture.width)), Image.LANCZOS)
-    small.quantize(200).save(TARGET, optimize=True)
+    small.save(TARGET, optimize=True)
     print(f"wrote {TARGET} ({TARGET.stat().st_size // 1024} KB)")
 
 
