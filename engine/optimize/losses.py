@@ -66,13 +66,18 @@ def ssim(image: Tensor, target: Tensor) -> Tensor:
     Images smaller than the window, 11 pixels, are compared as one window.
     """
     stack = torch.cat([image, target, image * image, target * target, image * target], -1)
-    blurred = stack.mean((0, 1), keepdim=True) if min(image.shape[:2]) < 11 else _Blur.apply(stack)
-    mean_a, mean_b, square_a, square_b, product = blurred.chunk(5, -1)
+    windows = stack.mean((0, 1), keepdim=True) if min(image.shape[:2]) < 11 else blurred(stack)
+    mean_a, mean_b, square_a, square_b, product = windows.chunk(5, -1)
     variance_a, variance_b = square_a - mean_a**2, square_b - mean_b**2
     covariance = product - mean_a * mean_b
     c1, c2 = 0.01**2, 0.03**2
     numerator = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     return (numerator / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))).mean()
+
+
+def blurred(image: Tensor) -> Tensor:
+    """[H-10,W-10,C] means of [H,W,C] under the Gaussian window, whole windows only; differentiable."""
+    return _Blur.apply(image)
 
 
 class _Blur(torch.autograd.Function):

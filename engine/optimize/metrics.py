@@ -73,7 +73,8 @@ def masked_rmse(values: Sequence[np.ndarray], truths: Sequence[np.ndarray], mask
 
 
 def batch_psnr(images: Sequence[Tensor], views: Sequence[View]) -> float:
-    """dB of a training batch on white, sRGB-encoded; rendered [H,W,4] premultiplied linear colour and alpha."""
+    """dB of a training batch on white, sRGB-encoded; rendered [H,W,4] premultiplied linear colour and alpha;
+    what lies beyond a view that is part of a photo counts as equal."""
     import torch
 
     from engine.shading.tone import srgb_from_linear
@@ -84,7 +85,8 @@ def batch_psnr(images: Sequence[Tensor], views: Sequence[View]) -> float:
 
     with torch.no_grad():
         errors = [
-            float(((on_white(image[..., :3], image[..., 3]) - on_white(view.premultiplied, view.alpha)) ** 2).mean())
+            view.share
+            * float(((on_white(image[..., :3], image[..., 3]) - on_white(view.premultiplied, view.alpha)) ** 2).mean())
             for image, view in zip(images, views, strict=True)
         ]
     return psnr_of_error(sum(errors) / len(errors))

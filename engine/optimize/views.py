@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 
 from engine.errors import CaptureError
+from engine.optimize.crop import Crop, object_crop, surface_crop
+from engine.optimize.photo_loss import TargetStatistics
 from engine.scene import Camera
 
 if TYPE_CHECKING:
@@ -26,6 +29,36 @@ class View:
     camera: Camera  # of this size
     premultiplied: Tensor  # [H,W,3] float32 linear colour times alpha
     alpha: Tensor  # [H,W] float32 in [0,1], 1 = object; all ones where the capture has no masks
+    part: Crop | None = None  # which part of the photo this is; None: all of it
+    photo_size: tuple[int, int] | None = None  # (height, width) of the photo that this is a part of
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        """(height, width) of the whole photo."""
+        return self.photo_size or self.camera.size
+
+    @property
+    def memory(self) -> int:
+        """Bytes held; the statistics of the photo loss are counted for close-ups, of which steps ask them."""
+        pixels = self.camera.width * self.camera.height
+        return 4 * pixels * (4 if self.part is None else 13)
+
+    @property
+    def share(self) -> float:
+        """The part of the whole photo's pixels that the view has."""
+        return self.camera.width * self.camera.height / (self.whole[0] * self.whole[1])
+
+    @functools.cached_property
+    def statistics(self) -> TargetStatistics:
+        """What the fused photo loss needs of the photo."""
+        return TargetStatistics.of(self.premultiplied)
+
+    def cropped(self, crop: Crop) -> View:
+        """The part of a whole photo inside `crop`."""
+        height, width = crop.y1 - crop.y0, crop.x1 - crop.x0
+        camera = self.camera.cropped(crop.x0, crop.y0, width, height)
+        tensors = (t[crop.y0 : crop.y1, crop.x0 : crop.x1].contiguous() for t in (self.premultiplied, self.alpha))
+        return View(self.frame, camera, *tensors, crop, self.camera.size)
 
     def over(self, background: Tensor) -> Tensor:
         """[H,W,3] the photograph on `background` ([3] or [H,W,3], linear)."""
@@ -39,9 +72,8 @@ class ViewSet:
     def __init__(self, capture: Capture, device: str = "cpu", seed: int = 0, cache_megabytes: int = 2048) -> None:
         self.capture = capture
         self.device = device
-        self._limit = cache_megabytes * 2**20
-        self._held = 0
-        self._cache: OrderedDict[tuple[int, int, int], View] = OrderedDict()
+        self._cache = _Cache(cache_megabytes * 2**20)
+        self._objects: dict[tuple[int, int, int], Crop | None] = {}  # where alpha is not zero
         self._random = np.random.Generator(np.random.PCG64(seed))
         self._left: list[int] = []  # what this epoch has not taken yet
         self._excluded: set[int] = set()
@@ -90,20 +122,42 @@ class ViewSet:
         """The next `count` views, scaled as `view` does."""
         return [self.view(frame, image_size) for frame in self.next(count)]
 
-    def view(self, frame: int, image_size: int = 0) -> View:
-        """A view whose longest side is at most `image_size` pixels (0: as the capture delivers it), area-filtered."""
+    def close_ups(self, count: int, image_size: int, points: np.ndarray) -> list[View]:
+        """The next `count` views, scaled as `view` does and cut to what holds the object and a mesh of vertices
+        `points` [N,3]; what is beyond is empty in the photo as in the mesh's image."""
+        return [self.close_up(frame, image_size, points) for frame in self.next(count)]
+
+    def close_up(self, frame: int, image_size: int, points: np.ndarray) -> View:
+        """One view as `close_ups` cuts it."""
+        camera = self._camera(frame, image_size)
+        key = (frame, camera.width, camera.height)
+        if key not in self._objects:
+            self._objects[key] = object_crop(self.view(frame, image_size).alpha.cpu().numpy())
+        parts = [part for part in (self._objects[key], surface_crop(points, camera)) if part is not None]
+        if not parts:
+            return self.view(frame, image_size)
+        crop = functools.reduce(Crop.union, parts).widened(camera.size)
+        name = (*key, "close-up")  # one per photo: a new crop takes the place of the last
+        held = self._cache.get(name)
+        if held is None or held.part != crop:
+            held = self.view(frame, image_size).cropped(crop)
+            self._cache.put(name, held)
+        return held
+
+    def _camera(self, frame: int, image_size: int) -> Camera:
         camera = self.capture.frames[frame].camera
         factor = min(1.0, image_size / max(camera.width, camera.height)) if image_size > 0 else 1.0
         width, height = max(1, round(camera.width * factor)), max(1, round(camera.height * factor))
-        key = (frame, width, height)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
-        view = self._load(frame, camera.resized(width, height) if factor < 1 else camera)
-        self._cache[key] = view
-        self._held += _bytes(view)
-        while self._held > self._limit and len(self._cache) > 1:
-            self._held -= _bytes(self._cache.popitem(last=False)[1])
+        return camera.resized(width, height) if factor < 1 else camera
+
+    def view(self, frame: int, image_size: int = 0) -> View:
+        """A view whose longest side is at most `image_size` pixels (0: as the capture delivers it), area-filtered."""
+        camera = self._camera(frame, image_size)
+        key = (frame, camera.width, camera.height)
+        view = self._cache.get(key)
+        if view is None:
+            view = self._load(frame, camera)
+            self._cache.put(key, view)
         return view
 
     def _load(self, frame: int, camera: Camera) -> View:
@@ -132,5 +186,25 @@ class ViewSet:
         self._random.bit_generator.state = state["generator"]
 
 
-def _bytes(view: View) -> int:
-    return view.premultiplied.numel() * 4 + view.alpha.numel() * 4
+class _Cache:
+    """The views used last, as many as fit in `limit` bytes, but always one."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held = limit, 0
+        self._views: OrderedDict[tuple, View] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def get(self, key: tuple) -> View | None:
+        if key in self._views:
+            self._views.move_to_end(key)
+        return self._views.get(key)
+
+    def put(self, key: tuple, view: View) -> None:
+        if key in self._views:
+            self._held -= self._views.pop(key).memory
+        self._views[key] = view
+        self._held += view.memory
+        while self._held > self._limit and len(self._views) > 1:
+            self._held -= self._views.popitem(last=False)[1].memory

@@ -88,6 +88,11 @@ class Camera:
             height=height,
         )
 
+    def cropped(self, x: int, y: int, width: int, height: int) -> Camera:
+        """The part of the view whose upper left pixel is column `x`, row `y` of this one; it may reach beyond it."""
+        centre = (self.centre[0] - x, self.centre[1] - y)
+        return replace(self, centre=centre, width=width, height=height)
+
 
 def look_at(
     position: np.ndarray, target: np.ndarray, up: np.ndarray, focal: float, width: int, height: int

@@ -13,10 +13,10 @@ from engine.exchange import TangentSpace, shading_normal
 from engine.geometry.free_mesh import FreeMesh, UniformAdam
 from engine.geometry.normals import vertex_normals
 from engine.geometry.regularizers import normal_consistency
-from engine.optimize.losses import color_loss, mask_loss, ssim_loss
 from engine.optimize.metrics import batch_psnr
+from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.stage import Stage, StageContext, register
-from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, antialiased, light_priors, see, starting_light
+from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, compared, light_priors, see, starting_light
 from engine.optimize.textures import (
     BASE_COLOR,
     METALLIC,
@@ -121,8 +121,8 @@ class RefineStage(Stage):
     def step(self, index: int) -> dict[str, float]:
         context, options = self.context, self.context.recipe.refine
         self._set_rates(index)
-        views = context.views.batch(options.batch, options.image_size)
         vertices = self.surface.vertices()
+        views = context.views.close_ups(options.batch, options.image_size, vertices.detach().numpy())
         if not options.geometry:
             vertices = vertices.detach()
         if index and index % TANGENT_INTERVAL == 0:
@@ -130,22 +130,15 @@ class RefineStage(Stage):
         pyramid = build_pyramid(self.texture)
         passes = see(context.rasterizer, views, vertices, self.triangles, self.light)
         colors = self._colors(passes, vertices, pyramid)
-        images = [
-            antialiased(context.rasterizer, seen, self.triangles, self.edges, color)
-            for seen, color in zip(passes, colors, strict=True)
-        ]
-        pairs, share = list(zip(images, views, strict=True)), 1 / len(views)
+        weights = PhotoWeights(1 - options.ssim, options.mask, options.ssim)
+        images, photo, report = compared(context.rasterizer, passes, self.triangles, self.edges, colors, weights)
         terms = {
-            "color": (1 - options.ssim) * share * sum(color_loss(i[..., :3], v.premultiplied) for i, v in pairs),
-            "mask": options.mask * share * sum(mask_loss(i[..., 3], v.alpha) for i, v in pairs),
             "light": light_priors(context.recipe, self.light),
             "material_smoothness": options.material_smoothness * texture_variation(pyramid[min(1, len(pyramid) - 1)]),
         }
-        if options.ssim:
-            terms["ssim"] = options.ssim * share * sum(ssim_loss(i[..., :3], v.premultiplied) for i, v in pairs)
         if options.geometry:
             terms["smoothness"] = options.smoothness * normal_consistency(vertices, self.triangles, self.edges)
-        loss = sum(terms.values())
+        loss = photo + sum(terms.values())
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -156,7 +149,7 @@ class RefineStage(Stage):
                 optimizer.step()
         with torch.no_grad():
             clamped(self.texture)
-        report = {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
+        report |= {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
         if index % PSNR_INTERVAL == 0 or self.psnr is None:
             self.psnr = batch_psnr(images, views)
         return report | {"psnr": self.psnr}

@@ -17,10 +17,10 @@ from engine.geometry.flexicubes import FlexiCubes, LazyAdam
 from engine.geometry.normals import vertex_normals
 from engine.geometry.regularizers import normal_consistency
 from engine.optimize.grids import resampled
-from engine.optimize.losses import color_loss, mask_loss
 from engine.optimize.metrics import batch_psnr
+from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.stage import Stage, StageContext, register
-from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, antialiased, light_priors, see, starting_light
+from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, compared, light_priors, see, starting_light
 from engine.raster.contract import EdgeTable
 from engine.scene import Mesh
 from engine.shading.field import MaterialField
@@ -40,7 +40,10 @@ class ShapeStage(Stage):
         self.options = recipe.shape
         self.box = np.asarray(scene.box, np.float64)
         self.surface = FlexiCubes.from_field(resampled(scene.field, self.options.resolution), self.box)
-        self.materials = MaterialField(self.box, seed=recipe.run.seed)
+        start = recipe.material
+        self.materials = MaterialField(
+            self.box, seed=recipe.run.seed, roughness=start.roughness, metallic=start.metallic
+        )
         self.light = starting_light(recipe, context.capture.up, scene.environment)
         self.psnr: float | None = None
         self.optimizers = [
@@ -82,8 +85,8 @@ class ShapeStage(Stage):
     def step(self, index: int) -> dict[str, float]:
         context, options = self.context, self.context.recipe.shape
         self._set_rates(index)
-        views = context.views.batch(options.batch, options.image_size)
         surface = self.surface.extract("numba", split="fan")
+        views = context.views.close_ups(options.batch, options.image_size, surface.vertices.detach().numpy())
         edges = EdgeTable.from_triangles(surface.triangles, len(surface.vertices))
         passes = see(
             context.rasterizer,
@@ -100,19 +103,12 @@ class ShapeStage(Stage):
             colors, variation = self._colors(passes, normals, surface.triangles)
             terms["material_smoothness"] = options.material_smoothness * variation
             terms["light"] = light_priors(context.recipe, self.light)
-        images = [
-            antialiased(context.rasterizer, seen, surface.triangles, edges, color)
-            for seen, color in zip(passes, colors, strict=True)
-        ]
-        terms["mask"] = options.mask * sum(mask_loss(i[..., -1], v.alpha) for i, v in zip(images, views, strict=True))
-        terms["mask"] = terms["mask"] / len(views)
-        if with_color:
-            terms["color"] = sum(color_loss(i[..., :3], v.premultiplied) for i, v in zip(images, views, strict=True))
-            terms["color"] = terms["color"] / len(views)
+        weights = PhotoWeights(1.0, options.mask)
+        images, photo, report = compared(context.rasterizer, passes, surface.triangles, edges, colors, weights)
         terms["smoothness"] = options.smoothness * normal_consistency(surface.vertices, surface.triangles, edges)
         terms["l_dev"] = options.l_dev * surface.l_dev
         terms["entropy"] = options.entropy * surface.entropy
-        loss = sum(terms.values())
+        loss = photo + sum(terms.values())
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -120,7 +116,7 @@ class ShapeStage(Stage):
         if with_color:
             for optimizer in self.optimizers[1:]:
                 optimizer.step()
-        report = {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
+        report |= {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
         report["faces"] = float(len(surface.triangles))
         if with_color:
             if index % PSNR_INTERVAL == 0 or self.psnr is None:

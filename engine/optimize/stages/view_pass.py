@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.optimize.photo_loss import PhotoWeights, photo_loss
 from engine.optimize.recipe import Recipe
 from engine.optimize.views import View
 from engine.raster.contract import EdgeTable, Rasterizer, VisibilityBuffer
@@ -107,3 +108,22 @@ def antialiased(
     values = ones if color is None else torch.cat([color, ones], 1)
     image = rasterizer.compose(values, seen.buffer, torch.zeros(values.shape[1], device=values.device))
     return rasterizer.coverage(image, seen.clip, triangles, seen.buffer, edges)
+
+
+def compared(
+    rasterizer: Rasterizer,
+    passes: list[ViewPass],
+    triangles: Tensor,
+    edges: EdgeTable,
+    colors: list[Tensor | None],
+    weights: PhotoWeights,
+) -> tuple[list[Tensor], Tensor, dict[str, float]]:
+    """(the images as `antialiased` makes them, the mean photo loss of the views, its weighted terms)."""
+    images, losses, terms = [], [], {}
+    for seen, color in zip(passes, colors, strict=True):
+        images.append(antialiased(rasterizer, seen, triangles, edges, color))
+        value, parts = photo_loss(images[-1], seen.view, weights)
+        losses.append(value)
+        for name, part in parts.items():
+            terms[name] = terms.get(name, 0.0) + part / len(passes)
+    return images, torch.stack(losses).mean(), terms

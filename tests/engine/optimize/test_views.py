@@ -66,3 +66,20 @@ def test_the_cache_is_bounded_and_changes_nothing():
     assert len(small._cache) == 1
     full = small.view(0, 0)
     assert full.camera is capture.frames[0].camera and small.view(0, 999).camera is full.camera
+
+
+def test_a_close_up_holds_the_object_and_the_mesh_and_follows_it():
+    capture = SmallCapture(size=(120, 160))
+    capture.pixels(0).mask[:] = 0
+    capture.pixels(0).mask[50:60, 70:80] = 1
+    views = ViewSet(capture)
+    whole, camera = views.view(0), capture.frames[0].camera
+    middle = camera.position + 3 * camera.forward
+    near = views.close_up(0, 0, middle[None])
+    part = near.part
+    assert near.whole == whole.camera.size and near.share < 0.5 and views.close_up(0, 0, middle[None]) is near
+    assert torch.equal(near.alpha, whole.alpha[part.y0 : part.y1, part.x0 : part.x1]) and near.alpha.sum() == 100
+    pixel = camera.rays()[1][2, 3]  # a vertex far from the object widens it
+    far = views.close_up(0, 0, (camera.position + 3 * pixel)[None])
+    assert far.part.x0 == 0 and far.part.y0 == 0 and far.alpha.sum() == 100 and len(views._cache) == 2
+    np.testing.assert_allclose(far.camera.project(middle[None])[0], camera.project(middle[None])[0])

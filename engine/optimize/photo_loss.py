@@ -1,0 +1,130 @@
+"""How a rendered image differs from a photo: colour, structure and mask in one fused pass, with its plain torch twin.
+
+Views are often only the part of a photo that holds the object. Beyond it both images are empty, so means are taken over
+the whole photo: what is left out adds no difference, and its windows are equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from engine.optimize import photo_kernels as kernels
+from engine.optimize.losses import blurred, log_l1, mse, ssim_loss
+
+if TYPE_CHECKING:
+    from engine.optimize.views import View
+
+WINDOW = 2 * kernels.RADIUS + 1  # pixels
+
+
+@dataclass(frozen=True)
+class PhotoWeights:
+    """Weights of the terms of `photo_loss`."""
+
+    color: float
+    mask: float
+    structure: float = 0.0
+
+
+@dataclass(frozen=True)
+class TargetStatistics:
+    """What the fused pass needs of a photo, computed once."""
+
+    encoded: np.ndarray  # [H,3W] float32 log-encoded premultiplied colour
+    mean: np.ndarray  # [H-10,3(W-10)] its windowed mean
+    square: np.ndarray  # [H-10,3(W-10)] and mean square
+
+    @staticmethod
+    def of(premultiplied: Tensor) -> TargetStatistics:
+        """The statistics of [H,W,3] premultiplied linear colour, both sides at least 11 pixels."""
+        height, width = premultiplied.shape[:2]
+        image = torch.cat([premultiplied, torch.zeros(height, width, 1)], -1).numpy()
+        encoded, slope = np.empty((2, height, 3 * width), np.float32)
+        none = np.empty((0, 0), np.float32)
+        # encoded as rendered images are, so that equal colours differ by exactly nothing
+        kernels.encode_image(image, encoded, False, encoded, slope, none, none, none)
+        values = torch.from_numpy(encoded).view(height, width, 3)
+        inner = (height - WINDOW + 1, 3 * (width - WINDOW + 1))
+        return TargetStatistics(encoded, *(blurred(v).numpy().reshape(inner) for v in (values, values * values)))
+
+
+def window_share(size: tuple[int, int], whole: tuple[int, int]) -> float:
+    """The windows inside an image of `size` (height, width) among those of the photo of size `whole`."""
+    if min(size) < WINDOW or min(whole) < WINDOW:
+        return 1.0
+    inner = [(side - WINDOW + 1) for side in (*size, *whole)]
+    return inner[0] * inner[1] / (inner[2] * inner[3])
+
+
+def photo_loss(image: Tensor, view: View, weights: PhotoWeights) -> tuple[Tensor, dict[str, float]]:
+    """(weighted sum, differentiable; its weighted terms color, mask and, where it counts, ssim) of one view.
+
+    `image` [H,W,4] is premultiplied linear colour and alpha, or [H,W,1] alpha alone, which has only the mask's term.
+    float32 on the CPU takes the fused kernels, everything else `photo_loss_reference`.
+    """
+    fused = image.device.type == "cpu" and image.dtype == torch.float32 and image.shape[2] == 4
+    if not fused or min(image.shape[:2]) < WINDOW:
+        return photo_loss_reference(image, view, weights)
+    total, terms = _Fused.apply(image, view, weights)
+    names = ("color", "mask", "ssim") if weights.structure else ("color", "mask")
+    return total, dict(zip(names, terms.tolist(), strict=False))
+
+
+def photo_loss_reference(image: Tensor, view: View, weights: PhotoWeights) -> tuple[Tensor, dict[str, float]]:
+    """`photo_loss` in plain torch, for any device and float type."""
+    terms = {"mask": weights.mask * view.share * mse(image[..., -1], view.alpha)}
+    if image.shape[2] == 4:
+        terms["color"] = weights.color * view.share * log_l1(image[..., :3], view.premultiplied)
+        if weights.structure:
+            share = window_share(view.camera.size, view.whole)
+            terms["ssim"] = weights.structure * share * ssim_loss(image[..., :3], view.premultiplied)
+    return sum(terms.values()), {name: float(value.detach()) for name, value in terms.items()}
+
+
+class _Fused(torch.autograd.Function):
+    """Computes the gradient with the value; (sum [], terms [3] without gradient)."""
+
+    @staticmethod
+    def forward(ctx, image: Tensor, view: View, weights: PhotoWeights) -> tuple[Tensor, Tensor]:
+        values, gradient = _differences(image.detach().contiguous().numpy(), view, weights)
+        ctx.gradient = torch.from_numpy(gradient)
+        terms = torch.from_numpy(values)
+        ctx.mark_non_differentiable(terms)
+        return terms.sum().to(torch.float32), terms
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, to_total: Tensor, _terms: Tensor):
+        return ctx.gradient.mul(to_total), None, None
+
+
+def _differences(image: np.ndarray, view: View, weights: PhotoWeights) -> tuple[np.ndarray, np.ndarray]:
+    """(weighted color, mask and ssim terms [3] float64, gradient [H,W,4]) of image [H,W,4]."""
+    statistics, windows = view.statistics, weights.structure > 0
+    height, width = image.shape[:2]
+    edge = WINDOW - 1
+    pixels = view.whole[0] * view.whole[1]
+    encoded, slope = np.empty((2, height, 3 * width), np.float32)
+    along = np.empty((3, height, 3 * (width - edge)) if windows else (3, 0, 0), np.float32)
+    kernels.encode_image(image, statistics.encoded, windows, encoded, slope, *along)
+    back = np.empty((3, height + edge, 3 * width) if windows else (3, 0, 0), np.float32)
+    structure = 0.0
+    if windows:
+        scale = weights.structure * window_share((height, width), view.whole) / statistics.mean.size
+        sums = np.empty(height - edge)
+        kernels.compare_windows(*along, statistics.mean, statistics.square, np.float32(scale), sums, *back)
+        structure = scale * sums.sum()
+    scales = np.array([weights.color / (3 * pixels), weights.mask / pixels])
+    sums, gradient = np.empty((height, 2)), np.empty_like(image)
+    alpha = view.alpha.numpy()
+    kernels.compare_pixels(
+        image, encoded, slope, statistics.encoded, alpha, windows, *back, scales.astype(np.float32), sums, gradient
+    )
+    color, mask = scales * sums.sum(0)
+    return np.array([color, mask, structure]), gradient
