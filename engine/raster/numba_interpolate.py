@@ -7,7 +7,7 @@ from numba import prange
 
 from engine.kernels.scatter import chunk_bounds
 from engine.kernels.settings import parallel_kernel
-from engine.raster.numba_visibility import SLIVER
+from engine.raster.numba_locate import SLIVER
 
 BLOCK = 4096  # pixels that one turn of a parallel loop takes
 

@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from engine.errors import DeviceError
 from engine.kernels.scatter import chunk_count, sum_chunks
-from engine.raster import numba_interpolate, numba_visibility
+from engine.raster import numba_interpolate, numba_locate, numba_visibility
 from engine.raster.contract import EdgeTable, VisibilityBuffer
 
 
@@ -37,7 +37,7 @@ class _Visibility(torch.autograd.Function):
         count = int(covered[-1])
         pixel, triangle = torch.empty(count, dtype=torch.int64), torch.empty(count, dtype=torch.int64)
         barycentrics, depth = torch.empty((count, 2)), torch.empty(count)
-        numba_visibility.locate(
+        numba_locate.locate(
             positions,
             corners,
             triangle_id.numpy(),

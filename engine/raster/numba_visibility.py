@@ -12,17 +12,19 @@ import numpy as np
 from numba import prange
 
 from engine.kernels.settings import kernel, parallel_kernel
+from engine.raster.numba_lanes import LANES, raise_keys
 
 SUBPIXEL_BITS = 12
 SUBPIXEL = 1 << SUBPIXEL_BITS
 HALF = SUBPIXEL // 2
 GUARD = 32768.0  # pixels; beyond it positions are not snapped
 BAND_ROWS = 32
-LANES = 8  # pixels of a row that are tested together
 LAST_NUMBER = 0x7FFFFFFF
 LOW_HALF = 0xFFFFFFFF
-SLIVER = 0.01  # barycentrics further outside than this belong to slivers and get no gradient
 CHUNKS = 16  # of triangles, while binning
+SMALL = 128  # pixels; the edge functions of triangles up to this wide and high fit 32 bits
+TILE = 8  # pixels; what faces away is tested against the farthest surface of whole tiles first
+NEARER = np.float32(1 + 1e-5)  # pays for rounding in interpolated depths
 
 # what is known of a vertex
 SNAPPED = 1  # in front of the camera and within the guard band
@@ -101,9 +103,9 @@ def _snapped_bounds(ax, ay, bx, by, cx, cy, width, height):
 
 @kernel
 def _bands_touched(clip, screen, state, i, j, k, width, height, cull):
-    """(first, last) band a triangle may touch; (0, -1) if it shows nowhere."""
+    """(first, last) band a triangle may touch and whether it faces away; (0, -1, False) if it shows nowhere."""
     if i == j or j == k or k == i:
-        return 0, -1
+        return 0, -1, False
     both = state[i] & state[j] & state[k]
     if both == REGULAR:
         ax, ay = np.int64(screen[i, 0]), np.int64(screen[i, 1])
@@ -111,26 +113,26 @@ def _bands_touched(clip, screen, state, i, j, k, width, height, cull):
         cx, cy = np.int64(screen[k, 0]), np.int64(screen[k, 1])
         x0, x1, y0, y1 = _snapped_bounds(ax, ay, bx, by, cx, cy, width, height)
         if x1 < x0 or y1 < y0:
-            return 0, -1
+            return 0, -1, False
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area == 0 or (cull and area > 0):
-            return 0, -1
+            return 0, -1, False
     else:
         if both & FINITE == 0:
-            return 0, -1
+            return 0, -1, False
         a, b, c = _corner(clip, i), _corner(clip, j), _corner(clip, k)
         for axis in range(3):  # entirely beyond one side of the frustum
             if (a[axis] > a[3] and b[axis] > b[3] and c[axis] > c[3]) or (
                 a[axis] < -a[3] and b[axis] < -b[3] and c[axis] < -c[3]
             ):
-                return 0, -1
+                return 0, -1, False
         area = _determinant(a, b, c)
         if area == 0 or (cull and area > 0):
-            return 0, -1
+            return 0, -1, False
         x0, x1, y0, y1 = _homogeneous_bounds(a, b, c, width, height)
         if x1 < x0 or y1 < y0:
-            return 0, -1
-    return y0 // BAND_ROWS, y1 // BAND_ROWS
+            return 0, -1, False
+    return y0 // BAND_ROWS, y1 // BAND_ROWS, area > 0
 
 
 @kernel
@@ -140,8 +142,27 @@ def _key(inverse_depth, number):
 
 
 @kernel
+def _fill_rows(integer, keys, x0, x1, y0, y1, low, weights, along_x, along_y, depth_row, depth_x, depth_y):
+    """Draw rows y0 to y1 of `keys`; edge functions are of the type `integer`, without a branch in LANES pixels."""
+    a, b, c = integer(weights[0]), integer(weights[1]), integer(weights[2])
+    a_x, b_x, c_x = integer(along_x[0]), integer(along_x[1]), integer(along_x[2])
+    a_y, b_y, c_y = integer(along_y[0]), integer(along_y[1]), integer(along_y[2])
+    pitch = keys.shape[1]
+    for y in range(y0, y1 + 1):
+        for x in range(0, x1 + 1 - x0, LANES):
+            moved = integer(a + x * a_x), integer(b + x * b_x), integer(c + x * c_x)
+            raise_keys(keys, y * pitch + x0 + x, moved, (a_x, b_x, c_x), depth_row + x * depth_x, depth_x, low)
+        a, b, c = integer(a + a_y), integer(b + b_y), integer(c + c_y)
+        depth_row += depth_y
+
+
+@kernel
 def _draw_snapped(screen, inverse_depth, i, j, k, number, first_row, last_row, width, height, keys):
-    """Exact integer edge functions, all three vertices snapped; LANES pixels at a time, without a branch."""
+    """Exact integer edge functions, all three vertices snapped.
+
+    They change by multiples of SUBPIXEL from one pixel to the next, so that their signs outlive a division by it
+    (rounded down), after which those of triangles up to SMALL pixels fit 32 bits.
+    """
     ax, ay = np.int64(screen[i, 0]), np.int64(screen[i, 1])
     bx, by = np.int64(screen[j, 0]), np.int64(screen[j, 1])
     cx, cy = np.int64(screen[k, 0]), np.int64(screen[k, 1])
@@ -151,19 +172,21 @@ def _draw_snapped(screen, inverse_depth, i, j, k, number, first_row, last_row, w
         j, k = k, j
         area = -area
     x0, x1, y0, y1 = _snapped_bounds(ax, ay, bx, by, cx, cy, width, height)
+    wide, high = max(ax, bx, cx) - min(ax, bx, cx), max(ay, by, cy) - min(ay, by, cy)
+    small = max(wide, high) < SMALL * SUBPIXEL
     y0, y1 = max(y0, first_row), min(y1, last_row)
     px, py = x0 * SUBPIXEL + HALF, y0 * SUBPIXEL + HALF
     a_weight = (cx - bx) * (py - by) - (cy - by) * (px - bx)  # edge b-c, and so on
     b_weight = (ax - cx) * (py - cy) - (ay - cy) * (px - cx)
     c_weight = (bx - ax) * (py - ay) - (by - ay) * (px - ax)
-    a_x, b_x, c_x = (by - cy) * SUBPIXEL, (cy - ay) * SUBPIXEL, (ay - by) * SUBPIXEL
-    a_y, b_y, c_y = (cx - bx) * SUBPIXEL, (ax - cx) * SUBPIXEL, (bx - ax) * SUBPIXEL
+    a_x, b_x, c_x = by - cy, cy - ay, ay - by  # change to the next pixel, over SUBPIXEL
+    a_y, b_y, c_y = cx - bx, ax - cx, bx - ax
     base = np.float64(inverse_depth[i])
     along_b = (np.float64(inverse_depth[j]) - base) / area
     along_c = (np.float64(inverse_depth[k]) - base) / area
     depth_row = base + b_weight * along_b + c_weight * along_c
-    depth_x = b_x * along_b + c_x * along_c
-    depth_y = b_y * along_b + c_y * along_c
+    depth_x = SUBPIXEL * (b_x * along_b + c_x * along_c)
+    depth_y = SUBPIXEL * (b_y * along_b + c_y * along_c)
     # a pixel on an edge belongs to the triangle into which an infinitesimal step right (then down) leads
     if not (a_x > 0 or (a_x == 0 and a_y > 0)):
         a_weight -= 1
@@ -171,22 +194,45 @@ def _draw_snapped(screen, inverse_depth, i, j, k, number, first_row, last_row, w
         b_weight -= 1
     if not (c_x > 0 or (c_x == 0 and c_y > 0)):
         c_weight -= 1
-    for y in range(y0, y1 + 1):
-        ea, eb, ec, depth = a_weight, b_weight, c_weight, depth_row
-        row = keys[y - first_row]
-        for x in range(x0, x1 + 1, LANES):
-            for lane in range(LANES):
-                outside = (ea + lane * a_x) | (eb + lane * b_x) | (ec + lane * c_x)
-                key = _key(depth + lane * depth_x, number)
-                row[x + lane] = max(row[x + lane], key if outside >= 0 else np.int64(0))
-            ea += LANES * a_x
-            eb += LANES * b_x
-            ec += LANES * c_x
-            depth += LANES * depth_x
-        a_weight += a_y
-        b_weight += b_y
-        c_weight += c_y
-        depth_row += depth_y
+    weights = a_weight >> SUBPIXEL_BITS, b_weight >> SUBPIXEL_BITS, c_weight >> SUBPIXEL_BITS
+    along_x, along_y = (a_x, b_x, c_x), (a_y, b_y, c_y)
+    y0, y1 = y0 - first_row, y1 - first_row
+    if small:
+        _fill_rows(
+            np.int32, keys, x0, x1, y0, y1, LAST_NUMBER - number, weights, along_x, along_y, depth_row, depth_x, depth_y
+        )
+    else:
+        _fill_rows(
+            np.int64, keys, x0, x1, y0, y1, LAST_NUMBER - number, weights, along_x, along_y, depth_row, depth_x, depth_y
+        )
+
+
+@kernel
+def _farthest_of_tiles(keys, rows, farthest):
+    """farthest [tiles down, tiles across] float32 = the least 1/w in each tile of `keys`, 0 where it has background."""
+    for ty in range((rows + TILE - 1) // TILE):
+        for tx in range(farthest.shape[1]):
+            least = np.int64(0x7FFFFFFFFFFFFFFF)
+            for y in range(ty * TILE, min((ty + 1) * TILE, rows)):
+                for lane in range(TILE):
+                    least = min(least, keys[y, tx * TILE + lane])
+            farthest[ty, tx] = np.int32(least >> 32).view(np.float32)
+
+
+@kernel
+def _hidden(screen, inverse_depth, i, j, k, first_row, last_row, width, height, farthest):
+    """Whether all tiles that a snapped triangle may touch show something nearer than its nearest vertex."""
+    ax, ay = np.int64(screen[i, 0]), np.int64(screen[i, 1])
+    bx, by = np.int64(screen[j, 0]), np.int64(screen[j, 1])
+    cx, cy = np.int64(screen[k, 0]), np.int64(screen[k, 1])
+    x0, x1, y0, y1 = _snapped_bounds(ax, ay, bx, by, cx, cy, width, height)
+    y0, y1 = max(y0, first_row) - first_row, min(y1, last_row) - first_row
+    nearest = max(inverse_depth[i], inverse_depth[j], inverse_depth[k]) * NEARER
+    for ty in range(y0 // TILE, y1 // TILE + 1):
+        for tx in range(x0 // TILE, x1 // TILE + 1):
+            if nearest >= farthest[ty, tx]:
+                return False
+    return True
 
 
 @kernel
@@ -261,28 +307,30 @@ def draw(clip, triangles, height, width, cull, ids):
             state[v] = known
 
     bands = bands_of(height)
+    lists = 2 * bands  # of triangles: those that face the viewer, band by band, then those that face away
     touched = np.empty((triangle_count, 2), np.int16)
-    counts = np.zeros((CHUNKS, bands), np.int64)
+    counts = np.zeros((CHUNKS, lists), np.int64)
     for c in prange(CHUNKS):
         chunk = np.int64(c)
-        own = np.zeros(bands, np.int64)
+        own = np.zeros(lists, np.int64)
         for t in range(chunk * triangle_count // CHUNKS, (chunk + 1) * triangle_count // CHUNKS):
             i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-            first, last = _bands_touched(clip, screen, state, i, j, k, width, height, cull)
-            touched[t, 0], touched[t, 1] = first, last
-            for band in range(first, last + 1):
+            first, last, away = _bands_touched(clip, screen, state, i, j, k, width, height, cull)
+            shift = bands if away else 0
+            touched[t, 0], touched[t, 1] = first + shift, last + shift
+            for band in range(first + shift, last + shift + 1):
                 own[band] += 1
         counts[chunk] = own
 
-    starts = np.empty(bands + 1, np.int64)
+    starts = np.empty(lists + 1, np.int64)
     total = 0
-    for band in range(bands):
+    for band in range(lists):
         starts[band] = total
         for chunk in range(CHUNKS):
             count = counts[chunk, band]
             counts[chunk, band] = total
             total += count
-    starts[bands] = total
+    starts[lists] = total
     listed = np.empty(total, np.int32)
     for c in prange(CHUNKS):
         chunk = np.int64(c)
@@ -296,14 +344,24 @@ def draw(clip, triangles, height, width, cull, ids):
     for order in prange(bands):
         band = band_of(np.int64(order), bands)
         first_row, last_row = band * BAND_ROWS, min((band + 1) * BAND_ROWS, height) - 1
-        keys = np.zeros((BAND_ROWS, width + LANES), np.int64)
-        for entry in range(starts[band], starts[band + 1]):
-            t = np.int64(listed[entry])
-            i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-            if state[i] & state[j] & state[k] == REGULAR:
-                _draw_snapped(screen, inverse_depth, i, j, k, t + 1, first_row, last_row, width, height, keys)
-            else:
-                _draw_homogeneous(clip, screen, state, i, j, k, t + 1, first_row, last_row, width, height, keys)
+        across = (width + TILE - 1) // TILE
+        keys = np.zeros((BAND_ROWS, across * TILE + LANES), np.int64)
+        farthest = np.zeros((BAND_ROWS // TILE, across), np.float32)
+        for away in range(2):
+            low, high = starts[band + away * bands], starts[band + away * bands + 1]
+            if away == 1 and high > low:
+                _farthest_of_tiles(keys, last_row + 1 - first_row, farthest)
+            for entry in range(low, high):
+                t = np.int64(listed[entry])
+                i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+                if state[i] & state[j] & state[k] == REGULAR:
+                    if away == 1 and _hidden(
+                        screen, inverse_depth, i, j, k, first_row, last_row, width, height, farthest
+                    ):
+                        continue
+                    _draw_snapped(screen, inverse_depth, i, j, k, t + 1, first_row, last_row, width, height, keys)
+                else:
+                    _draw_homogeneous(clip, screen, state, i, j, k, t + 1, first_row, last_row, width, height, keys)
         count = 0
         for y in range(first_row, last_row + 1):
             for x in range(width):
@@ -314,53 +372,3 @@ def draw(clip, triangles, height, width, cull, ids):
     for band in range(bands):
         covered[band + 1] += covered[band]
     return covered
-
-
-@kernel
-def settled(ea, eb, ec):
-    """(u, v) from three edge functions, put back inside where a sliver was hit only because of snapping."""
-    total = ea + eb + ec
-    if total == 0:
-        return 1 / 3, 1 / 3
-    u, v, rest = ea / total, eb / total, ec / total
-    if min(u, v, rest) < -SLIVER:
-        u, v, rest = max(u, 0.0), max(v, 0.0), max(rest, 0.0)
-        total = u + v + rest
-        u, v = u / total, v / total
-    return u, v
-
-
-@parallel_kernel
-def locate(clip, triangles, ids, covered, pixel, triangle_of, barycentrics, depth):
-    """The compact list of covered pixels: flat index, triangle, analytic barycentrics (u, v) and depth w."""
-    height, width = ids.shape
-    bands = covered.shape[0] - 1
-    for order in prange(bands):
-        band = band_of(np.int64(order), bands)
-        p = covered[band]
-        last = np.int32(0)
-        ax = ay = aw = bx = by = bw = cx = cy = cw = 0.0
-        for y in range(band * BAND_ROWS, min((band + 1) * BAND_ROWS, height)):
-            ny = (y + 0.5) / height * 2 - 1
-            for x in range(width):
-                number = ids[y, x]
-                if number == 0:
-                    continue
-                t = np.int64(number) - 1
-                if number != last:
-                    last = number
-                    i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-                    ax, ay, aw = np.float64(clip[i, 0]), np.float64(clip[i, 1]), np.float64(clip[i, 3])
-                    bx, by, bw = np.float64(clip[j, 0]), np.float64(clip[j, 1]), np.float64(clip[j, 3])
-                    cx, cy, cw = np.float64(clip[k, 0]), np.float64(clip[k, 1]), np.float64(clip[k, 3])
-                nx = (x + 0.5) / width * 2 - 1
-                pax, pay, pbx, pby = ax - nx * aw, ay - ny * aw, bx - nx * bw, by - ny * bw
-                pcx, pcy = cx - nx * cw, cy - ny * cw
-                ea, eb, ec = pbx * pcy - pcx * pby, pcx * pay - pax * pcy, pax * pby - pbx * pay
-                u, v = settled(ea, eb, ec)
-                pixel[p] = y * width + x
-                triangle_of[p] = t
-                barycentrics[p, 0] = u
-                barycentrics[p, 1] = v
-                depth[p] = u * aw + v * bw + (1 - u - v) * cw
-                p += 1

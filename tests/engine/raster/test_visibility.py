@@ -136,6 +136,37 @@ def test_a_closed_surface_has_no_pinholes(name):
     assert torch.equal(either.triangle_id, front.triangle_id)
 
 
+@pytest.mark.parametrize("flipped", [False, True])
+def test_triangles_that_face_away_are_seen_through_holes(flipped):
+    """Either side of a surface with every third triangle gone, as the reference sees it."""
+    vertices, triangles = displaced_icosphere(2000)
+    corners = torch.from_numpy(triangles[np.arange(len(triangles)) % 3 > 0])
+    corners = corners.flip(1).contiguous() if flipped else corners
+    clip = clip_of(torch.as_tensor(vertices, dtype=torch.float32), bench_camera(80))
+    ours, theirs = (rasterizer(name).visibility(clip, corners, (72, 80)).triangle_id for name in ("numba", "reference"))
+    assert (ours != theirs).sum() <= 1
+
+
+@pytest.mark.parametrize("reach", [2, 20, 900])
+def test_triangles_that_reach_far_beyond_a_small_frame(reach):
+    points = np.random.default_rng(reach).uniform(-reach, reach, (90, 2))
+    clip = torch.tensor([[x, y, 0.01 * i, 1 + 0.01 * i] for i, (x, y) in enumerate(points)], dtype=torch.float32)
+    triangles = torch.arange(90, dtype=torch.int32).reshape(-1, 3)
+    ours, theirs = (rasterizer(n).visibility(clip, triangles, (40, 40)).triangle_id for n in ("numba", "reference"))
+    assert (ours != theirs).sum() <= 2
+
+
+@pytest.mark.parametrize("size", [(300, 9), (9, 300)])
+def test_large_and_small_triangles_share_edges_without_holes(size):
+    """Edge functions of large triangles are 64 bits wide, those of small ones 32."""
+    points = [[-1, -1], [1, -1], [1, 1], [-1, 1], *([-1, y] for y in np.linspace(-0.97, 0.97, 60))]
+    clip = torch.tensor([[1.2 * x, 1.2 * y, 0, 1] for x, y in points], dtype=torch.float32)
+    left = [0, *range(4, 64), 3]
+    triangles = torch.tensor([[a, 1, b] for a, b in zip(left, left[1:], strict=False)] + [[1, 2, 3]], dtype=torch.int32)
+    owners = sum((rasterizer("numba").visibility(clip, one[None], size).triangle_id > 0).int() for one in triangles)
+    assert (owners == 1).all()
+
+
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_of_equal_depths_the_smallest_index_wins(name):
     clip = torch.tensor([[-2.0, -2, 0, 1], [6, -2, 0, 1], [-2, 6, 0, 1]])
