@@ -14,6 +14,7 @@ from engine.raster import RasterizerName, rasterizer
 from engine.raster.contract import EdgeTable, VisibilityBuffer
 from engine.raster.texture import build_pyramid, texture_level
 from engine.scene import Camera, Environment, Material, Mesh
+from engine.shading.normal_map import bent_normal
 
 # Prefiltering costs the cube of a light's rows; larger maps are averaged down to this many.
 LIGHT_ROWS = 64
@@ -49,9 +50,7 @@ def shading_normal(normals: Tensor, tangents: Tensor | None = None, texture: Ten
     unit. Differentiable.
     """
     if tangents is not None and texture is not None:
-        tangent = tangents[:, :3]
-        bitangent = tangents[:, 3:] * torch.linalg.cross(normals, tangent)
-        normals = texture[:, :1] * tangent + texture[:, 1:2] * bitangent + texture[:, 2:] * normals
+        return bent_normal(normals, tangents, texture)
     return torch.nn.functional.normalize(normals, dim=-1)
 
 

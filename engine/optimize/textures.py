@@ -46,15 +46,24 @@ def texture_from_material(material: Material) -> Tensor:
     else:
         slopes = normal[..., :2] / np.maximum(normal[..., 2:], 1e-3)
     texture = np.concatenate([material.base_color, orm[..., 1:], slopes, orm[..., :1]], -1)
-    return clamped(torch.from_numpy(np.ascontiguousarray(texture, np.float32)))
+    return clamp(torch.from_numpy(np.ascontiguousarray(texture, np.float32)))
 
 
-def clamped(texture: Tensor) -> Tensor:
-    """`texture` [...,8], in place, with every channel in its range."""
-    texture[..., BASE_COLOR].clamp_(0, 1)
-    texture[..., ROUGHNESS].clamp_(MIN_ROUGHNESS, 1)
-    texture[..., METALLIC].clamp_(0, 1)
-    texture[..., SLOPE].clamp_(-MAX_SLOPE, MAX_SLOPE)
+def channels(samples: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """(base colour [P,3], roughness [P], metallic [P], slopes [P,2], occlusion [P]) of samples [P,8].
+
+    One split has one gradient; five slices would each fill one of all channels with zeros.
+    """
+    color, roughness, metallic, slope, occlusion = samples.split([3, 1, 1, 2, 1], 1)
+    return color, roughness[:, 0], metallic[:, 0], slope, occlusion[:, 0]
+
+
+def clamp(texture: Tensor) -> Tensor:
+    """`texture` [H,W,8], contiguous, in place, with every channel but the last in its range."""
+    low = torch.tensor([0, 0, 0, MIN_ROUGHNESS, 0, -MAX_SLOPE, -MAX_SLOPE, -torch.inf], device=texture.device)
+    high = torch.tensor([1, 1, 1, 1, 1, MAX_SLOPE, MAX_SLOPE, torch.inf], device=texture.device)
+    height, width = texture.shape[:2]
+    texture.view(height, -1).clamp_(low.repeat(width), high.repeat(width))  # long rows are quicker than eight values
     return texture
 
 

@@ -12,7 +12,7 @@ from engine.geometry.bake_surface import dilate, surface_texels
 from engine.geometry.simplify import remove_small_components, simplify
 from engine.geometry.unwrap import UnwrapOptions, unwrap
 from engine.optimize.stage import Stage, StageContext, register
-from engine.optimize.textures import CHANNELS, MAX_SLOPE, SLOPE, clamped, material_from_texture
+from engine.optimize.textures import CHANNELS, MAX_SLOPE, SLOPE, clamp, material_from_texture
 from engine.raster.rays import RayCaster
 from engine.scene import Mesh
 from engine.shading.field import MaterialField
@@ -76,7 +76,7 @@ class MeshStage(Stage):
         filled = np.zeros((size, size), bool)
         texture.reshape(-1, CHANNELS)[surface.texel] = texel
         filled.reshape(-1)[surface.texel] = True
-        return clamped(torch.from_numpy(np.ascontiguousarray(dilate(texture, filled))))
+        return clamp(torch.from_numpy(np.ascontiguousarray(dilate(texture, filled))))
 
     def _field(self) -> MaterialField:
         prefix = "materials."

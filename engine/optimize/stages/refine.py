@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import GeometryError
-from engine.exchange import TangentSpace, shading_normal
+from engine.exchange import TangentSpace
 from engine.geometry.free_mesh import FreeMesh, UniformAdam
 from engine.geometry.normals import vertex_normals
 from engine.geometry.regularizers import normal_consistency
@@ -18,18 +18,17 @@ from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.stage import Stage, StageContext, register
 from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, compared, light_priors, see, starting_light
 from engine.optimize.textures import (
-    BASE_COLOR,
-    METALLIC,
     OCCLUSION,
     ROUGHNESS,
-    SLOPE,
-    clamped,
+    channels,
+    clamp,
     material_from_texture,
     texture_from_material,
 )
 from engine.raster.contract import EdgeTable
 from engine.raster.texture import build_pyramid, texture_level
 from engine.scene import Material, Mesh
+from engine.shading.normal_map import bent_normal
 from engine.shading.split_sum import shade
 
 TANGENT_INTERVAL = 50  # steps; the tangent frame turns slowly with the surface
@@ -87,36 +86,22 @@ class RefineStage(Stage):
         raster = self.context.rasterizer
         with torch.no_grad():
             tangent = raster.interpolate(self.tangents[0], self.tangents[1], seen.buffer)
-        texture = torch.cat([slope, torch.ones_like(slope[:, :1])], 1)
-        return shading_normal(raster.interpolate(normals, self.triangles, seen.buffer), tangent, texture)
+        return bent_normal(raster.interpolate(normals, self.triangles, seen.buffer), tangent, slope)
 
     def _colors(self, passes: list[ViewPass], vertices: Tensor, pyramid: list[Tensor]) -> list[Tensor]:
         raster, size = self.context.rasterizer, tuple(self.texture.shape[:2])
-        normals = vertex_normals(vertices, self.triangles)
-        samples, normal, toward = [], [], []
+        normals, light, colors = vertex_normals(vertices, self.triangles), self.light.prefiltered(), []
         for seen in passes:
             uv = raster.interpolate(self.uvs, self.uv_triangles, seen.buffer)
             level = texture_level(
                 seen.clip.detach(), self.triangles, self.uvs, self.uv_triangles, seen.buffer, seen.buffer.size, size
             )
-            sample = raster.texture(pyramid, uv.detach(), level)
-            rotation = seen.environment_from_world
-            samples.append(sample)
-            normal.append(self._normal(seen, normals, sample[:, SLOPE]) @ rotation.T)
-            toward.append(seen.toward_camera @ rotation.T)
-        sample = torch.cat(samples)
-        shaded = shade(
-            "numba",
-            self.light.prefiltered(),
-            torch.eye(3),
-            torch.cat(normal),
-            torch.cat(toward),
-            sample[:, BASE_COLOR],
-            sample[:, ROUGHNESS],
-            sample[:, METALLIC],
-            sample[:, OCCLUSION].detach(),
-        )
-        return list(shaded.color.split([seen.count for seen in passes]))
+            color, roughness, metallic, slope, occlusion = channels(raster.texture(pyramid, uv.detach(), level))
+            normal = self._normal(seen, normals, slope)
+            rotation, toward = seen.environment_from_world, seen.toward_camera
+            shaded = shade("numba", light, rotation, normal, toward, color, roughness, metallic, occlusion.detach())
+            colors.append(shaded.color)
+        return colors
 
     def step(self, index: int) -> dict[str, float]:
         context, options = self.context, self.context.recipe.refine
@@ -148,7 +133,7 @@ class RefineStage(Stage):
             if enabled:
                 optimizer.step()
         with torch.no_grad():
-            clamped(self.texture)
+            clamp(self.texture)
         report |= {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
         if index % PSNR_INTERVAL == 0 or self.psnr is None:
             self.psnr = batch_psnr(images, views)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from engine.optimize.photo_loss import PhotoWeights, photo_loss
 from engine.optimize.recipe import Recipe
+from engine.optimize.stages.view_kernels import unproject
 from engine.optimize.views import View
 from engine.raster.contract import EdgeTable, Rasterizer, VisibilityBuffer
 from engine.scene import Camera, Environment
@@ -47,12 +48,22 @@ def clip_positions(vertices: Tensor, camera: Camera, box: np.ndarray) -> Tensor:
 @torch.no_grad()
 def surface_points(camera: Camera, buffer: VisibilityBuffer) -> tuple[Tensor, Tensor]:
     """(positions [P,3], unit directions toward the camera [P,3]) of the covered pixels, in the world."""
-    x = (buffer.pixel % camera.width).float().add_(0.5 - camera.centre[0]).div_(camera.focal[0])
-    y = (buffer.pixel // camera.width).float().add_(0.5 - camera.centre[1]).div_(camera.focal[1])
+    if buffer.depth.device.type != "cpu" or buffer.depth.dtype != torch.float32:
+        return surface_points_reference(camera, buffer)
+    numbers = (np.asarray(n, np.float32) for n in (camera.focal, camera.centre, camera.world_from_camera))
+    position, toward = torch.empty(2, len(buffer.pixel), 3)
+    pixel, depth = buffer.pixel.numpy(), buffer.depth.numpy()
+    unproject(pixel, depth, camera.width, *numbers, position.numpy(), toward.numpy())
+    return position, toward
+
+
+def surface_points_reference(camera: Camera, buffer: VisibilityBuffer) -> tuple[Tensor, Tensor]:
+    """`surface_points` in plain torch, for any device."""
+    x = (buffer.pixel % camera.width + 0.5 - camera.centre[0]) / camera.focal[0]
+    y = (buffer.pixel // camera.width + 0.5 - camera.centre[1]) / camera.focal[1]
     pose = torch.as_tensor(camera.world_from_camera, dtype=torch.float32).to(buffer.pixel.device)
-    away = torch.stack([x, y, torch.ones_like(x)], 1) @ pose[:3, :3].T
-    position = away * buffer.depth[:, None] + pose[:3, 3]
-    return position, -torch.nn.functional.normalize(away, dim=1)
+    away = torch.stack([x, y, torch.ones_like(x)], 1).float() @ pose[:3, :3].T
+    return away * buffer.depth[:, None] + pose[:3, 3], -torch.nn.functional.normalize(away, dim=1)
 
 
 def light_orientation(up: np.ndarray, frame: LightFrame) -> np.ndarray:
