@@ -11,6 +11,8 @@ from torch import Tensor
 
 from engine.shading.hash_grid import HashGrid
 
+SMOOTHNESS_POINTS = 1 << 16  # as many say how smooth the field is
+
 
 def _logit(share: float) -> float:
     return math.log(share / (1 - share))
@@ -64,7 +66,12 @@ class MaterialField(torch.nn.Module):
         generator: torch.Generator,
         distance: float = 0.005,  # standard deviation of the jitter, in diagonals of the box
     ) -> Tensor:
-        """Scalar mean absolute change of the five values to a point nearby (Munkberg et al. 2022, section 4)."""
+        """Scalar mean absolute change of the five values to a point nearby (Munkberg et al. 2022, section 4).
+
+        Of more than SMOOTHNESS_POINTS points every second, third ... is taken.
+        """
+        stride = -(-len(points) // SMOOTHNESS_POINTS) or 1
+        points, materials = points[::stride], tuple(values[::stride] for values in materials)
         diagonal = (self.box[1] - self.box[0]).norm()
         jitter = torch.randn(points.shape, generator=generator, dtype=points.dtype) * (distance * diagonal)
         nearby = self(points.detach() + jitter.to(points.device))

@@ -117,3 +117,18 @@ def test_smoothness_is_small_at_the_start_and_grows_with_contrast():
     with torch.no_grad():
         field.grid.table.mul_(1e5)
     assert field.smoothness(where, field(where), generator) > 10 * start
+
+
+def test_many_points_are_as_smooth_as_some_of_them():
+    field = MaterialField(BOX)
+    with torch.no_grad():
+        field.grid.table.mul_(3e3)
+
+    def smoothness(at: torch.Tensor) -> float:
+        with torch.no_grad():
+            return float(field.smoothness(at, field(at), torch.Generator().manual_seed(0)))
+
+    many = points(140_000)
+    some = smoothness(many[:20_000])
+    assert some > 1e-3 and abs(smoothness(many) - some) < 0.05 * some
+    assert np.isnan(smoothness(many[:0]))
