@@ -17,14 +17,8 @@ from engine.optimize.metrics import batch_psnr
 from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.stage import Stage, StageContext, register
 from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, compared, light_priors, see, starting_light
-from engine.optimize.textures import (
-    OCCLUSION,
-    ROUGHNESS,
-    channels,
-    clamp,
-    material_from_texture,
-    texture_from_material,
-)
+from engine.optimize.texture_variation import texture_variation
+from engine.optimize.textures import channels, clamp, material_from_texture, texture_from_material
 from engine.raster.contract import EdgeTable
 from engine.raster.texture import build_pyramid, texture_level
 from engine.scene import Material, Mesh
@@ -162,9 +156,3 @@ class RefineStage(Stage):
         scene.mesh = Mesh(vertices, self.mesh.triangles, self.mesh.uvs, self.mesh.uv_triangles)
         scene.material = material_from_texture(self.texture)
         scene.environment = self.light.environment()
-
-
-def texture_variation(texture: Tensor) -> Tensor:
-    """Mean absolute difference between neighbouring texels of roughness, metallic and slopes; base colour is free."""
-    rest = texture[..., ROUGHNESS:OCCLUSION]
-    return (rest[1:] - rest[:-1]).abs().mean() + (rest[:, 1:] - rest[:, :-1]).abs().mean()
