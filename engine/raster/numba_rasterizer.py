@@ -12,6 +12,8 @@ from engine.kernels.scatter import chunk_count, sum_chunks
 from engine.raster import numba_interpolate, numba_locate, numba_visibility
 from engine.raster.contract import EdgeTable, VisibilityBuffer
 
+CHUNKS = 8  # most private buffers of one scatter; clearing and adding up more costs what they save
+
 
 def array(tensor: Tensor) -> np.ndarray:
     """The contiguous NumPy view (or copy) of a CPU tensor that kernels work on."""
@@ -25,6 +27,11 @@ def _checked(tensor: Tensor, meaning: str) -> Tensor:
             "use the reference rasterizer for others"
         )
     return tensor
+
+
+def _chunks(pixels: int, rows: int, columns: int) -> int:
+    """How many private buffers of [rows, columns] the gradients of `pixels` are scattered into."""
+    return min(CHUNKS, chunk_count(pixels, rows, columns))
 
 
 class _Visibility(torch.autograd.Function):
@@ -47,7 +54,7 @@ class _Visibility(torch.autograd.Function):
             barycentrics.numpy(),
             depth.numpy(),
         )
-        ctx.save_for_backward(clip, triangles, pixel, triangle)
+        ctx.save_for_backward(clip, triangles, pixel, triangle, barycentrics, depth)
         ctx.size = size
         ctx.mark_non_differentiable(triangle_id, pixel, triangle, depth)
         ctx.set_materialize_grads(False)
@@ -58,12 +65,21 @@ class _Visibility(torch.autograd.Function):
     def backward(ctx, _id, _pixel, _triangle, grad, _depth):
         if grad is None or not ctx.needs_input_grad[0]:
             return None, None, None, None
-        clip, triangles, pixel, triangle = ctx.saved_tensors
+        clip, triangles, pixel, triangle, barycentrics, depth = ctx.saved_tensors
         height, width = ctx.size
         rows = len(clip)
-        buffers = np.empty((chunk_count(len(pixel), rows, 3), rows, 3), np.float32)
+        buffers = np.empty((_chunks(len(pixel), rows, 3), rows, 3), np.float32)
         numba_interpolate.barycentrics_backward(
-            array(clip), array(triangles), pixel.numpy(), triangle.numpy(), array(grad), height, width, buffers
+            array(clip),
+            array(triangles),
+            pixel.numpy(),
+            triangle.numpy(),
+            array(barycentrics),
+            depth.numpy(),
+            array(grad),
+            height,
+            width,
+            buffers,
         )
         total = np.empty((rows, 3), np.float32)
         sum_chunks(buffers, total)
@@ -94,7 +110,7 @@ class _Interpolate(torch.autograd.Function):
         rows, columns = attributes.shape
         to_attributes, _, _, to_barycentrics = ctx.needs_input_grad
         count = len(triangle)
-        chunks = chunk_count(count, rows if to_attributes else 0, columns)
+        chunks = _chunks(count, rows if to_attributes else 0, columns)
         buffers = np.empty((chunks, rows if to_attributes else 0, columns), np.float32)
         grad_barycentrics = torch.empty((count if to_barycentrics else 0, 2))
         numba_interpolate.interpolate_backward(

@@ -123,6 +123,34 @@ def test_numba_gives_the_reference_image_and_gradients(per_pixel):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * theirs.abs().max().item())
 
 
+@pytest.mark.parametrize("channels", [1, 4, 5])
+def test_compose_puts_values_and_gradients_in_their_places_for_any_number_of_channels(channels):
+    clip, triangles, _ = scene(torch.float32)
+    buffer = rasterizer("numba").visibility(clip, triangles, SIZE)
+    values = torch.rand(len(buffer.pixel), channels, generator=torch.Generator().manual_seed(7)).requires_grad_()
+    image = rasterizer("numba").compose(values, buffer, torch.full((channels,), 0.5)).reshape(-1, channels)
+    expected = torch.full_like(image, 0.5)
+    expected[buffer.pixel] = values.detach()
+    assert torch.equal(image.detach(), expected)
+    weights = torch.rand(image.shape, generator=torch.Generator().manual_seed(8))
+    (image * weights).sum().backward()
+    assert torch.equal(values.grad, weights[buffer.pixel])
+
+
+def test_slivers_and_triangles_without_area_give_finite_gradients():
+    """Thin triangles that snapping draws although their true position may miss the pixel centres."""
+    along, depth = torch.linspace(-0.9, 0.9, 40), torch.linspace(1, 3, 40)
+    clip = torch.stack([along * depth, along * depth, 0 * along, depth], 1)  # the diagonal, through pixel centres
+    clip[1::3, 1] += 2e-6
+    clip[2::5, 0] += 1e-5
+    clip.requires_grad_()
+    triangles = torch.combinations(torch.arange(40, dtype=torch.int32), 3)[::7].contiguous()
+    buffer = rasterizer("numba").visibility(clip, triangles, (256, 256))
+    assert len(buffer.pixel) > 20
+    rasterizer("numba").interpolate(torch.rand(40, 2), triangles, buffer).sum().backward()
+    assert torch.isfinite(clip.grad).all() and torch.isfinite(buffer.depth).all()
+
+
 def test_numba_gradients_have_the_same_bits_on_any_thread_count():
     clip, triangles, colors = scene(torch.float32)
     many = pipeline("numba", clip, colors, triangles, torch.rand(*SIZE, 3, generator=torch.Generator().manual_seed(6)))
