@@ -23,21 +23,12 @@ ALONG, POSITION, NEAR, WEIGHT, REACH = range(5)  # columns of what is known of a
 VALUES = 5
 
 
-@parallel_kernel
-def inverse_depth_image(pixel, depth, triangle_id, out):
-    """out [H*W] = 1/w, 0 where there is background."""
-    count = out.shape[0]
-    ids = triangle_id.reshape(count)
-    for block in prange((count + BLOCK - 1) // BLOCK):
-        low = np.int64(block) * BLOCK
-        high = min(low + BLOCK, count)
-        at = np.searchsorted(pixel, low)
-        for p in range(low, high):
-            if ids[p] != 0:
-                out[p] = 1 / depth[at]
-                at += 1
-            else:
-                out[p] = 0
+@kernel
+def _inverse_depth(ids, pixel, depth, at):
+    """1/w of what the pixel at flat index `at` shows, 0 for background; only few pixels are ever asked for."""
+    if ids[at] == 0:
+        return np.float32(0)
+    return 1 / depth[np.searchsorted(pixel, at)]
 
 
 @kernel
@@ -75,7 +66,7 @@ def flag_silhouettes(clip, edges, opposite, sides):
 
 
 @kernel
-def walk(clip, edges, sides, inverse_depth, height, width, fill, index, value):
+def walk(clip, edges, sides, triangle_id, pixel, depth, fill, index, value):
     """Every crossing of a silhouette edge with a line of pixel centres whose outside pixel lies behind the edge.
 
     With `fill` False, only an upper bound of their number is returned. index [N,2] int32: the edge, and the pixel pair
@@ -87,6 +78,8 @@ def walk(clip, edges, sides, inverse_depth, height, width, fill, index, value):
     edge's normal, which add up to one and tame the slope of edges that run nearly along the line.
     """
     count = 0
+    height, width = triangle_id.shape
+    ids = triangle_id.reshape(height * width)
     for e in range(edges.shape[0]):
         if sides[e] == 0:
             continue
@@ -115,12 +108,12 @@ def walk(clip, edges, sides, inverse_depth, height, width, fill, index, value):
                 if not (p >= 0 and p < length - 1):
                     continue
                 cell = np.int64(p)
-                pixel = line * width + cell if axis == 0 else cell * width + line
+                at = line * width + cell if axis == 0 else cell * width + line
                 near = (1 - t) / aw + t / bw
-                outside = pixel if inside_second else pixel + step
-                if near <= inverse_depth[outside] * (1 + DEPTH_MARGIN):
+                outside = at if inside_second else at + step
+                if near <= _inverse_depth(ids, pixel, depth, outside) * (1 + DEPTH_MARGIN):
                     continue
-                index[count, 0], index[count, 1] = e, 2 * pixel + axis
+                index[count, 0], index[count, 1] = e, 2 * at + axis
                 value[count, ALONG], value[count, POSITION], value[count, NEAR] = t, p - cell, near
                 value[count, WEIGHT] = (s1 - s0) ** 2 / squared
                 value[count, REACH] = p - cell - 2 if inside_second else p - cell + 1
@@ -210,12 +203,11 @@ class _Coverage(torch.autograd.Function):
         ends = edges.numpy()
         sides = np.empty(len(ends), np.int8)
         flag_silhouettes(positions, ends, opposite.numpy(), sides)
-        inverse_depth = np.empty(height * width, np.float32)
-        inverse_depth_image(pixel.numpy(), depth.numpy(), triangle_id.numpy(), inverse_depth)
+        seen = triangle_id.numpy(), pixel.numpy(), depth.numpy()
         index, value = np.empty((0, 2), np.int32), np.empty((0, VALUES), np.float64)
-        most = walk(positions, ends, sides, inverse_depth, height, width, False, index, value)
+        most = walk(positions, ends, sides, *seen, False, index, value)
         index, value = np.empty((most, 2), np.int32), np.empty((most, VALUES), np.float64)
-        count = walk(positions, ends, sides, inverse_depth, height, width, True, index, value)
+        count = walk(positions, ends, sides, *seen, True, index, value)
         best, wins = np.empty(4 * height * width, np.int32), np.empty(count, np.int32)
         wins = wins[: visible_crossings(index[:count], value[:count], best, wins)]
         index, value = index[wins], value[wins]
