@@ -94,9 +94,7 @@ class Camera:
         return replace(self, centre=centre, width=width, height=height)
 
 
-def look_at(
-    position: np.ndarray, target: np.ndarray, up: np.ndarray, focal: float, width: int, height: int
-) -> Camera:
+def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray, focal: float, width: int, height: int) -> Camera:
     """A camera at `position` [3] looking at `target` [3] with `up` [3] upward in the image; `focal` in pixels."""
     forward = np.asarray(target, float) - np.asarray(position, float)
     forward = forward / np.linalg.norm(forward)
