@@ -2,19 +2,17 @@
 
 Silhouette gradients cannot dig, and a surface's colour gradient sees only its own neighbourhood; a semi-transparent
 volume is seen through, so that every depth along a ray competes (in the manner of Sun et al. 2022, arXiv 2111.11215,
-with interpolation before activation). Its median depths are then fused into a signed distance field.
+with interpolation before activation). Its median depths are then fused (engine/geometry/fusion.py).
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engine.errors import GeometryError
-from engine.geometry.volume_kernels import DENSITY_SCALE, EMPTY, fuse_view, march, march_backward, smoothness_gradient
+from engine.geometry.volume_kernels import DENSITY_SCALE, EMPTY, march, march_backward, smoothness_gradient
 from engine.scene import Camera
 
 INITIAL_DENSITY = -5.0  # raw: a cell lets 99 % of the light through, so that all depths along a ray compete
@@ -128,31 +126,3 @@ class RadianceVolume(nn.Module):
         march(self.values.detach().numpy(), self.slot, origins, local, middle, np.float32(STEP), image, depth)
         along = rays @ camera.forward
         return (depth * self.cell * along).reshape(camera.size).astype(np.float32)
-
-
-def fused_distance(
-    cameras: Sequence[Camera],
-    depth_of: Callable[[Camera], np.ndarray],
-    box: np.ndarray,
-    resolution: int,
-    truncation: float = 3.0,
-    progress: Callable[[int, int], None] | None = None,
-) -> np.ndarray:
-    """[R+1,R+1,R+1] truncated signed distance, capture units, fused from depth maps (Curless and Levoy 1996).
-
-    Negative inside and wherever no view sees; `truncation` in cells.
-    """
-    box = np.asarray(box, np.float64)
-    cell = float((box[1] - box[0]).max() / resolution)
-    line = [np.linspace(box[0, k], box[1, k], resolution + 1) for k in range(3)]
-    points = np.stack(np.meshgrid(*line, indexing="ij"), -1).reshape(-1, 3).astype(np.float32)
-    distance, weight = np.zeros(len(points), np.float32), np.zeros(len(points), np.float32)
-    limit = np.float32(truncation * cell)
-    for done, camera in enumerate(cameras):
-        depth = np.ascontiguousarray(depth_of(camera), np.float32)
-        lens = (*(np.float32(f) for f in camera.focal), *(np.float32(c) for c in camera.centre))
-        fuse_view(points, camera.camera_from_world.astype(np.float32), *lens, depth, limit, distance, weight)
-        if progress is not None:
-            progress(done + 1, len(cameras))
-    fused = np.where(weight > 0, distance / np.maximum(weight, 1), -limit)
-    return fused.reshape(resolution + 1, resolution + 1, resolution + 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Numba kernels of the radiance volume: march rays, scatter gradients, smooth, and fuse depth into a distance field."""
+"""Numba kernels of the radiance volume: march rays, scatter gradients, smooth."""
 
 from __future__ import annotations
 
@@ -174,29 +174,3 @@ def smoothness_gradient(values, slot, corner, weights):
                     total += values[row, channel] - values[slot[a, b, c], channel]
             out[row, channel] = weights[channel] * total
     return out
-
-
-@parallel_kernel
-def fuse_view(points, camera_from_world, fx, fy, cx, cy, depth, truncation, distance, weight):
-    """Add one depth map [H,W] (camera depth, inf = background) to the sums of truncated signed distance [N].
-
-    Positive in front of the surface. Where the surface hides the point by more than `truncation`, nothing is known.
-    """
-    height, width = depth.shape
-    for p_ in prange(points.shape[0]):
-        p = np.int64(p_)
-        x = camera_from_world[0, 0] * points[p, 0] + camera_from_world[0, 1] * points[p, 1]
-        y = camera_from_world[1, 0] * points[p, 0] + camera_from_world[1, 1] * points[p, 1]
-        z = camera_from_world[2, 0] * points[p, 0] + camera_from_world[2, 1] * points[p, 1]
-        x += camera_from_world[0, 2] * points[p, 2] + camera_from_world[0, 3]
-        y += camera_from_world[1, 2] * points[p, 2] + camera_from_world[1, 3]
-        z += camera_from_world[2, 2] * points[p, 2] + camera_from_world[2, 3]
-        if z > 1e-9:
-            u, v = fx * x / z + cx, fy * y / z + cy
-            if 0 <= u < width and 0 <= v < height:
-                seen = depth[int(v), int(u)]
-                if np.isfinite(seen):
-                    gap = seen - z
-                    if gap > -truncation:
-                        distance[p] += min(gap, truncation)
-                        weight[p] += 1

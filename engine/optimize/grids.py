@@ -1,8 +1,12 @@
-"""Scalar fields on corner grids, shared by the stages that hand distance fields to one another."""
+"""Distance fields on corner grids and the surfaces in them, shared by the stages that hand them to one another."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
+
+from engine.geometry.flexicubes import FlexiCubes
+from engine.scene import Mesh
 
 
 def resampled(field: np.ndarray, resolution: int) -> np.ndarray:
@@ -13,3 +17,10 @@ def resampled(field: np.ndarray, resolution: int) -> np.ndarray:
 
     line = np.linspace(0, field.shape[0] - 1, resolution + 1)
     return map_coordinates(field, np.meshgrid(line, line, line, indexing="ij"), order=1).astype(np.float32)
+
+
+@torch.no_grad()
+def surface_of(field: np.ndarray, box: np.ndarray) -> Mesh:
+    """The iso-surface of a signed distance field [R+1,R+1,R+1] in `box` [2,3]; GeometryError where it is empty."""
+    surface = FlexiCubes.from_field(field, box).extract("numba", split="two")
+    return Mesh(surface.vertices.numpy().copy(), surface.triangles.numpy().astype(np.int32))

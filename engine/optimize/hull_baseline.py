@@ -54,6 +54,11 @@ class UnlitRenderer:
         return image[..., :3], np.clip(image[..., 3], 0, 1)
 
 
+def depth_renderer(mesh: Mesh, rasterizer: Rasterizer) -> UnlitRenderer:
+    """A renderer for a mesh of which only the depth is wanted."""
+    return UnlitRenderer(mesh, np.zeros((len(mesh.vertices), 3)), rasterizer)
+
+
 def mean_vertex_colors(
     mesh: Mesh, capture: Capture, rasterizer: Rasterizer, frames: Iterable[int] | None = None, device: str = "cpu"
 ) -> np.ndarray:

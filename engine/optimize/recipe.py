@@ -45,6 +45,14 @@ class LightSection:
 
 
 @dataclass
+class MaterialSection:
+    """What the surface is taken to be made of before the photos say otherwise."""
+
+    roughness: float = option(0.6, "roughness to start from", low=0.05, high=0.99)
+    metallic: float = option(0.05, "metallic to start from; raise it for objects of bare metal", low=0.01, high=0.99)
+
+
+@dataclass
 class HullSection:
     """The visual hull carved from the masks."""
 
@@ -56,15 +64,22 @@ class VolumeSection:
     """A radiance volume inside the hull that digs the concavities no mask shows."""
 
     steps: int = option(1000, "steps; 0 leaves the hull as it is", unit="steps", low=0)
-    resolution: int = option(
-        96, "cells along the box's side; the first steps use a third", low=16, high=256
-    )
+    resolution: int = option(96, "cells along the box's side; the first steps use a third", low=16, high=256)
     rays: int = option(4096, "rays per step", unit="rays", low=256, high=1_000_000, live=True)
     image_size: int = option(256, "longest image side in this stage", unit="px", low=32)
     learning_rate: float = option(0.1, "Adam step of raw density and colour", low=0.0, high=10.0, live=True)
     smoothness: float = option(0.0003, "weight of differences between neighbouring corners", low=0.0, live=True)
     keep_hull: bool = option(True, "keep the hull where photos agree about its surface as well as about what was dug")
     mask: float = option(0.02, "weight of the mask against the colour", low=0.0, live=True)
+
+
+@dataclass
+class StereoSection:
+    """Depth from matched photographs, taken where it explains them better than the shape found so far."""
+
+    image_size: int = option(400, "longest image side in this stage; 0 leaves the stage out", unit="px", low=0)
+    resolution: int = option(128, "cells along the box's side", unit="cells", low=16, high=256)
+    margin: float = option(0.0, "by how much the photos must prefer the stereo shape", unit="dB")
 
 
 @dataclass
@@ -141,12 +156,16 @@ class Recipe:
 
     name: str = option("object", "name of the recipe")
     schema_version: int = option(SCHEMA_VERSION, "version of this file's layout")
-    stages: tuple[str, ...] = option(("hull", "volume", "shape", "mesh", "refine", "export"), "stages, in order")
+    stages: tuple[str, ...] = option(
+        ("hull", "volume", "stereo", "shape", "mesh", "refine", "export"), "stages, in order"
+    )
     run: RunSection = field(default_factory=RunSection)
     capture: CaptureSection = field(default_factory=CaptureSection)
     light: LightSection = field(default_factory=LightSection)
+    material: MaterialSection = field(default_factory=MaterialSection)
     hull: HullSection = field(default_factory=HullSection)
     volume: VolumeSection = field(default_factory=VolumeSection)
+    stereo: StereoSection = field(default_factory=StereoSection)
     shape: ShapeSection = field(default_factory=ShapeSection)
     mesh: MeshSection = field(default_factory=MeshSection)
     refine: RefineSection = field(default_factory=RefineSection)

@@ -28,9 +28,7 @@ class SceneState:
     environment: Environment | None = None
     hull: Mesh | None = None  # the carved visual hull, the baseline
     hull_colors: np.ndarray | None = None  # [V,3] float32 linear mean colours of the hull's vertices
-    tensors: dict[str, Tensor] = dataclasses.field(
-        default_factory=dict
-    )  # anything else
+    tensors: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # anything else
     values: dict[str, Any] = dataclasses.field(default_factory=dict)  # JSON-able
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

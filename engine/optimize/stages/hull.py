@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+import torch
 
 from engine.capture import Capture
 from engine.capture.hull import carve, object_box
 from engine.errors import CaptureError
-from engine.geometry.flexicubes import FlexiCubes
+from engine.optimize.grids import surface_of
 from engine.optimize.stage import Stage, StageContext, register
-from engine.scene import Mesh
 
 CHECKED = 100  # views at most that are looked at before a run begins
 COARSE = 24  # cells per side then
@@ -53,6 +52,6 @@ class HullStage(Stage):
         scene.box = object_box(cameras, masks)
         scene.field = carve(cameras, masks, scene.box, context.recipe.hull.resolution)
         context.progress(self.name, 0.9, "extracting the hull")
-        surface = FlexiCubes.from_field(scene.field, scene.box).extract("numba", split="two")
-        scene.hull = Mesh(surface.vertices.detach().numpy(), surface.triangles.numpy().astype(np.int32))
+        scene.tensors["hull_field"] = torch.from_numpy(scene.field)  # later stages may dig deeper than is right
+        scene.hull = surface_of(scene.field, scene.box)
         context.progress(self.name, 1.0, f"hull of {len(scene.hull.triangles):,} faces")

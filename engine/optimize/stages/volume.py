@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,13 @@ from torch import Tensor
 
 from engine.capture.hull import touches_border
 from engine.errors import GeometryError
-from engine.geometry.flexicubes import FlexiCubes
+from engine.geometry.fusion import fused_distance
 from engine.geometry.photo_consistency import hull_where_consistent
-from engine.geometry.radiance_volume import RadianceVolume, fused_distance
-from engine.optimize.grids import resampled
+from engine.geometry.radiance_volume import RadianceVolume
+from engine.optimize.grids import resampled, surface_of
+from engine.optimize.hull_baseline import depth_renderer
 from engine.optimize.stage import Stage, StageContext, register
-from engine.optimize.stages.view_pass import clip_positions
-from engine.scene import Camera, Mesh
+from engine.scene import Camera
 from engine.scene.conventions import linear_to_srgb
 
 DILATION = 4  # pixels around the mask from which rays are drawn too
@@ -117,13 +118,7 @@ class VolumeStage(Stage):
         context, options = self.context, self.context.recipe.volume
         if not self.steps:
             return
-        fused = fused_distance(
-            self.cameras,
-            self.volume.depth,
-            self.box,
-            options.resolution,
-            progress=lambda done, total: context.progress(self.name, done / total, "fusing depth"),
-        )
+        fused = fused_distance(self._depths(), self.box, options.resolution)
         hull = resampled(context.scene.field, options.resolution)
         carved = np.maximum(fused, hull)
         if options.keep_hull and not self._hull_is_loose() and (carved < 0).any():
@@ -132,6 +127,11 @@ class VolumeStage(Stage):
         context.scene.field = carved
         if not (context.scene.field < 0).any():
             raise GeometryError("the volume found no surface; use more steps (volume.steps) or leave the stage out")
+
+    def _depths(self) -> Iterator[tuple[Camera, np.ndarray, float]]:
+        for done, camera in enumerate(self.cameras):
+            self.context.progress(self.name, done / len(self.cameras), "fusing depth")
+            yield camera, self.volume.depth(camera), 1.0
 
     def _hull_is_loose(self) -> bool:
         """Whether most photos cut the object at their border, so that few silhouettes bound it."""
@@ -146,18 +146,7 @@ class VolumeStage(Stage):
             photo = self.context.views.view(frame, max(camera.size))
             straight = photo.premultiplied / photo.alpha.clamp_min(1e-6)[..., None]
             photos.append(linear_to_srgb(straight.numpy()))
-        meshes = [self._mesh(field) for field in (hull, carved)]
-        depths = [[self._depth(mesh, camera) for camera in self.cameras] for mesh in meshes]
+        meshes = [surface_of(field, self.box) for field in (hull, carved)]
+        renderers = [depth_renderer(mesh, self.context.rasterizer) for mesh in meshes]
+        depths = [[renderer.depth(camera) for camera in self.cameras] for renderer in renderers]
         return hull_where_consistent(hull, carved, self.box, meshes[0], depths[1], depths[0], self.cameras, photos)
-
-    def _mesh(self, field: np.ndarray) -> Mesh:
-        with torch.no_grad():
-            surface = FlexiCubes.from_field(field, self.box).extract("numba", split="two")
-        return Mesh(surface.vertices.numpy(), surface.triangles.numpy())
-
-    def _depth(self, mesh: Mesh, camera: Camera) -> np.ndarray:
-        clip = clip_positions(torch.from_numpy(mesh.vertices), camera, mesh.box.astype(np.float64))
-        buffer = self.context.rasterizer.visibility(clip, torch.from_numpy(mesh.triangles), camera.size)
-        depth = np.full(camera.width * camera.height, np.inf, np.float32)
-        depth[buffer.pixel.numpy()] = buffer.depth.numpy()
-        return depth.reshape(camera.size)

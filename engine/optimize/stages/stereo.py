@@ -1,0 +1,111 @@
+"""Depth from matched photographs, taken where it explains them better than the shape found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from engine.errors import GeometryError
+from engine.geometry.fusion import fused_distance
+from engine.geometry.stereo import stereo_depths
+from engine.optimize.grids import resampled, surface_of
+from engine.optimize.hull_baseline import UnlitRenderer, depth_renderer, mean_vertex_colors
+from engine.optimize.stage import Stage, StageContext, register
+from engine.scene import Camera, Mesh
+from engine.scene.conventions import linear_to_srgb
+
+DEEPEST = 0.5  # of the box: how far behind the hull's surface is looked for
+SLACK = 2.0  # cells by which the surface may lie before the hull's
+GUESS_WEIGHT = 0.1  # of a depth that the shape so far claims where stereo is silent
+JUDGES = 16  # photos at most that decide between the two shapes
+
+
+@register
+class StereoStage(Stage):
+    """Fuses stereo depths of the training photos into the distance field, and keeps what the photos prefer."""
+
+    name = "stereo"
+
+    def begin(self, context: StageContext) -> None:
+        self.context = context
+        if context.recipe.stereo.image_size and (context.scene.hull is None or context.scene.field is None):
+            raise GeometryError("stage stereo starts from a distance field: run the stage hull before it")
+
+    def finish(self) -> None:
+        context, scene, options = self.context, self.context.scene, self.context.recipe.stereo
+        if not options.image_size:
+            return
+        before = surface_of(scene.field, scene.box)
+        depths = self._depths(before)
+        fused = fused_distance(self._maps(depths, before), scene.box, options.resolution)
+        fused = np.maximum(fused, resampled(scene.tensors["hull_field"].numpy(), options.resolution))
+        if not (fused < 0).any():
+            context.notice("stereo found no surface; the shape found before it stands")
+            return
+        after = surface_of(fused, scene.box)
+        context.progress(self.name, 0.95, "asking the photos which shape they prefer")
+        old, new = self._psnr(before), self._psnr(after)
+        better = new > old + options.margin
+        if better:
+            scene.field = fused
+        verdict = "taken" if better else "left out"
+        context.notice(
+            f"the stereo shape is {verdict}: photos agree with it to {new:.1f} dB, with the one before to {old:.1f} dB",
+            before=old,
+            after=new,
+        )
+
+    def _depths(self, before: Mesh) -> list[np.ndarray]:
+        context, scene, options = self.context, self.context.scene, self.context.recipe.stereo
+        views = [context.views.view(frame, options.image_size) for frame in context.views.train]
+        self.cameras = [view.camera for view in views]
+        renderer = depth_renderer(before, context.rasterizer)
+        self.guesses = [renderer.depth(camera) for camera in self.cameras]
+        hull_renderer = depth_renderer(scene.hull, context.rasterizer)
+        side = float((scene.box[1] - scene.box[0]).max())
+        slack = SLACK * side / options.resolution
+        photos, masks, ranges = [], [], []
+        for view in views:
+            alpha = view.alpha.numpy()
+            photos.append(linear_to_srgb(view.premultiplied.numpy() / np.maximum(alpha, 1e-6)[..., None]))
+            hull = hull_renderer.depth(view.camera)
+            mask = (alpha > 0.5) & np.isfinite(hull) & (hull > slack)
+            nearest = np.where(mask, hull - slack, 1).astype(np.float32)
+            nearest = np.maximum(nearest, np.float32(1e-3 * side))
+            masks.append(mask)
+            ranges.append((nearest, nearest + np.float32(DEEPEST * side)))
+        starts = [[guess] for guess in self.guesses]
+        return stereo_depths(
+            self.cameras,
+            photos,
+            masks,
+            ranges,
+            starts,
+            np.asarray(scene.box, np.float64).mean(0),
+            seed=context.recipe.run.seed,
+            progress=lambda done, total: context.progress(self.name, 0.9 * done / total, "matching photos"),
+        )
+
+    def _maps(self, depths: list[np.ndarray], before: Mesh) -> Iterator[tuple[Camera, np.ndarray, float]]:
+        for camera, depth, guess in zip(self.cameras, depths, self.guesses, strict=True):
+            known = depth > 0
+            yield camera, np.where(known, depth, np.inf), 1.0
+            yield camera, np.where(known, np.inf, guess), GUESS_WEIGHT
+
+    def _psnr(self, mesh: Mesh) -> float:
+        """Mean over some photos, inside their masks, of a mesh with its mean colours in the other photos, in dB."""
+        context = self.context
+        frames = context.views.train
+        judges = frames[:: -(-len(frames) // JUDGES)]
+        others = [frame for frame in frames if frame not in judges] or judges
+        colors = mean_vertex_colors(mesh, context.capture, context.rasterizer, others)
+        renderer = UnlitRenderer(mesh, colors, context.rasterizer)
+        values = []
+        for frame in judges:
+            view = context.views.view(frame, context.recipe.stereo.image_size)
+            image, _ = renderer.render(view.camera)
+            inside = view.alpha.numpy() > 0.5
+            error = linear_to_srgb(image[inside]) - linear_to_srgb(view.premultiplied.numpy()[inside])
+            values.append(-10 * np.log10(max(float((error**2).mean()), 1e-10)))
+        return float(np.mean(values))
