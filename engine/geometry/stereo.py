@@ -15,6 +15,7 @@ from engine.scene import Camera
 
 SOURCES = 4  # photographs that each one is matched with
 BEST_ANGLE = 12.0  # degrees between two views of the object: enough parallax, still alike
+NARROWEST_ANGLE = 1.0  # degrees under which every depth looks right
 WIDEST_ANGLE = 45.0  # degrees beyond which patches no longer look alike
 ITERATIONS = 4
 COSTLIEST = 0.5  # 1 - correlation up to which a match is believed
@@ -31,8 +32,14 @@ def sources_of(cameras: Sequence[Camera], centre: np.ndarray) -> list[np.ndarray
     chosen = []
     for own in range(len(cameras)):
         order = np.argsort(badness[own], kind="stable")
-        chosen.append(order[(angle[own, order] < WIDEST_ANGLE) & (order != own)][:SOURCES])
+        useful = (angle[own, order] > NARROWEST_ANGLE) & (angle[own, order] < WIDEST_ANGLE) & (order != own)
+        chosen.append(order[useful][:SOURCES])
     return chosen
+
+
+def luminance(photo: np.ndarray) -> np.ndarray:
+    """[H,W] float32 of a photograph [H,W,3], sRGB-encoded."""
+    return np.ascontiguousarray(photo @ np.array([0.299, 0.587, 0.114]), np.float32)
 
 
 def _intrinsics(camera: Camera) -> np.ndarray:
@@ -81,10 +88,9 @@ def stereo_depths(
 ) -> list[np.ndarray]:
     """[H,W] camera depth of each photograph, 0 where nothing is known or other photographs do not confirm it.
 
-    photos: [H,W,3] sRGB-encoded; masks: [H,W] bool, where to look; ranges: nearest and farthest depth [H,W], positive;
+    photos: [H,W] `luminance`; masks: [H,W] bool, where to look; ranges: nearest and farthest depth [H,W], positive;
     guesses: depth maps [H,W] to start from, inf or 0 = none. Deterministic for a seed, whatever the thread count.
     """
-    luminance = [np.ascontiguousarray(photo @ [0.299, 0.587, 0.114], np.float32) for photo in photos]
     chosen = sources_of(cameras, centre)
     depths = []
     for own, (camera, others) in enumerate(zip(cameras, chosen, strict=True)):
@@ -92,7 +98,7 @@ def stereo_depths(
         if len(others) == 0:
             depths.append(np.zeros(mask.shape, np.float32))
             continue
-        pictures, sizes = _stacked([luminance[k] for k in others])
+        pictures, sizes = _stacked([photos[k] for k in others])
         turns, shifts = zip(*(_relative(camera, cameras[k]) for k in others), strict=True)
         turns, shifts = np.stack(turns).astype(np.float32), np.stack(shifts).astype(np.float32)
         nearest, farthest = (np.ascontiguousarray(limit, np.float32) for limit in ranges[own])
@@ -102,7 +108,7 @@ def stereo_depths(
             spread = np.float32(0.5 ** (1 + step // 2))
             word = np.uint32((seed * 7919 + own * 104729 + step * 1299709) % 2**32)
             match(
-                luminance[own], mask, nearest, farthest, np.float32(camera.focal[0]), pictures, sizes, turns, shifts,
+                photos[own], mask, nearest, farthest, np.float32(camera.focal[0]), pictures, sizes, turns, shifts,
                 planes, costs, step % 2, spread, word,
             )  # fmt: skip
         believed = mask & (costs < COSTLIEST)

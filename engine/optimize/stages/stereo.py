@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.errors import GeometryError
 from engine.geometry.fusion import fused_distance
-from engine.geometry.stereo import stereo_depths
+from engine.geometry.stereo import luminance, stereo_depths
 from engine.optimize.grids import resampled, surface_of
 from engine.optimize.hull_baseline import UnlitRenderer, depth_renderer, mean_vertex_colors
 from engine.optimize.stage import Stage, StageContext, register
@@ -29,8 +29,12 @@ class StereoStage(Stage):
 
     def begin(self, context: StageContext) -> None:
         self.context = context
-        if context.recipe.stereo.image_size and (context.scene.hull is None or context.scene.field is None):
+        if context.recipe.stereo.image_size and (not self._has_hull(context)):
             raise GeometryError("stage stereo starts from a distance field: run the stage hull before it")
+
+    def _has_hull(self, context: StageContext) -> bool:
+        scene = context.scene
+        return scene.hull is not None and scene.field is not None and "hull_field" in scene.tensors
 
     def finish(self) -> None:
         context, scene, options = self.context, self.context.scene, self.context.recipe.stereo
@@ -38,14 +42,16 @@ class StereoStage(Stage):
             return
         before = surface_of(scene.field, scene.box)
         depths = self._depths(before)
-        fused = fused_distance(self._maps(depths, before), scene.box, options.resolution)
+        fused = fused_distance(self._maps(depths), scene.box, options.resolution)
         fused = np.maximum(fused, resampled(scene.tensors["hull_field"].numpy(), options.resolution))
         if not (fused < 0).any():
             context.notice("stereo found no surface; the shape found before it stands")
             return
         after = surface_of(fused, scene.box)
+        context.progress(self.name, 0.9, "asking the photos which shape they prefer")
+        old = self._psnr(before)
         context.progress(self.name, 0.95, "asking the photos which shape they prefer")
-        old, new = self._psnr(before), self._psnr(after)
+        new = self._psnr(after)
         better = new > old + options.margin
         if better:
             scene.field = fused
@@ -58,17 +64,19 @@ class StereoStage(Stage):
 
     def _depths(self, before: Mesh) -> list[np.ndarray]:
         context, scene, options = self.context, self.context.scene, self.context.recipe.stereo
-        views = [context.views.view(frame, options.image_size) for frame in context.views.train]
-        self.cameras = [view.camera for view in views]
         renderer = depth_renderer(before, context.rasterizer)
-        self.guesses = [renderer.depth(camera) for camera in self.cameras]
         hull_renderer = depth_renderer(scene.hull, context.rasterizer)
         side = float((scene.box[1] - scene.box[0]).max())
         slack = SLACK * side / options.resolution
-        photos, masks, ranges = [], [], []
-        for view in views:
+        self.cameras, self.guesses, photos, masks, ranges = [], [], [], [], []
+        for done, frame in enumerate(context.views.train):
+            context.progress(self.name, 0.1 * done / len(context.views.train), "reading photos")
+            view = context.views.view(frame, options.image_size)
+            self.cameras.append(view.camera)
+            self.guesses.append(renderer.depth(view.camera))
             alpha = view.alpha.numpy()
-            photos.append(linear_to_srgb(view.premultiplied.numpy() / np.maximum(alpha, 1e-6)[..., None]))
+            straight = view.premultiplied.numpy() / np.maximum(alpha, 1e-6)[..., None]
+            photos.append(luminance(linear_to_srgb(straight)))
             hull = hull_renderer.depth(view.camera)
             mask = (alpha > 0.5) & np.isfinite(hull) & (hull > slack)
             nearest = np.where(mask, hull - slack, 1).astype(np.float32)
@@ -84,11 +92,12 @@ class StereoStage(Stage):
             starts,
             np.asarray(scene.box, np.float64).mean(0),
             seed=context.recipe.run.seed,
-            progress=lambda done, total: context.progress(self.name, 0.9 * done / total, "matching photos"),
+            progress=lambda done, total: context.progress(self.name, 0.1 + 0.7 * done / total, "matching photos"),
         )
 
-    def _maps(self, depths: list[np.ndarray], before: Mesh) -> Iterator[tuple[Camera, np.ndarray, float]]:
-        for camera, depth, guess in zip(self.cameras, depths, self.guesses, strict=True):
+    def _maps(self, depths: list[np.ndarray]) -> Iterator[tuple[Camera, np.ndarray, float]]:
+        for done, (camera, depth, guess) in enumerate(zip(self.cameras, depths, self.guesses, strict=True)):
+            self.context.progress(self.name, 0.8 + 0.1 * done / len(depths), "fusing depth")
             known = depth > 0
             yield camera, np.where(known, depth, np.inf), 1.0
             yield camera, np.where(known, np.inf, guess), GUESS_WEIGHT
@@ -104,8 +113,10 @@ class StereoStage(Stage):
         values = []
         for frame in judges:
             view = context.views.view(frame, context.recipe.stereo.image_size)
-            image, _ = renderer.render(view.camera)
             inside = view.alpha.numpy() > 0.5
+            if not inside.any():  # the object is not in this photo
+                continue
+            image, _ = renderer.render(view.camera)
             error = linear_to_srgb(image[inside]) - linear_to_srgb(view.premultiplied.numpy()[inside])
             values.append(-10 * np.log10(max(float((error**2).mean()), 1e-10)))
-        return float(np.mean(values))
+        return float(np.mean(values)) if values else 0.0
