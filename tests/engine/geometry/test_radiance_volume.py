@@ -8,19 +8,9 @@ import pytest
 import torch
 
 from engine.errors import GeometryError
-from engine.geometry.radiance_volume import STEP, RadianceVolume, fused_distance, march_reference
+from engine.geometry.radiance_volume import STEP, RadianceVolume, march_reference
 from engine.geometry.volume_kernels import march_backward
-from engine.scene import Camera
-from engine.scene.camera import look_at
-
-BOX = np.array([[-1.0] * 3, [1.0] * 3])
-RADIUS = 0.55
-
-
-def ball(resolution: int, radius: float = RADIUS) -> np.ndarray:
-    """[R+1,R+1,R+1] signed distance of a ball in BOX."""
-    axis = np.linspace(-1, 1, resolution + 1)
-    return np.linalg.norm(np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1), axis=-1) - radius
+from tests.engine.geometry.ball_views import BOX, RADIUS, ball, ball_depth, views
 
 
 def volume(resolution: int = 10, density: float = -1.0, seed: int = 0) -> RadianceVolume:
@@ -48,25 +38,6 @@ def reference(made: RadianceVolume, values: torch.Tensor, given: tuple[np.ndarra
     origins, directions = made.in_cells(*given[:2])
     parts = [torch.from_numpy(part).to(values.dtype) for part in (origins, directions, given[2])]
     return march_reference(values, torch.from_numpy(made.slot).long(), *parts, STEP)
-
-
-def views(count: int, size: int = 96) -> list[Camera]:
-    cameras = []
-    for i in range(count):
-        z, angle = 1 - 2 * (i + 0.5) / count, i * 2.4
-        flat = np.sqrt(1 - z * z)
-        eye = 3 * np.array([flat * np.cos(angle), flat * np.sin(angle), z])
-        cameras.append(look_at(eye, np.zeros(3), np.array([0.0, 0.0, 1.0]), 1.2 * size, size, size))
-    return cameras
-
-
-def ball_depth(camera: Camera) -> np.ndarray:
-    """[H,W] camera depth of the ball, inf beside it."""
-    origin, directions = camera.rays()
-    along = -(directions @ origin)
-    inside = RADIUS**2 - (origin @ origin - along**2)
-    distance = along - np.sqrt(np.maximum(inside, 0))
-    return np.where(inside > 0, distance * (directions @ camera.forward), np.inf)
 
 
 def test_numba_agrees_with_the_reference_in_values_and_gradients():
@@ -112,8 +83,7 @@ def test_the_same_bits_on_any_thread_count():
         image = made.render(*given)
         image.sum().backward()
         made.add_smoothness(0.1, 0.2)
-        fused = fused_distance(views(5, 32), made.depth, BOX, 12)
-        return [image.detach().numpy(), made.values.grad.numpy(), fused]
+        return [image.detach().numpy(), made.values.grad.numpy(), made.depth(views(1, 32)[0])]
 
     threads = numba.get_num_threads()
     expected = all_results()
@@ -178,18 +148,3 @@ def test_the_median_depth_of_an_opaque_ball_is_its_surface():
         steep = gap < 0.8 * RADIUS
         assert np.abs(depth[steep] - truth[steep]).max() < 1.5 * made.cell
         assert np.isinf(depth[gap > RADIUS + 2 * made.cell]).all()
-
-
-def test_depth_maps_of_a_ball_fuse_into_its_distance():
-    told = []
-    resolution = 40
-    fused = fused_distance(views(24), ball_depth, BOX, resolution, progress=lambda *step: told.append(step))
-    assert told[0] == (1, 24) and told[-1] == (24, 24)
-    cell, truth = 2 / resolution, ball(resolution)
-    assert fused.shape == truth.shape and fused.dtype == np.float32
-    near = np.abs(truth) < 0.5 * cell
-    # distances along the rays are longer than those to the surface, but zero stays where it is
-    assert abs((fused - truth)[near].mean()) < 0.15 * cell and np.abs(fused - truth)[near].mean() < 0.5 * cell
-    assert (fused[truth < -1.5 * cell] < 0).all() and np.abs(fused).max() <= 3 * cell * 1.001
-    seen = (truth > 1.5 * cell) & (truth < 3 * cell)
-    assert (fused[seen] > 0).mean() > 0.95
