@@ -32,6 +32,7 @@ class Meaning:
     choices: tuple | None = None
     live: bool = False  # may change while a run goes on
     file_name: bool = False  # becomes part of files' names
+    path: Literal["", "file", "folder"] = ""  # what on the disk it names
 
     @property
     def range(self) -> str:
@@ -68,10 +69,11 @@ def option(
     choices: tuple | None = None,
     live: bool = False,
     file_name: bool = False,
+    path: Literal["", "file", "folder"] = "",
 ) -> Any:
     """A dataclass field that carries its meaning; `default` may be a scalar, a tuple, None, or a dataclass (type or
     instance, copied for each recipe)."""
-    metadata = {"meaning": Meaning(help, unit, low, high, choices, live, file_name)}
+    metadata = {"meaning": Meaning(help, unit, low, high, choices, live, file_name, path)}
     if isinstance(default, type) and is_dataclass(default):
         return field(default_factory=default, metadata=metadata)
     if is_dataclass(default) or isinstance(default, (list, dict, set)):

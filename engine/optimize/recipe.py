@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 class CaptureSection:
     """How the photographs are read."""
 
-    masks: str = option("", "folder of masks, one per photo with the same stem; white is the object")
+    masks: str = option("", "folder of masks, one per photo with the same stem; white is the object", path="folder")
     region: tuple[float, ...] = option((), "box x0,y0,z0,x1,y1,z1 that holds the object", unit="capture units")
     color_key: tuple[float, ...] = option((), "background colour r,g,b to remove", unit="sRGB 0-255", low=0, high=255)
     max_size: int = option(0, "longest image side after scaling down; 0 keeps the photos' size", unit="px", low=0)
@@ -116,7 +116,9 @@ class MeshSection:
 class RefineSection:
     """Mesh, textures and light together, on a fixed topology."""
 
-    mesh: str = option("", "mesh to start from (GLB, OBJ or PLY in the capture's frame) where no stage has made one")
+    mesh: str = option(
+        "", "mesh to start from (GLB, OBJ or PLY in the capture's frame) where no stage has made one", path="file"
+    )
     steps: int = option(500, "steps", unit="steps", low=0)
     batch: int = option(2, "photos per step", unit="photos", low=1, high=64, live=True)
     image_size: int = option(800, "longest image side; 0 is the photos' own", unit="px", low=0)
