@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["set", "exclude", "override", "learning_rate", "memory", "resume"]
+Kind = Literal["set", "exclude", "override", "learning_rate", "memory", "resume", "loss"]
 
 
 @dataclass(frozen=True)

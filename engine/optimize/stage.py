@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engine.device import Device
 from engine.errors import Cancelled
+from engine.optimize.extra_losses import ExtraLosses
 from engine.optimize.messages import Message, Notice, Progress
 from engine.optimize.scene_state import SceneState
 
@@ -39,6 +40,10 @@ class StageContext:
     random: np.random.Generator = field(default_factory=np.random.default_rng)
     notify: Callable[[Message], None] = lambda message: None
     cancelled: Callable[[], bool] = lambda: False  # whether the user asked to stop
+    extra_losses: ExtraLosses = field(init=False)  # what scripts add to the photo loss
+
+    def __post_init__(self) -> None:
+        self.extra_losses = ExtraLosses(self.notice)
 
     def options(self, stage: str) -> Any:
         """The recipe's section of a stage."""

@@ -110,7 +110,9 @@ class RefineStage(Stage):
         passes = see(context.rasterizer, views, vertices, self.triangles, self.light)
         colors = self._colors(passes, vertices, pyramid)
         weights = PhotoWeights(1 - options.ssim, options.mask, options.ssim)
-        images, photo, report = compared(context.rasterizer, passes, self.triangles, self.edges, colors, weights)
+        images, photo, report = compared(
+            context.rasterizer, passes, self.triangles, self.edges, colors, weights, context.extra_losses
+        )
         terms = {
             "light": light_priors(context.recipe, self.light),
             "material_smoothness": options.material_smoothness * texture_variation(pyramid[min(1, len(pyramid) - 1)]),

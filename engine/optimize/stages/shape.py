@@ -104,7 +104,9 @@ class ShapeStage(Stage):
             terms["material_smoothness"] = options.material_smoothness * variation
             terms["light"] = light_priors(context.recipe, self.light)
         weights = PhotoWeights(1.0, options.mask)
-        images, photo, report = compared(context.rasterizer, passes, surface.triangles, edges, colors, weights)
+        images, photo, report = compared(
+            context.rasterizer, passes, surface.triangles, edges, colors, weights, context.extra_losses
+        )
         terms["smoothness"] = options.smoothness * normal_consistency(surface.vertices, surface.triangles, edges)
         terms["l_dev"] = options.l_dev * surface.l_dev
         terms["entropy"] = options.entropy * surface.entropy

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.optimize.extra_losses import ExtraLosses
 from engine.optimize.photo_loss import PhotoWeights, photo_loss
 from engine.optimize.recipe import Recipe
 from engine.optimize.stages.view_kernels import unproject
@@ -128,8 +129,9 @@ def compared(
     edges: EdgeTable,
     colors: list[Tensor | None],
     weights: PhotoWeights,
+    extra: ExtraLosses | None = None,
 ) -> tuple[list[Tensor], Tensor, dict[str, float]]:
-    """(the images as `antialiased` makes them, the mean photo loss of the views, its weighted terms)."""
+    """(the images as `antialiased` makes them, the mean photo loss of the views, its weighted terms with `extra`)."""
     images, losses, terms = [], [], {}
     for seen, color in zip(passes, colors, strict=True):
         images.append(antialiased(rasterizer, seen, triangles, edges, color))
@@ -137,4 +139,8 @@ def compared(
         losses.append(value)
         for name, part in parts.items():
             terms[name] = terms.get(name, 0.0) + part / len(passes)
-    return images, torch.stack(losses).mean(), terms
+    loss = torch.stack(losses).mean()
+    if extra is not None and extra.names:
+        added, parts = extra.of(images, [seen.view for seen in passes])
+        loss, terms = loss + added, terms | parts
+    return images, loss, terms
