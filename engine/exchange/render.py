@@ -34,7 +34,9 @@ class SurfaceMaps:
 
 
 @dataclass(frozen=True)
-class _Surface:
+class Surface:
+    """What the covered pixels of one view see, as the rasterizer lists them."""
+
     clip: Tensor  # [V,4]
     buffer: VisibilityBuffer
     points: Tensor  # [P,3]
@@ -75,8 +77,8 @@ class AssetRenderer:
         self._vertices = np.asarray(mesh.vertices, np.float64)
         normals = mesh.vertex_normals()
         self._attributes = self._tensor(np.concatenate([mesh.vertices, normals], 1))
-        self._triangles = self._tensor(mesh.triangles, np.int32)
-        self._edges = EdgeTable.from_triangles(self._triangles, len(mesh.vertices))
+        self.triangles = self._tensor(mesh.triangles, np.int32)
+        self.edges = EdgeTable.from_triangles(self.triangles, len(mesh.vertices))
         self._uvs = self._uv_triangles = self._tangents = self._tangent_triangles = None
         if mesh.uvs is not None:
             self._uvs, self._uv_triangles = self._tensor(mesh.uvs), self._tensor(mesh.uv_triangles, np.int32)
@@ -108,7 +110,7 @@ class AssetRenderer:
         from engine.shading.split_sum import shade
 
         with torch.no_grad():
-            surface = self._surface(camera)
+            surface = self.surface(camera)
             position = self._tensor(camera.position)
             view = torch.nn.functional.normalize(position - surface.points, dim=-1)
             shaded = shade(
@@ -124,14 +126,14 @@ class AssetRenderer:
             )
             values = torch.cat([shaded.color, torch.ones_like(shaded.color[:, :1])], -1)
             image = self._rasterizer.compose(values, surface.buffer, values.new_zeros(4))
-            image = self._rasterizer.coverage(image, surface.clip, self._triangles, surface.buffer, self._edges)
+            image = self._rasterizer.coverage(image, surface.clip, self.triangles, surface.buffer, self.edges)
         pixels = image.cpu().numpy()
         return np.ascontiguousarray(pixels[..., :3]), np.clip(pixels[..., 3], 0, 1)
 
     def render_maps(self, camera: Camera) -> SurfaceMaps:
         """The material, normal and depth of what every pixel centre sees."""
         with torch.no_grad():
-            surface = self._surface(camera)
+            surface = self.surface(camera)
             values = torch.cat(
                 [
                     surface.base_color,
@@ -150,17 +152,19 @@ class AssetRenderer:
             base_color, occlusion[..., 0], roughness[..., 0], metallic[..., 0], normal, depth[..., 0], alpha[..., 0]
         )
 
-    def _surface(self, camera: Camera) -> _Surface:
+    @torch.no_grad()
+    def surface(self, camera: Camera) -> Surface:
+        """The points, normals and materials that `camera` sees, not yet lit."""
         matrix = camera.clip_from_world(*camera.depth_range(self._box))
         clip = self._tensor(self._vertices @ matrix[:, :3].T + matrix[:, 3])
-        buffer = self._rasterizer.visibility(clip, self._triangles, camera.size)
-        attributes = self._rasterizer.interpolate(self._attributes, self._triangles, buffer)
+        buffer = self._rasterizer.visibility(clip, self.triangles, camera.size)
+        attributes = self._rasterizer.interpolate(self._attributes, self.triangles, buffer)
         base_color, packed, texture = self._textures(clip, buffer, camera.size)
         tangents = None
         if self._tangents is not None:
             tangents = self._rasterizer.interpolate(self._tangents, self._tangent_triangles, buffer)
         normal = shading_normal(attributes[:, 3:], tangents, texture)
-        return _Surface(clip, buffer, attributes[:, :3].contiguous(), normal, base_color, packed)
+        return Surface(clip, buffer, attributes[:, :3].contiguous(), normal, base_color, packed)
 
     def _textures(self, clip: Tensor, buffer: VisibilityBuffer, size: tuple[int, int]) -> list[Tensor | None]:
         """[base colour, occlusion-roughness-metallic, normal or None], each [P,3]."""
@@ -173,7 +177,7 @@ class AssetRenderer:
             else:
                 if uv is None:
                     uv = self._rasterizer.interpolate(self._uvs, self._uv_triangles, buffer)
-                arguments = clip, self._triangles, self._uvs, self._uv_triangles, buffer, size, texture_size
+                arguments = clip, self.triangles, self._uvs, self._uv_triangles, buffer, size, texture_size
                 values = self._rasterizer.texture(pyramid, uv, texture_level(*arguments))
             for place, member in enumerate(members):
                 looked_up[member] = values[:, 3 * place : 3 * place + 3].contiguous()
