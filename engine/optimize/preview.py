@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -288,11 +288,16 @@ class PreviewRenderer:
         return image, linear
 
 
-def _depth_colors(depth: np.ndarray, depth_range: tuple[float, float]) -> np.ndarray:
-    """[P,3] sRGB-encoded: near is yellow, far is violet (viridis)."""
+@cache
+def _viridis() -> np.ndarray:
     import cv2
 
+    levels = np.arange(256, dtype=np.uint8)[:, None]
+    return np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[:, 0, ::-1] / np.float32(255))
+
+
+def _depth_colors(depth: np.ndarray, depth_range: tuple[float, float]) -> np.ndarray:
+    """[P,3] sRGB-encoded: near is yellow, far is violet (viridis)."""
     near, far = depth_range
     share = np.clip((far - depth) / max(far - near, 1e-12), 0, 1)
-    levels = np.round(share * 255).astype(np.uint8)
-    return cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[:, 0, ::-1].astype(np.float32) / 255
+    return _viridis()[np.round(share * 255).astype(np.uint8)]
