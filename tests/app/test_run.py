@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.app.tiny import HULL_ONLY, TINY, content, flags, unrender
 
-STAGES = ["hull", "volume", "shape", "mesh", "refine", "export"]
+STAGES = ["hull", "volume", "stereo", "shape", "mesh", "refine", "export"]
 VARYING = ("seconds", "stages", "peak_memory_mb")  # what differs between runs that are the same
 
 
@@ -56,7 +56,7 @@ def test_a_run_writes_the_asset_and_every_metric(finished):
 def test_a_run_speaks_plain_lines_where_there_is_no_terminal(finished):
     _, told = finished
     assert "\x1b" not in told.out and "\r" not in told.out and told.err == ""
-    assert "stage 2 of 6: volume" in told.out and "steps/s" in told.out and "dB, hull" in told.out
+    assert "stage 2 of 7: volume" in told.out and "steps/s" in told.out and "dB, hull" in told.out
 
 
 def test_the_project_says_how_it_was_made(finished, capture):
@@ -78,7 +78,7 @@ def test_resume_without_a_checkpoint_starts_over_with_the_same_result(finished, 
     shutil.rmtree(project / "checkpoints")
     (project / "metrics.json").unlink()
     told = unrender("resume", project)
-    assert told.code == 0 and "stage 1 of 6: hull" in told.out
+    assert told.code == 0 and "stage 1 of 7: hull" in told.out
     assert lasting(project) == lasting(finished[0])
     assert (project / "exports" / "asset.glb").read_bytes() == (finished[0] / "exports" / "asset.glb").read_bytes()
 
@@ -90,7 +90,7 @@ def test_a_corrupt_checkpoint_falls_back_to_the_one_before(finished, copied):
     (project / "metrics.json").unlink()
     told = unrender("resume", project)
     assert told.code == 0 and "truncated" in told.out and "checkpoint before it" in told.out
-    assert "stage 6 of 6: export" in told.out, "the one before is from before the export"
+    assert "stage 7 of 7: export" in told.out, "the one before is from before the export"
     assert lasting(project) == lasting(finished[0])
 
 
@@ -130,7 +130,7 @@ def test_overwrite_spares_files_that_are_not_its_own(capture, tmp_path):
 
 @pytest.mark.slow
 def test_refine_starts_from_a_given_mesh(capture, inputs, tmp_path):
-    options = {key: value for key, value in TINY.items() if not key.startswith(("hull", "volume", "shape"))}
+    options = {key: value for key, value in TINY.items() if not key.startswith(("hull", "volume", "stereo", "shape"))}
     told = unrender(
         *("run", capture, "--recipe", "refine", "--out", tmp_path / "run", "--set"),
         *(f"refine.mesh={inputs / 'ring.obj'}", *flags(options)),

@@ -19,6 +19,8 @@ TINY = {
     "volume.resolution": 24,
     "volume.rays": 512,
     "volume.image_size": 48,
+    "stereo.image_size": 48,
+    "stereo.resolution": 24,
     "shape.steps": 40,
     "shape.mask_steps": 10,
     "shape.resolution": 20,

@@ -39,11 +39,12 @@ class BallCapture(SmallCapture):
 
 def recipe(**extra):
     options = {
-        "stages": "hull,volume,shape,mesh,refine",
+        "stages": "hull,volume,stereo,shape,mesh,refine",
         "run.checkpoint_seconds": 1000,
         "hull.resolution": 20,
         "volume.resolution": 24,
         "volume.rays": 300,
+        "stereo.resolution": 24,
         "shape.resolution": 16,
         "shape.mask_steps": 8,
         "mesh.faces": 400,
@@ -130,7 +131,14 @@ def test_no_steps_leave_things_as_they_are(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "stages, words", [("volume", "stage hull"), ("shape", "stage hull"), ("mesh", "hull and shape"), ("refine", "mesh")]
+    "stages, words",
+    [
+        ("volume", "stage hull"),
+        ("stereo", "stage hull"),
+        ("shape", "stage hull"),
+        ("mesh", "hull and shape"),
+        ("refine", "mesh"),
+    ],
 )
 def test_a_stage_without_what_it_starts_from_says_so(tmp_path, stages, words):
     with create(tmp_path / "run", stages=stages) as session, pytest.raises(GeometryError, match=words):
