@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import functools
 import json
 import math
 import textwrap
@@ -81,8 +82,11 @@ def option(
     return field(default=default, metadata=metadata)
 
 
+_hints = functools.cache(typing.get_type_hints)  # of a class; slow, and panels describe recipes often
+
+
 def _fields(section: Any) -> Iterator[tuple[dataclasses.Field, Any]]:
-    hints = typing.get_type_hints(type(section))
+    hints = _hints(type(section))
     for item in fields(section):
         yield item, hints[item.name]
 
