@@ -1,0 +1,77 @@
+"""A thread that runs what a person types or a file holds, one piece after the other, and can be interrupted."""
+
+from __future__ import annotations
+
+import ctypes
+import queue
+import threading
+from collections.abc import Callable
+
+
+class ScriptThread:
+    """Python code on it is interrupted by a KeyboardInterrupt between two of its instructions; a call that blocks
+    inside a library ends first. The program's end does not wait for it."""
+
+    def __init__(self, name: str = "unrender-console") -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._guard = threading.Lock()  # an interrupt hits the job that it was meant for, and nothing after it
+        self._interruptible = False
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, job: Callable[[], None]) -> None:
+        """Run `job` after those before it; it does its own catching."""
+        self._jobs.put(job)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs."""
+        return self._interruptible
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread has not ended."""
+        return self._thread.is_alive()
+
+    def interrupt(self) -> bool:
+        """Raise KeyboardInterrupt in what runs; whether something ran."""
+        with self._guard:
+            if self._interruptible:
+                _raise_in(self._thread, KeyboardInterrupt)
+            return self._interruptible
+
+    def end(self) -> None:
+        """End once the jobs are done; interrupts the one that runs."""
+        self._jobs.put(None)
+        self.interrupt()
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the end; whether it came."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _loop(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get()
+                if job is None:
+                    return
+                self._run(job)
+            except KeyboardInterrupt:  # it came a moment too late
+                pass
+
+    def _run(self, job: Callable[[], None]) -> None:
+        self._interruptible = True
+        try:
+            job()
+        finally:
+            with self._guard:
+                self._interruptible = False
+                _raise_in(self._thread, None)
+
+
+def _raise_in(thread: threading.Thread, kind: type[BaseException] | None) -> None:
+    """Have `kind` raised in a thread at its next instruction; None takes a pending one back."""
+    if thread.ident is not None:
+        error = None if kind is None else ctypes.py_object(kind)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), error)
