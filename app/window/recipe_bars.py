@@ -1,0 +1,148 @@
+"""The buttons above the options: presets by goal with recipe files, and locks that hold a part of the scene still."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.window.presets import PRESETS
+from engine.optimize.options import flat
+from engine.optimize.recipe import recipe_names
+
+LOCKS = {  # button -> options that are off while it is locked, as far as the recipe has them
+    "geometry": ("shape.geometry", "refine.geometry"),
+    "material": ("shape.material", "refine.material"),
+    "light": ("shape.light", "refine.light"),
+    "cameras": (),
+}
+HELD = {
+    "geometry": "the shape",
+    "material": "colours, roughness and metallic",
+    "light": "the environment light",
+}
+CAMERAS_HELD = "The photos' poses are used as the capture gives them: Unrender does not change cameras yet."
+
+
+def locked_keys(part: str, recipe: object) -> list[str]:
+    """The options that a lock switches, in this recipe."""
+    known = flat(recipe)
+    return [key for key in LOCKS[part] if key in known]
+
+
+class PresetBar(QWidget):
+    """Three goals to choose from, a sentence about the chosen one, and a menu for recipe files."""
+
+    chosen = Signal(str)
+    bundled_wanted = Signal(str)
+    load_wanted = Signal()
+    save_wanted = Signal()
+    reset_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.buttons: dict[str, QToolButton] = {}
+        self.group = QButtonGroup(self)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        for preset in PRESETS:
+            button = QToolButton()
+            button.setObjectName(f"preset_{preset.name}")
+            button.setText(preset.title)
+            button.setCheckable(True)
+            button.setToolTip(f"{preset.sentence}\n{preset.duration.capitalize()} for the sample capture.")
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.clicked.connect(lambda _=False, name=preset.name: self.chosen.emit(name))
+            self.group.addButton(button)
+            self.buttons[preset.name] = button
+            row.addWidget(button)
+        self.more = QToolButton()
+        self.more.setObjectName("recipe_menu")
+        self.more.setText("More")
+        self.more.setToolTip("Recipe files, the recipes that come with Unrender, and back to the start")
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.more.setMenu(self._menu())
+        row.addWidget(self.more)
+        self.sentence = QLabel()
+        self.sentence.setObjectName("preset_sentence")
+        self.sentence.setWordWrap(True)
+        self.sentence.setForegroundRole(QPalette.ColorRole.PlaceholderText)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row)
+        layout.addWidget(self.sentence)
+
+    def _menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.setObjectName("recipe_menu_items")
+        for name in recipe_names():
+            action = menu.addAction(f"Use recipe “{name}”", lambda name=name: self.bundled_wanted.emit(name))
+            action.setObjectName(f"recipe_{name}")
+        menu.addSeparator()
+        menu.addAction("Load recipe…", self.load_wanted.emit).setObjectName("recipe_load")
+        menu.addAction("Save recipe as…", self.save_wanted.emit).setObjectName("recipe_save")
+        menu.addSeparator()
+        menu.addAction("Reset every option", self.reset_wanted.emit).setObjectName("recipe_reset")
+        return menu
+
+    def show_preset(self, name: str, exact: bool) -> None:
+        """Mark the chosen preset; `exact` is False where options were changed since."""
+        self.group.setExclusive(False)
+        for other, button in self.buttons.items():
+            button.setChecked(exact and other == name)
+        self.group.setExclusive(True)
+        for preset in PRESETS:
+            if preset.name == name:
+                text = f"{preset.sentence} {preset.duration.capitalize()} for the sample capture."
+                self.sentence.setText(text if exact else f"{preset.title}, with changes of yours.")
+
+
+class LockBar(QWidget):
+    """Toggle buttons that hold geometry, material, light or cameras still."""
+
+    locked = Signal(str, bool)  # part, whether it is held still from now on
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        label = QLabel("Hold still:")
+        label.setToolTip("What is held still keeps its values while everything else goes on")
+        layout.addWidget(label)
+        self.buttons: dict[str, QToolButton] = {}
+        for part in LOCKS:
+            button = QToolButton()
+            button.setObjectName(f"lock_{part}")
+            button.setText(part.capitalize())
+            button.setCheckable(True)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.toggled.connect(lambda held, part=part: self.locked.emit(part, held))
+            self.buttons[part] = button
+            layout.addWidget(button)
+
+    def show_locks(self, recipe: object, may_change) -> None:
+        """Press the buttons of what the recipe holds still; `may_change(key)` tells (allowed, why not)."""
+        values = flat(recipe)
+        for part, button in self.buttons.items():
+            keys = locked_keys(part, recipe)
+            with QSignalBlocker(button):
+                button.setChecked(part == "cameras" or bool(keys) and not any(values[key] for key in keys))
+            refusals = [why for allowed, why in map(may_change, keys) if not allowed]
+            button.setEnabled(bool(keys) and len(refusals) < len(keys))
+            if part == "cameras":
+                button.setToolTip(CAMERAS_HELD)
+            elif button.isEnabled():
+                verb = "Let go of" if button.isChecked() else "Hold still"
+                button.setToolTip(f"{verb} {HELD[part]} from the next step on ({', '.join(keys)})")
+            else:
+                button.setToolTip(refusals[0] if refusals else f"This recipe has no stage that changes {HELD[part]}.")

@@ -1,0 +1,326 @@
+"""The recipe panel: stages with their progress, presets, locks, and every option grouped, searchable and in words."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.window import presets
+from app.window.option_rows import OptionLine, OptionSection, warning_color
+from app.window.recipe_bars import LockBar, PresetBar, locked_keys
+from app.window.stage_list import StageList
+from engine.errors import RecipeError
+from engine.optimize.messages import Failed, StageChanged
+from engine.optimize.options import OptionRow, describe, difference
+from engine.optimize.recipe import Recipe, load_recipe
+
+if typing.TYPE_CHECKING:
+    from app.window.studio import Studio
+
+HIDDEN = ("schema_version",)  # the file's layout, nothing to choose
+GENERAL = "recipe"  # the section of options that stand in none
+
+
+class RecipePanel(QWidget):
+    """Shows and edits `studio.recipe`."""
+
+    def __init__(self, studio: Studio, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("recipe_panel")
+        self.studio = studio
+        self.preset = "balanced"
+        self.sections: dict[str, OptionSection] = {}
+        self.lines: dict[str, OptionLine] = {}
+        self._pending: list[tuple[OptionSection, list[OptionRow]]] = []
+        self._opened_by_search: set[str] = set()
+        self.stage_list, self.preset_bar, self.lock_bar = StageList(), PresetBar(), LockBar()
+        self.search, self.changed_only = QLineEdit(), QCheckBox("Changed only")
+        self.notice, self.empty = QLabel(), QLabel("No option fits. Clear the search to see them all.")
+        self.scroll, self.content = QScrollArea(), QWidget()
+        self._lay_out()
+        self._connect()
+        self._builder = QTimer(self, interval=0)
+        self._builder.timeout.connect(self._build_next)
+        self._make_sections()
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        self.search.setObjectName("option_search")
+        self.search.setPlaceholderText("Search options")
+        self.search.setClearButtonEnabled(True)
+        self.search.setToolTip("Show only options whose name or meaning holds these words")
+        self.changed_only.setObjectName("changed_only")
+        self.changed_only.setToolTip("Show only options that differ from the preset")
+        self.notice.setObjectName("recipe_notice")
+        self.notice.setWordWrap(True)
+        self.notice.hide()
+        self.empty.setWordWrap(True)
+        self.empty.setForegroundRole(QPalette.ColorRole.PlaceholderText)
+        self.empty.hide()
+        self.column = QVBoxLayout(self.content)
+        self.column.setContentsMargins(0, 0, 4, 0)
+        self.column.setSpacing(0)
+        self.column.addWidget(self.empty)
+        self.column.addStretch(1)
+        self.scroll.setObjectName("option_scroll")
+        self.scroll.setWidget(self.content)
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        finder = QHBoxLayout()
+        finder.addWidget(self.search, 1)
+        finder.addWidget(self.changed_only)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 4, 4)
+        layout.setSpacing(6)
+        for widget in (self.preset_bar, self.lock_bar, self.stage_list):
+            layout.addWidget(widget)
+        layout.addLayout(finder)
+        layout.addWidget(self.notice)
+        layout.addWidget(self.scroll, 1)
+
+    def _connect(self) -> None:
+        studio = self.studio
+        studio.recipe_changed.connect(self._recipe_changed)
+        studio.state_changed.connect(self._state_changed)
+        studio.session_changed.connect(self._session_changed)
+        studio.message_received.connect(self._message)
+        studio.steps_reported.connect(lambda reports: self.stage_list.show_message(reports[-1]) if reports else None)
+        self.search.textChanged.connect(self._filter)
+        self.changed_only.toggled.connect(self._filter)
+        self.stage_list.chosen.connect(self.show_section)
+        self.preset_bar.chosen.connect(self._choose_preset)
+        self.preset_bar.bundled_wanted.connect(self._use)
+        self.preset_bar.load_wanted.connect(self._load)
+        self.preset_bar.save_wanted.connect(self._save)
+        self.preset_bar.reset_wanted.connect(lambda: self._reset_all())
+        self.lock_bar.locked.connect(self._lock)
+
+    def _make_sections(self) -> None:
+        grouped: dict[str, list[OptionRow]] = {}
+        for row in describe(self.studio.recipe):
+            if row.key not in HIDDEN:
+                grouped.setdefault(row.key.partition(".")[0] if "." in row.key else GENERAL, []).append(row)
+        for name, rows in grouped.items():
+            part = getattr(self.studio.recipe, name, None)
+            help = inspect.getdoc(type(part)) if is_dataclass(part) else "The recipe's name and its stages, in order."
+            section = OptionSection(name, name.replace("_", " ").capitalize(), help or "")
+            section.edited.connect(self._edit)
+            section.reset.connect(self._reset)
+            section.header.clicked.connect(lambda opened, section=section: self._complete(section))
+            self.column.insertWidget(self.column.count() - 1, section)
+            self.sections[name] = section
+            self._pending.append((section, rows))
+        self._builder.start()
+
+    def _build_next(self) -> None:
+        """Rows come a few at a time, so that the window never stands still for them."""
+        if not self._pending:
+            self._builder.stop()
+            self._filter()
+            return
+        section, rows = self._pending[0]
+        self._add(section, rows[:4])
+        del rows[:4]
+        if not rows:
+            self._pending.pop(0)
+
+    def _complete(self, section: OptionSection) -> None:
+        for waiting in [entry for entry in self._pending if entry[0] is section]:
+            self._add(section, waiting[1])
+            self._pending.remove(waiting)
+
+    def _add(self, section: OptionSection, rows: list[OptionRow]) -> None:
+        known = len(section.lines)
+        section.add(rows)
+        new = section.lines[known:]
+        self.lines.update({line.row.key: line for line in new})
+        self._show([line.row.key for line in new])
+
+    @property
+    def built(self) -> bool:
+        """Whether every row has been made."""
+        return not self._pending
+
+    def refresh(self) -> None:
+        """Show everything as the studio has it."""
+        self._show(list(self.lines))
+        stages = tuple(self.studio.recipe.stages)
+        if stages != self.stage_list.stages:
+            self.stage_list.show_stages(stages)
+            self._session_changed(self.studio.session)
+
+    def _show(self, keys: list[str]) -> None:
+        recipe, defaults = self.studio.recipe, self.studio.default_recipe()
+        exact = presets.matching(recipe, defaults)
+        self.preset = exact or self.preset
+        self.preset_bar.show_preset(self.preset, bool(exact))
+        self.lock_bar.show_locks(recipe, self.studio.changeable)
+        values, baseline = presets.flat(recipe), presets.baseline(self.preset, defaults)
+        touched = set()
+        for key in keys:
+            allowed, why_not = self.studio.changeable(key)
+            self.lines[key].show_state(values[key], baseline[key], allowed, why_not)
+            touched.add(key.partition(".")[0] if "." in key else GENERAL)
+        stages, known = tuple(recipe.stages), Recipe().stages
+        for name in touched:
+            section = self.sections[name]
+            section.note = "not in this recipe" if name in known and name not in stages else ""
+            section.show_title()
+
+    def _recipe_changed(self, key: str) -> None:
+        preset = self.preset
+        self._show([key] if key in self.lines else list(self.lines))
+        if preset != self.preset:
+            self._show(list(self.lines))
+        if key in ("", "stages"):
+            self.refresh()
+        if self.changed_only.isChecked():
+            self._filter()
+
+    def _state_changed(self, state: str) -> None:
+        self._show(list(self.lines))
+        if state == "failed":
+            self.stage_list.fail()
+
+    def _session_changed(self, session: Any) -> None:
+        self.stage_list.restart(session.stage_index if session is not None else 0)
+        self._show(list(self.lines))
+
+    def _message(self, message: object) -> None:
+        self.stage_list.show_message(message)
+        if isinstance(message, Failed):
+            self.stage_list.fail()
+        elif isinstance(message, StageChanged):
+            self._show(list(self.lines))
+
+    def _edit(self, key: str, value: Any) -> None:
+        self.say("")
+        self.studio.set_option(key, value)
+        self._show([key])
+
+    def _reset(self, key: str) -> None:
+        self._edit(key, presets.baseline(self.preset, self.studio.default_recipe())[key])
+
+    def _reset_all(self) -> None:
+        self.preset = "balanced"
+        self._make_like(self.studio.default_recipe(), "reset every option")
+
+    def _choose_preset(self, name: str) -> None:
+        self.preset = name
+        self.say("")
+        self.studio.apply_preset(name)
+        self._show(list(self.lines))
+
+    def _lock(self, part: str, held: bool) -> None:
+        changes = [(key, not held) for key in locked_keys(part, self.studio.recipe)]
+        self._edit_together(changes, f"{'hold' if held else 'let go of'} {part}")
+
+    def _use(self, name: str) -> None:
+        if self.studio.session is None:
+            self.preset = "balanced"
+            self.studio.load_recipe(name)
+            self.say("")
+        else:
+            self._make_like(load_recipe(name), f"recipe {name}")
+
+    def _make_like(self, recipe: Any, text: str) -> None:
+        """Give every option the value of another recipe, as far as it may change now; say what could not."""
+        changes = [(key, value) for key, _, value in difference(self.studio.recipe, recipe) if key not in HIDDEN]
+        refused = self._edit_together(changes, text)
+        self.say(f"Kept as they are while this run goes on: {', '.join(refused)}." if refused else "")
+
+    def _edit_together(self, changes: list[tuple[str, Any]], text: str) -> list[str]:
+        """Several options as one edit; the keys of those that may not change now."""
+        refused = [key for key, _ in changes if not self.studio.changeable(key)[0]]
+        if len(refused) < len(changes):
+            self.studio.undo_stack.beginMacro(text)
+            for key, value in changes:
+                if key not in refused:
+                    self.studio.set_option(key, value)
+            self.studio.undo_stack.endMacro()
+        self._show(list(self.lines))
+        return refused
+
+    def _load(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Load recipe", "", "Recipes (*.toml)")
+        if chosen:
+            self.load(Path(chosen))
+
+    def load(self, path: Path) -> None:
+        """Take the options of a recipe file; what is wrong with it is said in the panel, and nothing changes."""
+        try:
+            recipe = presets.read_recipe(path)
+        except RecipeError as error:
+            self.say(str(error))
+            return
+        if self.studio.session is None:
+            self.studio.load_recipe(path)
+            self.say("")
+        else:
+            self._make_like(recipe, f"load {path.name}")
+
+    def _save(self) -> None:
+        name = f"{self.studio.recipe.name}.toml"
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save recipe as", name, "Recipes (*.toml)")
+        if chosen:
+            self.save(Path(chosen))
+
+    def save(self, path: Path) -> None:
+        """Write the recipe as it is now."""
+        try:
+            self.say(f"Saved {presets.write_recipe(self.studio.recipe, path)}.", wrong=False)
+        except RecipeError as error:
+            self.say(str(error))
+
+    def say(self, text: str, wrong: bool = True) -> None:
+        """Show a sentence above the options; none hides it."""
+        self.notice.setStyleSheet(f"color: {warning_color(self.palette())}" if wrong else "")
+        self.notice.setText(text)
+        self.notice.setVisible(bool(text))
+
+    def show_section(self, name: str) -> None:
+        """Unfold a section and bring it into view."""
+        section = self.sections.get(name)
+        if section is None:
+            return
+        with QSignalBlocker(self.search), QSignalBlocker(self.changed_only):
+            self.search.clear()
+            self.changed_only.setChecked(False)
+        self._complete(section)
+        self._filter()
+        section.fold(True)
+        QTimer.singleShot(0, lambda: self.scroll.verticalScrollBar().setValue(section.y()))
+
+    def _filter(self) -> None:
+        wanted, changed_only = self.search.text().strip(), self.changed_only.isChecked()
+        searching, found = bool(wanted or changed_only), 0
+        for name, section in self.sections.items():
+            count = section.filter(wanted, changed_only)
+            found += count
+            section.setVisible(count > 0 or not searching)
+            if searching and count and not section.header.isChecked():
+                self._opened_by_search.add(name)
+                section.fold(True)
+            elif not searching and name in self._opened_by_search:
+                section.fold(False)
+        if not searching:
+            self._opened_by_search.clear()
+        self.empty.setVisible(searching and not found and self.built)
