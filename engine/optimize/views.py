@@ -7,13 +7,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from engine.errors import CaptureError
 from engine.optimize.crop import Crop, object_crop, surface_crop
+from engine.optimize.loss_photo import loss_camera, loss_photo
 from engine.optimize.photo_loss import TargetStatistics
 from engine.scene import Camera
 
@@ -145,10 +145,7 @@ class ViewSet:
         return held
 
     def _camera(self, frame: int, image_size: int) -> Camera:
-        camera = self.capture.frames[frame].camera
-        factor = min(1.0, image_size / max(camera.width, camera.height)) if image_size > 0 else 1.0
-        width, height = max(1, round(camera.width * factor)), max(1, round(camera.height * factor))
-        return camera.resized(width, height) if factor < 1 else camera
+        return loss_camera(self.capture.frames[frame].camera, image_size)
 
     def view(self, frame: int, image_size: int = 0) -> View:
         """A view whose longest side is at most `image_size` pixels (0: as the capture delivers it), area-filtered."""
@@ -161,14 +158,8 @@ class ViewSet:
         return view
 
     def _load(self, frame: int, camera: Camera) -> View:
-        pixels = self.capture.pixels(frame)
-        alpha = pixels.mask if pixels.mask is not None else np.ones(pixels.color.shape[:2], np.float32)
-        color = pixels.color * alpha[..., None]
-        if color.shape[:2] != camera.size:
-            size = (camera.width, camera.height)
-            color = cv2.resize(color, size, interpolation=cv2.INTER_AREA)
-            alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-        tensors = (torch.from_numpy(np.ascontiguousarray(a, np.float32)).to(self.device) for a in (color, alpha))
+        arrays = loss_photo(self.capture.pixels(frame), camera)
+        tensors = (torch.from_numpy(array).to(self.device) for array in arrays)
         return View(frame, camera, *tensors)
 
     def state(self) -> dict[str, Any]:
