@@ -1,0 +1,1 @@
+"""The studio window: everything that knows Qt."""

@@ -1,0 +1,359 @@
+"""The one thread that makes, steps and closes the session; the window only sends it jobs."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.window.background import described
+from app.window.inbox import Inbox
+from engine.errors import Cancelled, UnrenderError
+from engine.optimize.messages import EvalReport, Failed, Message, Notice, Pause, Progress
+
+if TYPE_CHECKING:
+    from engine.optimize.session import Session
+
+SWITCH_SECONDS = 0.002  # how long Python code of one thread may keep the window's thread waiting
+IDLE_SECONDS = 0.03  # between looks at a paused session's queue
+NICENESS = 5  # below the window's thread, which draws
+PREVIEW_SECONDS = 0.25  # between two snapshots
+
+
+class EngineThread:
+    """`create`, `open`, `go`, `hold`, `stop`, `revert` and `drop` return at once and are done in order, between steps.
+
+    `on_state(state)`, `on_session(session)` and `on_failed(sentence, details)` are called on the GUI thread.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        on_state: Callable[[str], None],
+        on_session: Callable[[Session | None], None],
+        on_failed: Callable[[str, str], None],
+    ) -> None:
+        self.session: Session | None = None
+        self._inbox, self._on_state, self._on_session, self._on_failed = inbox, on_state, on_session, on_failed
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._interrupt = threading.Event()  # ends reading photos, compiling and evaluating
+        self._until: int | None = None
+        self._broken = False  # the session met an error: it goes on from its last checkpoint
+        self._evaluated = False
+        self._state = ""
+        self._wanted = self._told = 0  # numbers of the sessions: the one the window wants, the one this thread tells of
+        self._ended = False
+        self._thread = threading.Thread(target=self._loop, name="unrender-engine", daemon=True)
+        self._thread.start()
+
+    # ---- for the GUI thread
+
+    def create(self, capture: Any, recipe: Any, folder: Path, excluded: set[int], until: int | None) -> None:
+        """Make a new run in `folder` and start it; it pauses when `until` steps are done."""
+        self._interrupt.clear()
+        number = self._wanted
+        self._jobs.put(lambda: self._create(number, capture, recipe, folder, excluded, until))
+
+    def open(self, folder: Path, capture: Any) -> None:
+        """Open a project's session, which waits at its newest checkpoint."""
+        self._interrupt.clear()
+        number = self._wanted
+        self._jobs.put(lambda: self._open(number, folder, capture))
+
+    def go(self, until: int | None = None, steps: int | None = None) -> None:
+        """Step on, to the end, until `until` steps are done in all, or for so many `steps`."""
+        self._jobs.put(lambda: self._go(until, steps))
+
+    def hold(self) -> None:
+        """Pause after the current step."""
+        self._jobs.put(self._hold)
+
+    def stop(self) -> None:
+        """Interrupt what can be interrupted, write a checkpoint and wait."""
+        self._interrupt.set()
+        if self.session is not None:
+            self.session.request_stop()
+        self._jobs.put(self._stop)
+
+    def revert(self, path: Path | None) -> None:
+        """Go back to a checkpoint and wait there."""
+        self._jobs.put(lambda: self._revert(path))
+
+    def drop(self) -> None:
+        """Save and close the session; nothing more is told of it."""
+        self._wanted += 1
+        self._interrupt.set()
+        if self.session is not None:
+            self.session.request_stop()
+        self._jobs.put(self._drop)
+
+    def call(self, job: Callable[[], None]) -> None:
+        """Run `job` on this thread, between steps."""
+        self._jobs.put(job)
+
+    def shut_down(self, save: bool) -> None:
+        """End the thread, with a checkpoint of this moment or without."""
+        self._interrupt.set()
+        if self.session is not None:
+            self.session.request_stop()
+        self._jobs.put(lambda: self._end(save))
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Wait for the thread's end; whether it came."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    # ---- on the engine thread
+
+    def _loop(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
+        if sys.platform == "linux":  # elsewhere this would slow the whole process down
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        while not self._ended:
+            try:
+                job = self._jobs.get(timeout=self._patience())
+            except queue.Empty:
+                job = self._advance if self.session is not None else None
+            if job is not None:
+                self._guarded(job)
+
+    def _patience(self) -> float | None:
+        if self.session is None:
+            return None
+        return 0.0 if self._is_going else IDLE_SECONDS
+
+    @property
+    def _is_going(self) -> bool:
+        return self.session is not None and not self._broken and not paused(self.session) and not self.session.finished
+
+    def _guarded(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except Cancelled:
+            self._rest()
+        except BaseException as error:  # whatever it is, the window stays and says it
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        sentence, details = described(error)
+        session = self.session
+        if session is not None:
+            self._broken = True
+            try:
+                session.queue(Pause())
+                serve(session)
+                session.notify(Failed(sentence, session.stage_name))
+            except (UnrenderError, OSError):  # the log cannot be written either; the window still says it
+                pass
+        error.__traceback__ = None  # it holds the tensors of the failed step
+        self._say("failed" if session is not None else "ready")
+        self._tell(lambda: self._on_failed(sentence, details))
+
+    def _say(self, state: str) -> None:
+        if state != self._state:
+            self._state = state
+            self._tell(lambda: self._on_state(state))
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        """Have the window told, unless it has turned to another session by then."""
+        number = self._told
+        self._inbox.put_call(lambda: what() if number == self._wanted else None)
+
+    def _rest(self) -> None:
+        """Say what a session that does not step is."""
+        session = self.session
+        self._say("ready" if session is None else "finished" if session.finished else "paused")
+
+    @property
+    def _is_interrupted(self) -> bool:
+        return self._interrupt.is_set() or self._told != self._wanted
+
+    def _message(self, message: Message) -> None:
+        if isinstance(message, Progress) and message.stage == "evaluate" and self._is_interrupted:
+            raise Cancelled("stopped while measuring the result")
+        self._inbox.put_message(message)
+
+    def _reading(self, done: int, total: int, name: str) -> None:
+        if self._is_interrupted:
+            raise Cancelled("stopped while reading the photos")
+        self._inbox.put_message(Progress("photos", done / max(total, 1), f"photo {done} of {total}: {name}"))
+
+    def _preparing(self, done: float, text: str) -> None:
+        if self._is_interrupted:
+            raise Cancelled("stopped while preparing")
+        self._inbox.put_message(Progress("prepare", done, text))
+
+    def _imported(self) -> type[Session]:
+        self._preparing(-1.0, "loading the engine")
+        from engine.optimize.session import Session
+
+        return Session
+
+    def _create(
+        self, number: int, capture: Any, recipe: Any, folder: Path, excluded: set[int], until: int | None
+    ) -> None:
+        self._told = number
+        self._say("running")
+        session_type = self._imported()
+        session = session_type.create(capture, recipe, folder, since=time.monotonic(), progress=self._reading)
+        for frame in sorted(excluded):
+            from engine.optimize.messages import ExcludeView
+
+            session.queue(ExcludeView(frame))
+        self._until, self._evaluated = until, False
+        self._adopt(session)
+
+    def _open(self, number: int, folder: Path, capture: Any) -> None:
+        self._told = number
+        self._say("opening")
+        session = self._imported().open(folder, capture=capture, since=time.monotonic(), progress=self._reading)
+        session.queue(Pause())
+        self._evaluated = True
+        self._adopt(session)
+        serve(session)
+        self._publish()
+        metrics = session.project.read_metrics() if session.finished else None
+        if metrics:
+            self._inbox.put_message(EvalReport(metrics))
+        self._rest()
+
+    def _adopt(self, session: Session) -> None:
+        self.session, self._broken = session, False
+        session.preview_seconds = PREVIEW_SECONDS
+        self._tell(lambda: self._on_session(session))
+        listen(session, self._message)
+
+    def _publish(self) -> None:
+        """Show the state of this moment."""
+        if hasattr(self.session, "snapshot_now"):
+            self.session.latest.put(self.session.snapshot_now())
+
+    def _go(self, until: int | None, steps: int | None) -> None:
+        session = self.session
+        if session is None:
+            return
+        self._interrupt.clear()
+        if self._broken:
+            self._reopen()
+            session = self.session
+        if session.finished:
+            self._finish()
+            return
+        self._until = session.total_step + steps if steps is not None else until
+        session.queue(Pause(False))
+        serve(session)
+        self._say("running")
+
+    def _reopen(self) -> None:
+        """Go on from the newest checkpoint after an error."""
+        self._say("opening")
+        folder = self.session.project.folder
+        self.session.close()
+        self._open(self._told, folder, None)
+
+    def _advance(self) -> None:
+        session = self.session
+        serve(session)
+        if self._broken:
+            return
+        if not self._is_going:
+            if self._state == "running":
+                self._rest()
+            return
+        self._say("running")
+        session.step()
+        if session.finished:
+            self._finish()
+        elif self._until is not None and session.total_step >= self._until:
+            self._hold()
+
+    def _finish(self) -> None:
+        session = self.session
+        if session.recipe.run.evaluate and not self._evaluated:
+            self._say("running")
+            self._publish()
+            session.evaluate()
+            self._evaluated = True
+        self._publish()
+        self._rest()
+
+    def _hold(self) -> None:
+        session = self.session
+        if session is None:
+            return
+        self._until = None
+        session.queue(Pause())
+        serve(session)
+        if not self._broken:
+            self._publish()
+            self._rest()
+
+    def _stop(self) -> None:
+        session = self.session
+        if session is None:
+            self._rest()
+            return
+        self._hold()
+        if not self._broken:
+            session.run(until=0)  # takes no step: writes a checkpoint and forgets the wish to stop
+            self._interrupt.clear()
+            if not session.finished:
+                self._message(Notice(f"stopped at step {session.total_step}; everything is saved"))
+
+    def _revert(self, path: Path | None) -> None:
+        session = self.session
+        if session is None:
+            return
+        if self._broken:
+            self._reopen()
+            session = self.session
+        session.queue(Pause())
+        serve(session)
+        session.revert(path)
+        self._until, self._evaluated = None, False
+        self._message(Notice(f"back at step {session.total_step} of {session.total_steps}"))
+        self._publish()
+        self._tell(lambda: self._on_session(session))
+        self._rest()
+
+    def _drop(self) -> None:
+        self._close(save=True)
+        self._state = ""
+
+    def _close(self, save: bool) -> None:
+        session, self.session, broken = self.session, None, self._broken
+        self._broken, self._until = False, None
+        if session is None:
+            return
+        try:
+            if save and not broken and not session.finished and session.total_step:
+                session.run(until=0)
+        finally:
+            session.close()
+
+    def _end(self, save: bool) -> None:
+        self._ended = True
+        self._close(save)
+
+
+def paused(session: Session) -> bool:
+    """Whether a command told the session to hold."""
+    return session._commands.paused
+
+
+def serve(session: Session) -> None:
+    """Apply what is queued, without a step."""
+    session._commands.apply()
+
+
+def listen(session: Session, on_message: Callable[[Message], None]) -> None:
+    """Hear the session from now on, and what it said while nobody listened."""
+    session.on_message = on_message
+    for message in session._early:
+        on_message(message)
+    session._early.clear()

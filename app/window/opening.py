@@ -1,0 +1,65 @@
+"""What a path is, a project or a capture, read without torch; runs on a worker thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import CaptureError, ProjectError
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
+    from engine.optimize.recipe import Recipe
+
+PROJECT = "project.toml"
+HOME = "Unrender"  # folder of new projects, in the user's home
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A capture and, where the path was a project, its folder and recipe."""
+
+    capture: Capture
+    project: Path | None = None
+    recipe: Recipe | None = None
+
+
+def opened(path: Path, section: Any) -> Opened:
+    """What lies at `path`; a capture is read as the recipe's `section` capture says. Raises UnrenderError."""
+    from engine.capture import open_capture
+    from engine.optimize.capture_options import capture_options
+
+    path = path.expanduser()
+    if path.name == PROJECT:
+        path = path.parent
+    if not path.exists():
+        raise CaptureError(f"{path}: there is no such folder; it may have been moved or deleted")
+    if (path / PROJECT).is_file():
+        from engine.optimize.project import Project
+        from engine.optimize.recipe import Recipe
+
+        project = Project.open(path, Recipe, lock=False)
+        try:
+            capture = open_capture(Path(project.capture_path), capture_options(project.recipe.capture))
+        except CaptureError as error:
+            raise ProjectError(f"{path}: its photos cannot be read: {error}") from error
+        return Opened(capture, path, project.recipe)
+    return Opened(open_capture(path, capture_options(section)))
+
+
+def doctor_of(capture: Capture) -> Any:
+    """The doctor's report of an open capture."""
+    from engine.capture.doctor import examine
+
+    return examine(capture.path, capture.options)
+
+
+def free_folder(capture: Path, home: Path | None = None) -> Path:
+    """A folder below `home` (by default ~/Unrender) that is not there yet, named after the capture."""
+    name = (capture.parent if capture.is_file() else capture).resolve().name or "run"
+    home = home or Path.home() / HOME
+    folder, number = home / name, 2
+    while folder.exists():
+        folder, number = home / f"{name} {number}", number + 1
+    return folder

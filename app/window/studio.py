@@ -1,0 +1,308 @@
+"""The studio: what is open and how the run goes; the only thing that panels know."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from PySide6.QtCore import QObject, QSettings
+
+from app.window.background import Background, ProgressHandle
+from app.window.engine_thread import EngineThread
+from app.window.inbox import Inbox
+from app.window.opening import Opened, doctor_of, free_folder, opened
+from app.window.studio_edits import StudioEdits
+from app.window.studio_signals import State
+from engine.errors import UnrenderError
+from engine.optimize.capture_options import capture_options
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
+    from engine.optimize.session import Session
+
+T = TypeVar("T")
+
+
+class Studio(StudioEdits):
+    """Every action returns at once and tells by a signal what came of it."""
+
+    def __init__(self, settings: QSettings | None = None, parent: QObject | None = None) -> None:
+        super().__init__(settings, parent)
+        self.inbox = Inbox(self)
+        self.inbox.steps.connect(self.steps_reported)
+        self.inbox.message.connect(self.message_received)
+        self.inbox.ticked.connect(self._look)
+        self.capture_options_changed.connect(self.reopen_capture)
+        self._background = Background(self.inbox, self)
+        self._background.busy_changed.connect(self.busy_changed)
+        self._background.failed.connect(self.failed)
+        self._opening: ProgressHandle | None = None
+        self._examining: ProgressHandle | None = None
+        self._engine: EngineThread | None = None
+        self._ended = False
+
+    # ---- what is open
+
+    def open(self, path: Path | str) -> None:
+        """Open a project's folder or a capture in place of what is open; the state says when."""
+        self.close_all()
+        self._set_state("opening")
+        path, section = Path(path), self.recipe.capture
+
+        def work(handle: ProgressHandle) -> Opened:
+            handle.report(-1.0, path.name)
+            return opened(path, section)
+
+        self._opening = self._background.start("Opening", work, self._take, self._not_opened)
+
+    def open_sample(self) -> None:
+        """Open the capture that comes with Unrender."""
+        import assets
+
+        self.open(assets.sample_capture())
+
+    def close_all(self) -> None:
+        """Close session and capture; unsaved steps go on from the last checkpoint when the project is opened again."""
+        for handle in (self._opening, self._examining):
+            if handle is not None:
+                handle.cancel()
+        self._forget_session()
+        self._set_capture(None)
+        self._set_state("empty")
+
+    def reopen_capture(self) -> None:
+        """Read the capture again, after an option of how it is read has changed."""
+        if self.capture is None or self._session is not None:
+            return
+        if self._opening is not None:
+            self._opening.cancel()
+        path, section = self.capture.path, self.recipe.capture
+        self._opening = self._background.start(
+            "Reading the photos again", lambda handle: opened(path, section), self._take, self._not_reopened
+        )
+
+    def _take(self, what: Opened) -> None:
+        self._opening = None
+        if what.recipe is not None:
+            self._recipe.replace(what.recipe)
+        self._set_capture(what.capture)
+        if what.project is None:
+            self._set_state("ready")
+        else:
+            self.engine.open(what.project, what.capture)
+        self._examine()
+
+    def _not_opened(self, error: BaseException) -> None:
+        self._opening = None
+        self._set_state("empty")
+        self.say(error)
+
+    def _not_reopened(self, error: BaseException) -> None:
+        self._opening = None
+        self.say(error)
+
+    def _set_capture(self, capture: Capture | None) -> None:
+        if capture is self.capture:
+            return
+        self.capture, self.scores, self.doctor = capture, {}, None
+        if self.excluded:
+            self.excluded = set()
+            self.excluded_changed.emit(self.excluded)
+        self.look_through(None)
+        self.capture_changed.emit(capture)
+        self.doctor_changed.emit(None)
+        self.scores_changed.emit({})
+
+    def _examine(self) -> None:
+        capture = self.capture
+
+        def done(report: Any) -> None:
+            if self.capture is capture:
+                self.doctor = report
+                self.doctor_changed.emit(report)
+
+        self._examining = self._background.start("", lambda handle: doctor_of(capture), done, lambda error: None)
+
+    # ---- the run
+
+    @property
+    def engine(self) -> EngineThread:
+        """The engine thread, started when it is first needed."""
+        if self._engine is None:
+            self._engine = EngineThread(self.inbox, self._engine_state, self._engine_session, self.failed.emit)
+        return self._engine
+
+    def set_project_folder(self, path: Path | str | None) -> None:
+        """Where the next run goes; None chooses a new folder below ~/Unrender."""
+        self.project_folder = Path(path) if path else None
+        self.project_changed.emit(self.project_folder)
+
+    def next_folder(self) -> Path:
+        """The folder that the next run would make."""
+        home = self.settings.value("projects/folder", "")
+        return self.project_folder or free_folder(self.capture.path, Path(home) if home else None)
+
+    def run(self) -> None:
+        """Start a run, or go on with it, to the end."""
+        self._run()
+
+    resume = run
+
+    def step_once(self) -> None:
+        """Take one step, then pause."""
+        if self._session is None:
+            self._run(until=1)
+        else:
+            self.engine.go(steps=1)
+
+    def run_until(self, total_step: int) -> None:
+        """Go on until `total_step` steps are done in all, then pause."""
+        self._run(until=total_step)
+
+    def _run(self, until: int | None = None) -> None:
+        if self._session is not None:
+            self.engine.go(until)
+            return
+        if self.capture is None or self.state == "running":
+            return
+        recipe, folder = self.recipe, self.next_folder()
+        try:
+            same = capture_options(recipe.capture) == self.capture.options
+        except UnrenderError as error:
+            self.say(error)
+            return
+        self._set_state("running")
+        self.engine.create(self.capture if same else self.capture.path, recipe, folder, set(self.excluded), until)
+
+    def pause(self) -> None:
+        """Hold after the current step."""
+        if self._engine is not None:
+            self._engine.hold()
+
+    def stop(self) -> None:
+        """End what runs as soon as possible, with a checkpoint; `run` goes on from there."""
+        if self._engine is not None:
+            self._engine.stop()
+
+    def revert(self, path: Path | None = None) -> None:
+        """Go back to the newest checkpoint or to that one, and wait there."""
+        if self._engine is not None:
+            self._engine.revert(path)
+
+    def new_run(self) -> None:
+        """Close the session and keep photos and recipe for another run."""
+        self._forget_session()
+        self.set_project_folder(None)
+        self._set_state("ready" if self.capture is not None else "empty")
+
+    def _forget_session(self) -> None:
+        if self._session is not None:
+            self._session.on_message = None
+        if self._engine is not None:
+            self._engine.drop()
+        self.inbox.forget_messages()
+        if self._session is not None:
+            self._engine_session(None)
+        self.undo_stack.clear()
+        self.set_relight(None)
+        if self.snapshot is not None:
+            self.snapshot = None
+            self.snapshot_changed.emit(None)
+
+    def _engine_state(self, state: str) -> None:
+        if state == "ready" and self.capture is None:
+            state = "empty"
+        self._set_state(state)
+
+    def _engine_session(self, session: Session | None) -> None:
+        if self._ended:
+            return
+        self._session = session
+        if session is not None:
+            if session.capture is not self.capture:
+                self._set_capture(session.capture)
+            self._recipe.follow(session)
+        self.session_changed.emit(session)
+        self.recipe_changed.emit("")
+        self._look()
+
+    def _set_state(self, state: State) -> None:
+        if state != self.state:
+            self.state = state
+            self.state_changed.emit(state)
+
+    def _look(self) -> None:
+        """Pick up what the session left for whoever looks: snapshot, recipe, photos left out."""
+        session = self._session
+        if session is None:
+            return
+        slot = getattr(session, "latest", None)
+        newest = slot.newest() if slot is not None else None
+        if newest is not None and newest is not self.snapshot:
+            self.snapshot = newest
+            self.snapshot_changed.emit(newest)
+        self._recipe.follow(session)
+        excluded = set(session.context.views.excluded)
+        if excluded != self.excluded:
+            self.excluded = excluded
+            self.excluded_changed.emit(excluded)
+
+    # ---- work elsewhere
+
+    def call(self, function: Callable[[Session], T]) -> Future[T]:
+        """Run `function` on the engine thread between two steps; works while paused too."""
+        future: Future[T] = Future()
+
+        def job() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            if self.engine.session is None:
+                future.set_exception(UnrenderError("no run is open; press Run first"))
+                return
+            try:
+                future.set_result(function(self.engine.session))
+            except BaseException as error:
+                future.set_exception(error)
+
+        self.engine.call(job)
+        return future
+
+    def background(
+        self,
+        label: str,
+        work: Callable[[ProgressHandle], T],
+        done: Callable[[T], None] | None = None,
+        failed: Callable[[BaseException], None] | None = None,
+    ) -> ProgressHandle:
+        """Run `work` on a worker thread; `done` gets its result and `failed` its error on the GUI thread."""
+        return self._background.start(label, work, done, failed)
+
+    def cancel_background(self) -> None:
+        """Ask every long action to end."""
+        self._background.cancel()
+
+    def shut_down(self, save: bool = True) -> None:
+        """End the threads without waiting; `closed` says when they are gone."""
+        if self._engine is not None:
+            self._engine.shut_down(save)
+
+        def wait(_handle: ProgressHandle) -> None:
+            if self._engine is not None:
+                self._engine.join()
+
+        self._background.start("Saving" if save else "Closing", wait, lambda _: self.closed.emit(), lambda _: None)
+
+    def close(self) -> None:
+        """End the threads and wait for them; nothing is emitted afterwards."""
+        if self._ended:
+            return
+        self._ended = True
+        with contextlib.suppress(RuntimeError):  # where Qt has already deleted it
+            self.inbox.close()
+        if self._engine is not None:
+            self._engine.shut_down(save=False)
+            self._engine.join(60)
+        self._background.close()

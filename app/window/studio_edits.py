@@ -1,0 +1,118 @@
+"""What the user changes through the studio: options, photos, the region, and how it is looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from app.window.edits import ExcludeEdit, RegionEdit
+from app.window.studio_signals import StudioSignals
+from engine.errors import UnrenderError
+from engine.optimize.messages import ExcludeView
+from engine.optimize.options import find_option
+from engine.optimize.recipe import Recipe
+
+if TYPE_CHECKING:
+    from engine.scene import Environment
+
+
+class StudioEdits(StudioSignals):
+    """`set_*`, `exclude` and `apply_preset` can be undone; `put_*` are the raw setters below them."""
+
+    # ---- edits
+
+    def set_option(self, key: str, value: Any) -> bool:
+        """Change an option, now or for the next run; a Notice says why not, where it may not change."""
+        return self._recipe.set(key, value)
+
+    def reset_option(self, key: str) -> bool:
+        """Give an option its default again."""
+        return self._recipe.set(key, find_option(self._recipe.defaults(), key).value)
+
+    def apply_preset(self, name: str) -> None:
+        """Set the options of a goal, as one edit."""
+        try:
+            self._recipe.apply_preset(name)
+        except UnrenderError as error:
+            self.say(error)
+
+    def load_recipe(self, name_or_path: str | Path) -> None:
+        """Take a named recipe or a TOML file for the next run; errors go to `failed`."""
+        try:
+            self._recipe.load(name_or_path)
+        except UnrenderError as error:
+            self.say(error)
+
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Take a whole recipe for the next run."""
+        self._recipe.replace(recipe)
+
+    def default_recipe(self) -> Recipe:
+        """The recipe's own values, to compare with; a copy."""
+        return self._recipe.defaults()
+
+    def changeable(self, key: str) -> tuple[bool, str]:
+        """Whether an option may change now, and if not, what it would restart."""
+        return self._recipe.changeable(key)
+
+    def put_option(self, key: str, value: Any) -> bool:
+        """`set_option` without the undo stack; whether it was taken."""
+        return self._recipe.put(key, value)
+
+    def exclude(self, frame: int, excluded: bool = True) -> None:
+        """Leave a training photo out, or take it in again, from the next step on."""
+        if self.capture is None or frame not in self.capture.train or (frame in self.excluded) == excluded:
+            return
+        if excluded and len(set(self.capture.train) - self.excluded) <= 2:
+            self.notice("At least two photos must stay; take another in before you leave this one out.", "warning")
+            return
+        name = self.capture.frames[frame].name
+        self.undo_stack.push(ExcludeEdit(self.put_excluded, frame, excluded, name))
+
+    def put_excluded(self, frame: int, excluded: bool) -> None:
+        """`exclude` without the undo stack."""
+        if self._session is not None:
+            self._session.queue(ExcludeView(frame, excluded))
+        else:
+            self.excluded = self.excluded | {frame} if excluded else self.excluded - {frame}
+            self.excluded_changed.emit(self.excluded)
+
+    def set_region(self, box: np.ndarray | None) -> None:
+        """Limit the reconstruction to a box [2,3] in capture units; None lifts the limit."""
+        before = self.region
+        if (box is None and before is None) or (box is not None and before is not None and np.array_equal(box, before)):
+            return
+        may, why = self.changeable("capture.region")
+        if not may:
+            self.notice(f"The region stays as it is. {why}", "warning")
+            self.region_changed.emit(before)
+            return
+        self.undo_stack.push(RegionEdit(self.put_region, before, box))
+
+    def put_region(self, box: np.ndarray | None) -> bool:
+        """`set_region` without the undo stack; whether it was taken."""
+        value = () if box is None else tuple(float(number) for number in np.asarray(box).reshape(6))
+        taken = self._recipe.put("capture.region", value)
+        self.region_changed.emit(self.region)
+        return taken
+
+    # ---- looking
+
+    def look_through(self, frame: int | None) -> None:
+        """Look through a photo's camera, or freely again with None."""
+        if frame != self.view_frame:
+            self.view_frame = frame
+            self.view_frame_changed.emit(frame)
+
+    def set_relight(self, environment: Environment | None) -> None:
+        """Show the scene in another light; what is optimized does not change."""
+        if environment is not self.relight:
+            self.relight = environment
+            self.relight_changed.emit(environment)
+
+    def set_scores(self, scores: dict[int, float]) -> None:
+        """How well the newest snapshot matches each photo, PSNR in dB."""
+        self.scores = dict(scores)
+        self.scores_changed.emit(self.scores)

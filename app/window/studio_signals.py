@@ -1,0 +1,97 @@
+"""What the studio tells: its signals, and the state they are about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from PySide6.QtCore import QObject, QSettings, Signal
+from PySide6.QtGui import QUndoStack
+
+from app.window.background import described
+from app.window.recipe_state import RecipeState
+from engine.errors import Cancelled
+from engine.optimize.messages import Notice
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
+    from engine.optimize.recipe import Recipe
+    from engine.optimize.session import Session
+    from engine.scene import Environment
+
+State = Literal["empty", "opening", "ready", "running", "paused", "finished", "failed"]
+
+
+class StudioSignals(QObject):
+    """Every signal is emitted on the GUI thread."""
+
+    state_changed = Signal(str)
+    capture_changed = Signal(object)  # Capture | None
+    doctor_changed = Signal(object)  # Report | None
+    session_changed = Signal(object)  # Session | None
+    steps_reported = Signal(list)  # list[StepReport], at most 20 bundles per second
+    message_received = Signal(object)  # every other message of the session
+    snapshot_changed = Signal(object)  # SceneSnapshot | None
+    recipe_changed = Signal(str)  # key, "" = everything
+    capture_options_changed = Signal()  # before a run: the photos have to be read again
+    excluded_changed = Signal(object)  # set[int]
+    scores_changed = Signal(dict)
+    view_frame_changed = Signal(object)  # int | None
+    relight_changed = Signal(object)  # Environment | None
+    region_changed = Signal(object)  # [2,3] | None
+    project_changed = Signal(object)  # Path | None
+    failed = Signal(str, str)  # sentence, details
+    busy_changed = Signal(str, float)  # label of a long action and 0..1 (-1: unknown); "" when done
+    closed = Signal()  # after `shut_down`
+
+    def __init__(self, settings: QSettings | None, parent: QObject | None) -> None:
+        super().__init__(parent)
+        self.settings = settings or QSettings()
+        self.state: State = "empty"
+        self.capture: Capture | None = None
+        self.doctor: Any = None  # the capture's Report, once it is there
+        self.snapshot: Any = None  # SceneSnapshot
+        self.scores: dict[int, float] = {}  # frame -> PSNR of the newest snapshot, dB
+        self.excluded: set[int] = set()
+        self.view_frame: int | None = None  # the photo looked through; None: a free camera
+        self.relight: Environment | None = None  # a light for looking only; None: the one being optimized
+        self.project_folder: Path | None = None  # where the next run goes; None: a new folder below ~/Unrender
+        self.undo_stack = QUndoStack(self)
+        self._session: Session | None = None
+        self._recipe = RecipeState(self)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the next run will use, or a copy of the running session's."""
+        return self._recipe.recipe
+
+    @property
+    def session(self) -> Session | None:
+        """The session; between its steps `call` reaches it, its simple attributes may be read at any time."""
+        return self._session
+
+    @property
+    def project(self) -> Path | None:
+        """The folder of the session's project."""
+        return self._session.project.folder if self._session is not None else None
+
+    @property
+    def stages(self) -> list[str]:
+        """The recipe's stages, in order."""
+        return list(self.recipe.stages)
+
+    @property
+    def region(self) -> np.ndarray | None:
+        """The box [2,3] that limits the reconstruction, capture units."""
+        region = self.recipe.capture.region
+        return np.array(region, dtype=np.float64).reshape(2, 3) if len(region) == 6 else None
+
+    def notice(self, text: str, level: Literal["info", "warning"] = "info") -> None:
+        """Tell the user something, as the session does."""
+        self.message_received.emit(Notice(text, level))
+
+    def say(self, error: BaseException) -> None:
+        """Tell the user of an error, unless it is that something was cancelled."""
+        if not isinstance(error, Cancelled):
+            self.failed.emit(*described(error))

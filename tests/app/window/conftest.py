@@ -1,0 +1,106 @@
+"""Fixtures of the window's tests: a tiny capture, a studio, a window, a watchdog, pictures to look at."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt looks for a display
+
+import pytest  # noqa: E402
+from PySide6.QtCore import QSettings  # noqa: E402
+
+from engine.optimize.options import set_option  # noqa: E402
+from tests.app.window.drawn_capture import RECIPE, draw_capture  # noqa: E402
+from tests.app.window.watchdog import Watchdog  # noqa: E402
+
+PICTURES = Path(__file__).parent / "screenshots"  # not part of the repository: for a person to look at
+
+
+def wait_for(qtbot, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Let the event loop run until `condition` holds."""
+    qtbot.waitUntil(lambda: bool(condition()), timeout=int(1000 * seconds))
+
+
+def own_threads() -> list[str]:
+    """Names of the threads that the window started and that still live."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("unrender")]
+
+
+@pytest.fixture(scope="session")
+def tiny_capture(tmp_path_factory) -> Path:
+    """Ten masked photos of 48 px; never to be changed."""
+    return draw_capture(tmp_path_factory.mktemp("drawn") / "balls")
+
+
+@pytest.fixture
+def settings(tmp_path) -> QSettings:
+    """Settings in a file of this test; new projects go beside it."""
+    made = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
+    made.setValue("projects/folder", str(tmp_path / "projects"))
+    return made
+
+
+@pytest.fixture
+def studio(qtbot, settings):
+    """A studio with nothing open."""
+    from app.window.studio import Studio
+
+    made = Studio(settings)
+    made.problems = []  # what went to `failed`: (sentence, details)
+    made.failed.connect(lambda sentence, details: made.problems.append((sentence, details)))
+    for key, value in RECIPE.items():
+        set_option(made.recipe, key, value)
+    yield made
+    made.close()
+    until = time.monotonic() + 5
+    while own_threads() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not own_threads()
+
+
+@pytest.fixture
+def open_studio(studio, qtbot, tiny_capture):
+    """A studio with the tiny capture open, ready to run."""
+    studio.open(tiny_capture)
+    wait_for(qtbot, lambda: studio.state == "ready" and studio.doctor is not None)
+    return studio
+
+
+@pytest.fixture
+def window(qtbot, studio):
+    """The main window on `studio`, shown."""
+    from app.window.main_window import MainWindow
+
+    made = MainWindow(studio)
+    made.resize(1400, 900)
+    made.show()
+    qtbot.waitExposed(made)
+    qtbot.wait(50)
+    yield made
+    made.close_without_asking()
+
+
+@pytest.fixture
+def watchdog(qtbot):
+    """Fails the test where the event loop was held for more than 100 ms; `forgive()` after a first painting."""
+    dog = Watchdog()
+    yield dog
+    dog.stop()
+    assert not dog.late, "\n\n".join(dog.late)
+
+
+@pytest.fixture
+def shoot() -> Callable[..., Path]:
+    """`shoot(widget, name)` writes a picture of a widget and returns its path."""
+
+    def take(widget, name: str) -> Path:
+        PICTURES.mkdir(exist_ok=True)
+        path = PICTURES / f"{name}.png"
+        assert widget.grab().save(str(path))
+        return path
+
+    return take

@@ -1,0 +1,143 @@
+"""The studio alone drives a tiny run from open to finished, and survives what goes wrong."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from engine.optimize.messages import EvalReport, Notice, StageChanged
+from tests.app.window.conftest import wait_for
+
+
+@pytest.fixture
+def heard(studio):
+    """Everything the studio says: steps and other messages."""
+    said = {"steps": [], "messages": []}
+    studio.steps_reported.connect(said["steps"].extend)
+    studio.message_received.connect(said["messages"].append)
+    return said
+
+
+def test_a_folder_opens_with_photos_and_a_report(open_studio):
+    assert len(open_studio.capture.frames) == 10
+    assert not open_studio.doctor.problems and open_studio.session is None
+
+
+@pytest.mark.slow
+def test_a_run_goes_from_open_to_finished(open_studio, heard, qtbot):
+    studio, states = open_studio, []
+    studio.state_changed.connect(states.append)
+    studio.run()
+    wait_for(qtbot, lambda: studio.state in ("finished", "failed"), 240)
+    assert not studio.problems, studio.problems
+    assert states[0] == "running" and states[-1] == "finished"
+    assert [report.total_step for report in heard["steps"] if report.steps][-1] == 90
+    kinds = [message.stage for message in heard["messages"] if isinstance(message, StageChanged)]
+    assert list(dict.fromkeys(kinds)) == studio.stages
+    assert any(isinstance(message, EvalReport) for message in heard["messages"])
+    assert (studio.project / "exports" / "asset.glb").exists() and studio.project.parent.name == "projects"
+    assert studio.snapshot is not None and studio.snapshot.mesh is not None
+
+
+@pytest.mark.slow
+def test_pause_step_until_stop_and_revert(open_studio, heard, qtbot):
+    studio = open_studio
+    studio.set_option("stages", ["hull", "volume"])
+    studio.set_option("run.evaluate", False)
+    studio.set_option("volume.steps", 400)
+    studio.run_until(5)
+    wait_for(qtbot, lambda: studio.state == "paused", 120)
+    session = studio.session
+    assert session.total_step == 5
+    studio.step_once()
+    wait_for(qtbot, lambda: session.total_step == 6 and studio.state == "paused")
+    assert studio.call(lambda s: s.total_step).result(5) == 6  # calls are served while paused
+    studio.run()
+    wait_for(qtbot, lambda: session.total_step > 12)
+    studio.pause()
+    wait_for(qtbot, lambda: studio.state == "paused")
+    studio.stop()
+    wait_for(qtbot, lambda: any(isinstance(m, Notice) and "everything is saved" in m.text for m in heard["messages"]))
+    saved = session.total_step
+    studio.run_until(saved + 3)
+    wait_for(qtbot, lambda: studio.state == "paused" and session.total_step == saved + 3)
+    studio.revert()
+    wait_for(qtbot, lambda: session.total_step == saved and studio.state == "paused")
+    assert not studio.problems
+
+
+@pytest.mark.slow
+def test_options_change_in_mid_run_where_they_may(open_studio, heard, qtbot):
+    studio = open_studio
+    studio.set_option("stages", ["hull", "volume"])
+    studio.set_option("run.evaluate", False)
+    studio.run_until(3)
+    wait_for(qtbot, lambda: studio.state == "paused", 120)
+    assert studio.set_option("volume.learning_rate", 0.05)
+    wait_for(qtbot, lambda: studio.session.recipe.volume.learning_rate == 0.05)
+    studio.undo_stack.undo()
+    wait_for(qtbot, lambda: studio.session.recipe.volume.learning_rate == 0.1)
+    may, why = studio.changeable("hull.resolution")
+    assert not may and "hull" in why
+    assert not studio.set_option("hull.resolution", 32) and studio.recipe.hull.resolution == 24
+    assert any(isinstance(m, Notice) and "hull.resolution" in m.text for m in heard["messages"])
+    studio.exclude(studio.capture.train[0])
+    wait_for(qtbot, lambda: studio.excluded == {studio.capture.train[0]})
+
+
+def test_a_folder_without_images_is_said_and_nothing_breaks(studio, tmp_path, qtbot):
+    with qtbot.waitSignal(studio.failed, timeout=10000) as told:
+        studio.open(tmp_path)
+    assert "holds no camera poses" in told.args[0] and studio.state == "empty"
+    with qtbot.waitSignal(studio.failed, timeout=10000) as told:
+        studio.open(tmp_path / "nowhere")
+    assert "there is no such folder" in told.args[0]
+
+
+@pytest.mark.slow
+def test_deleting_the_photos_in_mid_run_ends_in_a_sentence(studio, tiny_capture, tmp_path, qtbot):
+    folder = shutil.copytree(tiny_capture, tmp_path / "copy")
+    studio.open(folder)
+    wait_for(qtbot, lambda: studio.state == "ready")
+    studio.set_option("run.evaluate", False)
+    studio.run_until(3)
+    wait_for(qtbot, lambda: studio.state == "paused", 120)
+    shutil.rmtree(folder)
+    studio.call(lambda session: session.capture._cache.clear())
+    studio.run()
+    wait_for(qtbot, lambda: studio.state in ("failed", "finished"), 240)
+    if studio.state == "failed":
+        assert studio.problems and "Traceback" in studio.problems[0][1]
+        studio.run()  # tries again from the checkpoint, and says again what is missing
+        wait_for(qtbot, lambda: len(studio.problems) > 1)
+
+
+@pytest.mark.slow
+def test_another_capture_can_be_opened_while_a_run_goes_on(open_studio, tiny_capture, heard, qtbot):
+    studio = open_studio
+    studio.set_option("volume.steps", 2000)
+    studio.run()
+    wait_for(qtbot, lambda: heard["steps"], 120)
+    studio.open(tiny_capture)
+    wait_for(qtbot, lambda: studio.state == "ready")
+    qtbot.wait(300)
+    assert studio.session is None and studio.state == "ready" and not studio.problems
+
+
+def test_background_work_reports_is_cancelled_and_fails_in_words(studio, qtbot):
+    shown = []
+    studio.busy_changed.connect(lambda label, done: shown.append((label, done)))
+
+    def work(handle):
+        while True:
+            handle.report(0.5, "half")
+
+    failures = []
+    studio.background("Counting", work, failed=failures.append)
+    wait_for(qtbot, lambda: ("Counting: half", 0.5) in shown)
+    studio.cancel_background()
+    wait_for(qtbot, lambda: failures and shown[-1] == ("", -1.0))
+    with qtbot.waitSignal(studio.failed, timeout=5000) as told:
+        studio.background("Dividing", lambda handle: 1 // 0)
+    assert "division" in told.args[0] and "Traceback" in told.args[1]

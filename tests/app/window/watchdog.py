@@ -1,0 +1,77 @@
+"""A watchdog on the Qt event loop: says when it was held, for how long, and by what."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+
+from PySide6.QtCore import QObject, Qt, QTimer
+
+BEAT_MS = 5
+LIMIT = 0.1  # seconds
+INSIDE = ("pytestqt", "<event loop>")  # files of frames below which Qt runs
+
+
+class Watchdog(QObject):
+    """A timer beats in the GUI thread; a sampler thread looks at that thread's stack whenever a beat is late.
+
+    Only time inside the event loop (or a click) counts, not what the test itself does. Time in which the whole
+    process got no processor is taken off: that says nothing about the window.
+    """
+
+    def __init__(self, limit: float = LIMIT) -> None:
+        super().__init__()
+        self.limit = limit
+        self.worst = 0.0
+        self.late: list[str] = []  # one text per late beat: seconds and the stack at that time
+        self._gui = threading.get_ident()
+        self._stack = ""
+        self._starved, self._cpu = 0.0, time.process_time()
+        self._last = self._outside = time.perf_counter()
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.setInterval(BEAT_MS)
+        self._timer.timeout.connect(self._beat)
+        self._timer.start()
+        self._running = True
+        self._sampler = threading.Thread(target=self._sample, name="watchdog", daemon=True)
+        self._sampler.start()
+
+    def forgive(self) -> None:
+        """Forget everything up to now, such as the first painting of a window."""
+        self._restart(time.perf_counter())
+        self.late.clear()
+        self.worst = 0.0
+
+    def stop(self) -> None:
+        """End the sampler."""
+        self._running = False
+        self._timer.stop()
+        self._sampler.join()
+
+    def _beat(self) -> None:
+        now = time.perf_counter()
+        held = now - max(self._last, self._outside) - BEAT_MS / 1000 - self._starved
+        self.worst = max(self.worst, held)
+        if held > self.limit:
+            self.late.append(f"held for {1000 * held:.0f} ms\n{self._stack or 'another thread held the interpreter'}")
+        self._restart(now)
+
+    def _restart(self, now: float) -> None:
+        self._last, self._stack, self._starved, self._cpu = now, "", 0.0, time.process_time()
+
+    def _sample(self) -> None:
+        while self._running:
+            asleep, cpu = time.perf_counter(), time.process_time()
+            time.sleep(BEAT_MS / 1000)
+            now = time.perf_counter()
+            overshoot = now - asleep - BEAT_MS / 1000
+            self._starved += max(0.0, overshoot - (time.process_time() - cpu) - 0.002)
+            frame = sys._current_frames().get(self._gui)
+            lines = traceback.format_stack(frame)
+            if not any(part in line for line in lines for part in INSIDE):
+                self._outside = now
+            elif now - max(self._last, self._outside) > self.limit / 2 and not self._stack:
+                self._stack = "".join(lines[-12:])
