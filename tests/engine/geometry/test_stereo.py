@@ -215,3 +215,18 @@ def test_depths_that_other_maps_contradict_are_dropped():
     assert not kept[0][inner].any() and (kept[1][inner] > 0).all(), "one bad map falls, the others stand"
     silent = [depths[0], depths[1], *(np.zeros_like(depth) for depth in depths[2:])]
     assert not _confirmed(cameras, silent, chosen)[0].any(), "one other map is too few"
+
+
+def test_pixels_that_are_no_numbers_and_tiny_pictures_do_no_harm():
+    cameras = ring(4, 48)
+    truths = [sphere_depth(camera) for camera in cameras]
+    photos = [photo(camera, truth) for camera, truth in zip(cameras, truths, strict=True)]
+    photos[0][30, 30] = photos[1][20:24, 20:30] = np.nan
+    masks = [np.isfinite(truth) for truth in truths]
+    ranges = [(np.full(truth.shape, 2.0), np.full(truth.shape, 4.0)) for truth in truths]
+    for depth in stereo_depths(cameras, photos, masks, ranges, [[np.full((48, 48), np.nan)]] * 4, np.zeros(3)):
+        assert np.isfinite(depth).all() and (depth > 0).mean() > 0.2
+    dots = [camera.resized(1, 1) for camera in cameras]
+    one = np.ones((1, 1), np.float32)
+    for depth in stereo_depths(dots, [one] * 4, [one > 0] * 4, [(2 * one, 4 * one)] * 4, [[]] * 4, np.zeros(3)):
+        assert depth.tolist() == [[0.0]]
