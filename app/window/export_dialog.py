@@ -1,0 +1,302 @@
+"""The export dialog: what the files will say about axes, units and colour, where they go, and the check of what was
+written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QPixmap
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QDialogButtonBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.window.choosers import Chooser, Question, ask_path
+from app.window.thumbnails import as_image
+from engine.exchange.asset_files import AssetReport, AssetScene, asset_facts, estimated_sizes
+
+if TYPE_CHECKING:
+    from app.window.studio import Studio
+
+TITLES = {
+    "glb": ("GLB", "Blender, Unreal, web: mesh and textures in one file"),
+    "obj": ("OBJ", "older programs: mesh, material file and PNG textures"),
+    "ply": ("PLY", "the bare shape, for measuring and printing"),
+    "hdr": ("HDR", "the light that was recovered, to light other scenes with"),
+}
+LABEL = "Exporting"
+FAULT_BELOW = 35.0  # dB, as engine.exchange.check has it
+CHECK_SIDE = 512  # pixels, largest side of the views that the check draws
+THUMBNAIL = 168  # pixels
+
+
+def readable(size: int) -> str:
+    """A file size in words."""
+    return f"{size / 2**20:.1f} MB" if size >= 2**20 else f"{max(1, round(size / 1024))} KB"
+
+
+def scene_of(session: Any) -> AssetScene | None:
+    """What a session can export now, and views to check it from; None before there is a mesh."""
+    snapshot = session.snapshot_now()
+    if snapshot.mesh is None or not len(snapshot.mesh.triangles):
+        return None
+    material = snapshot.material if snapshot.mesh.uvs is not None else None
+    train = session.capture.train
+    chosen = sorted({train[i] for i in np.linspace(0, len(train) - 1, min(4, len(train))).round().astype(int)})
+    cameras = []
+    for frame in chosen:
+        camera = session.capture.frames[frame].camera
+        factor = min(1.0, CHECK_SIDE / max(camera.size))
+        cameras.append(camera.resized(max(1, round(camera.width * factor)), max(1, round(camera.height * factor))))
+    return AssetScene(snapshot.mesh, material, snapshot.environment, np.asarray(session.capture.up), tuple(cameras))
+
+
+class ExportDialog(QDialog):
+    """Reads the scene between two steps; writing happens in a child process and can be cancelled."""
+
+    exported = Signal(object)  # AssetReport
+    refused = Signal(str)
+
+    def __init__(self, studio: Studio, parent: QWidget | None = None, choose: Chooser = ask_path) -> None:
+        super().__init__(parent)
+        self.setObjectName("export_dialog")
+        self.setWindowTitle("Export the model")
+        self.studio, self.choose = studio, choose
+        self.scene: AssetScene | None = None
+        self._handle: Any = None
+        self.facts: dict[str, QLabel] = {}
+        self.formats: dict[str, QCheckBox] = {}
+        self.sizes: dict[str, QLabel] = {}
+        layout = QVBoxLayout(self)
+        layout.setSpacing(12)
+        layout.addWidget(self._facts())
+        layout.addWidget(self._formats())
+        layout.addLayout(self._place())
+        layout.addWidget(self._outcome())
+        layout.addStretch(1)
+        layout.addLayout(self._foot())
+        self.resize(620, 560)
+        studio.busy_changed.connect(self._busy)
+        self.read_scene()
+
+    # ---- parts
+
+    def _facts(self) -> QWidget:
+        frame = QFrame()
+        frame.setFrameShape(QFrame.Shape.StyledPanel)
+        grid = QGridLayout(frame)
+        grid.setColumnStretch(1, 1)
+        for row, topic in enumerate(("Axes", "Units", "Faces", "Textures", "Colour")):
+            title, words = QLabel(f"<b>{topic}</b>"), QLabel("\u2026")
+            words.setObjectName(f"fact_{topic.lower()}")
+            words.setWordWrap(True)
+            words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(words, row, 1)
+            self.facts[topic] = words
+        return frame
+
+    def _formats(self) -> QWidget:
+        page = QWidget()
+        grid = QGridLayout(page)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setColumnStretch(1, 1)
+        for row, (kind, (title, purpose)) in enumerate(TITLES.items()):
+            box, size = QCheckBox(title), QLabel()
+            box.setObjectName(f"format_{kind}")
+            box.setToolTip(purpose)
+            box.setChecked(kind == "glb")
+            box.toggled.connect(lambda _: self._enable())
+            size.setObjectName(f"size_{kind}")
+            size.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            grid.addWidget(box, row, 0)
+            grid.addWidget(QLabel(purpose), row, 1)
+            grid.addWidget(size, row, 2)
+            self.formats[kind], self.sizes[kind] = box, size
+        return page
+
+    def _place(self) -> QGridLayout:
+        project = self.studio.project
+        self.name = QLineEdit(self.studio.recipe.export.name)
+        self.name.setObjectName("export_name")
+        self.name.setToolTip("Name of the files, without ending")
+        self.folder = QLineEdit(str(project / "exports") if project is not None else str(Path.home()))
+        self.folder.setObjectName("export_folder")
+        self.folder.setToolTip("Folder that the files go to")
+        browse = QPushButton("Choose\u2026")
+        browse.setObjectName("export_choose")
+        browse.setToolTip("Choose the folder")
+        browse.clicked.connect(self._browse)
+        self.name.textChanged.connect(lambda _: self._enable())
+        self.folder.textChanged.connect(lambda _: self._enable())
+        grid = QGridLayout()
+        grid.addWidget(QLabel("Name"), 0, 0)
+        grid.addWidget(self.name, 0, 1)
+        grid.addWidget(QLabel("Folder"), 1, 0)
+        grid.addWidget(self.folder, 1, 1)
+        grid.addWidget(browse, 1, 2)
+        return grid
+
+    def _outcome(self) -> QWidget:
+        self.outcome = QFrame()
+        self.outcome.setObjectName("export_outcome")
+        self.outcome.setFrameShape(QFrame.Shape.StyledPanel)
+        self.thumbnail = QLabel()
+        self.thumbnail.setObjectName("export_thumbnail")
+        self.thumbnail.setToolTip("What was written, read back and drawn")
+        self.words = QLabel()
+        self.words.setObjectName("export_words")
+        self.words.setWordWrap(True)
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        row = QHBoxLayout(self.outcome)
+        row.addWidget(self.thumbnail)
+        row.addWidget(self.words, 1)
+        self.outcome.hide()
+        return self.outcome
+
+    def _foot(self) -> QHBoxLayout:
+        self.progress = QProgressBar()
+        self.progress.setObjectName("export_progress")
+        self.progress.setFormat("%p%")
+        self.progress.hide()
+        buttons = QDialogButtonBox()
+        self.start = buttons.addButton("Export", QDialogButtonBox.ButtonRole.ActionRole)
+        self.start.setObjectName("export_start")
+        self.start.setToolTip("Write the files and check them")
+        self.start.setDefault(True)
+        self.close_button = buttons.addButton("Close", QDialogButtonBox.ButtonRole.RejectRole)
+        self.close_button.setObjectName("export_close")
+        self.close_button.setToolTip("Close this dialog; an export under way is cancelled")
+        self.start.clicked.connect(self.export)
+        buttons.rejected.connect(self.reject)
+        row = QHBoxLayout()
+        row.addWidget(self.progress, 1)
+        row.addStretch(0)
+        row.addWidget(buttons)
+        return row
+
+    # ---- what happens
+
+    def read_scene(self) -> None:
+        """Take the scene of this moment, between two steps."""
+        self.start.setEnabled(False)
+        future = self.studio.call(scene_of)
+        self.studio.background("", lambda _: self._judged(future.result()), self._take, self._refuse)
+
+    @staticmethod
+    def _judged(scene: AssetScene | None) -> tuple[AssetScene | None, dict[str, str], dict[str, int]]:
+        return (None, {}, {}) if scene is None else (scene, asset_facts(scene), estimated_sizes(scene))
+
+    def _take(self, judged: tuple[AssetScene | None, dict[str, str], dict[str, int]]) -> None:
+        self.scene, facts, sizes = judged
+        if self.scene is None:
+            self._say("There is no surface yet. Run more steps, then export.")
+            return
+        for topic, text in facts.items():
+            self.facts[topic].setText(text)
+        for kind, box in self.formats.items():
+            box.setEnabled(kind in sizes)
+            self.sizes[kind].setText(f"about {readable(sizes[kind])}" if kind in sizes else "no light yet")
+            if kind not in sizes:
+                box.setChecked(False)
+        self._enable()
+
+    @property
+    def chosen(self) -> list[str]:
+        """The formats that are ticked."""
+        return [kind for kind, box in self.formats.items() if box.isChecked()]
+
+    def _enable(self) -> None:
+        named = bool(self.name.text().strip()) and not set(self.name.text()) & set("/\\")
+        placed = bool(self.folder.text().strip())
+        self.start.setEnabled(
+            self.scene is not None and self._handle is None and named and placed and bool(self.chosen)
+        )
+
+    def _browse(self) -> None:
+        question = Question("Folder for the files", "folder", start=Path(self.folder.text() or "."))
+        self.choose(self, question, lambda path: self.folder.setText(str(path)))
+
+    def export(self) -> None:
+        """Write the ticked formats; the outcome is shown below."""
+        from engine.exchange.asset_child import export_in_child
+
+        scene, formats, name = self.scene, self.chosen, self.name.text().strip()
+        folder = Path(self.folder.text().strip()).expanduser()
+        self.outcome.hide()
+        self.progress.setRange(0, 0)
+        self.progress.show()
+
+        def work(handle: Any) -> AssetReport:
+            return export_in_child(folder, name, formats, scene, handle.report, lambda: handle.cancelled)
+
+        self._handle = self.studio.background(LABEL, work, self._done, self._refuse)
+        self._enable()
+
+    def _busy(self, label: str, done: float) -> None:
+        if self._handle is not None and label.startswith(LABEL) and done >= 0:
+            self.progress.setRange(0, 100)
+            self.progress.setValue(round(100 * done))
+
+    def _done(self, report: AssetReport) -> None:
+        self._end()
+        for kind in self.formats:
+            written = [size for name, size in report.sizes.items() if _format(name) == kind]
+            if written:
+                self.sizes[kind].setText(readable(sum(written)))
+        files = "<br>".join(f"{name}, {readable(size)}" for name, size in report.sizes.items())
+        lines = [f"<b>Written to {report.folder}</b>", files]
+        if report.psnr is not None:
+            verdict = "as it should be" if report.psnr >= FAULT_BELOW else "the files are at fault"
+            lines.append(f"Read back and drawn again it matches to {report.psnr:.1f} dB: {verdict}.")
+        self._say("<br>".join(lines), report.thumbnail)
+        self.exported.emit(report)
+
+    def _refuse(self, error: BaseException) -> None:
+        from app.window.background import described
+        from engine.errors import Cancelled
+
+        self._end()
+        sentence = (
+            "The export was cancelled; no file was changed." if isinstance(error, Cancelled) else described(error)[0]
+        )
+        self._say(sentence)
+        self.refused.emit(sentence)
+
+    def _end(self) -> None:
+        self._handle = None
+        self.progress.hide()
+        self._enable()
+
+    def _say(self, text: str, thumbnail: np.ndarray | None = None) -> None:
+        self.words.setText(text)
+        self.thumbnail.setVisible(thumbnail is not None)
+        if thumbnail is not None:
+            pixmap = QPixmap.fromImage(as_image(thumbnail))
+            modes = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+            self.thumbnail.setPixmap(pixmap.scaled(THUMBNAIL, THUMBNAIL, *modes))
+        self.outcome.show()
+
+    def reject(self) -> None:
+        """Closes; cancels what is being written."""
+        if self._handle is not None:
+            self._handle.cancel()
+        super().reject()
+
+
+def _format(name: str) -> str:
+    suffix = Path(name).suffix.lower().removeprefix(".")
+    return suffix if suffix in TITLES else "obj"

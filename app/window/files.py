@@ -1,0 +1,259 @@
+"""The File menu: new, open, save, save as, recent, import and export, as actions on the studio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
+
+from app.window.choosers import LIGHTS, MESHES, Chooser, Question, ask_path
+from app.window.recent import RecentProjects
+from app.window.recipe_choice import choose_recipe
+
+if TYPE_CHECKING:
+    from app.window.export_dialog import ExportDialog
+    from app.window.studio import Studio
+
+MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
+LIGHT_SUFFIXES = (".hdr",)
+
+
+class Files(QObject):
+    """One per window; `actions` by name, `fill(menu)` makes the File menu's upper part."""
+
+    exported = Signal(object)  # AssetReport
+    saved = Signal(object)  # Path of the checkpoint or of the copy
+
+    def __init__(self, studio: Studio, window: QWidget, choose: Chooser = ask_path) -> None:
+        super().__init__(window)
+        self.studio, self.window, self.choose = studio, window, choose
+        self.recent = RecentProjects(studio.settings, self)
+        self.actions: dict[str, QAction] = {}
+        add = self._add
+        add("new", "New from images\u2026", "Ctrl+N", self.new, "Open a folder of photos with camera poses")
+        add("open", "Open\u2026", "Ctrl+O", self.open, "Open a project's or a capture's folder")
+        add("sample", "Open the sample capture", "", self.open_sample, "Open the photos that come with Unrender")
+        add("save", "Save", "Ctrl+S", self.save, "Write a checkpoint of this moment")
+        add("save_as", "Save as\u2026", "Ctrl+Shift+S", self.save_as, "Copy the whole project to a new folder")
+        add("mesh", "Import mesh\u2026", "", self.import_mesh, "Start the next run from a mesh of yours")
+        add("light", "Import light\u2026", "", self.import_light, "Look at the scene in the light of an HDR file")
+        add("export", "Export\u2026", "Ctrl+E", self.export, "Write the model for other programs")
+        self.recent_menu = QMenu("Open recent", window)
+        self.recent_menu.setObjectName("recent_menu")
+        self.recent_menu.aboutToShow.connect(self._fill_recent)
+        self.recent.changed.connect(self._enable_recent)
+        for signal in (studio.state_changed, studio.session_changed, studio.snapshot_changed, studio.capture_changed):
+            signal.connect(lambda _: self._enable())
+        self._open_project: Path | None = None
+        studio.session_changed.connect(self._remember)
+        studio.state_changed.connect(self._note_state)
+        studio.closed.connect(self._put_aside)
+        self._enable()
+        self._enable_recent()
+
+    def _add(self, name: str, text: str, keys: str, call: Callable[[], None], tip: str) -> None:
+        action = QAction(text, self)
+        action.setObjectName(f"file_{name}")
+        action.setToolTip(tip)
+        action.setStatusTip(tip)
+        if keys:
+            action.setShortcut(QKeySequence(keys))
+        action.triggered.connect(lambda _checked=False: call())
+        self.actions[name] = action
+
+    def fill(self, menu: QMenu) -> None:
+        """Add everything to a menu."""
+        for name in ("new", "open", "sample"):
+            menu.addAction(self.actions[name])
+        menu.addMenu(self.recent_menu)
+        menu.addSeparator()
+        for name in ("save", "save_as"):
+            menu.addAction(self.actions[name])
+        menu.addSeparator()
+        for name in ("mesh", "light", "export"):
+            menu.addAction(self.actions[name])
+
+    # ---- opening
+
+    def new(self) -> None:
+        """Ask for a folder of photos and open it."""
+        self.choose(self.window, Question("Folder of photos", "folder"), self.open_path)
+
+    def open(self) -> None:
+        """Ask for the folder of a project or capture and open it."""
+        self.choose(self.window, Question("Folder of a project or of photos", "folder"), self.open_path)
+
+    def open_sample(self) -> None:
+        """Open the sample capture."""
+        self._leaving(self.studio.open_sample)
+
+    def open_path(self, path: Path) -> None:
+        """Open what a path names: a project, a capture, a mesh to refine, an HDR light; asks before it ends a run."""
+        path = Path(path)
+        if path.suffix.lower() in MESH_SUFFIXES and path.is_file():
+            self.take_mesh(path)
+        elif path.suffix.lower() in LIGHT_SUFFIXES and path.is_file():
+            self.take_light(path)
+        else:
+            self._leaving(lambda: self.studio.open(path))
+
+    def _leaving(self, then: Callable[[], None]) -> None:
+        """Do `then`, once a run that goes on has been stopped with the user's consent."""
+        if self.studio.session is None or self.studio.state not in ("running", "paused"):
+            then()
+            return
+        box = self._box("The run is not finished.", "It is saved first, and can go on later from where it is now.")
+        leave = box.addButton("Save and leave", QMessageBox.ButtonRole.AcceptRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        leave.clicked.connect(lambda: self._saved_then(then))
+        box.open()
+
+    def _box(self, text: str, more: str) -> QMessageBox:
+        box = QMessageBox(QMessageBox.Icon.Question, "Unrender", text, QMessageBox.StandardButton.NoButton, self.window)
+        box.setObjectName("question")
+        box.setInformativeText(more)
+        box.finished.connect(box.deleteLater)
+        return box
+
+    def _saved_then(self, then: Callable[[], None]) -> None:
+        future = self.studio.call(lambda session: session.checkpoint())
+        self.studio.background("Saving", lambda _: future.result(), lambda _: then())
+
+    def _fill_recent(self) -> None:
+        self.recent_menu.clear()
+        for entry in self.recent.projects():
+            action = self.recent_menu.addAction(f"{entry.name}    {Path(entry.folder).parent}")
+            action.setToolTip(entry.folder)
+            action.triggered.connect(lambda _checked=False, folder=entry.folder: self.open_path(Path(folder)))
+
+    def _remember(self, session: Any) -> None:
+        if session is None:
+            self._put_aside()
+            return
+        self._open_project = Path(session.project.folder)
+        running = not session.finished
+        self.recent.add(self._open_project, str(session.project.capture_path), running)
+
+    def _note_state(self, state: str) -> None:
+        """Keep in the settings whether a run is under way, for `recover` to find after a crash."""
+        if self._open_project is not None and state in ("running", "finished"):
+            self.recent.mark(self._open_project, state == "running")
+
+    def _put_aside(self) -> None:
+        """The project was left as it should be."""
+        if self._open_project is not None:
+            self.recent.mark(self._open_project, False)
+            self._open_project = None
+
+    # ---- saving
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment."""
+        future = self.studio.call(lambda session: session.checkpoint())
+        self.studio.background("Saving", lambda _: future.result(), self._tell_saved)
+
+    def _tell_saved(self, path: Path | None) -> None:
+        if path is None:
+            self.studio.notice("This stage cannot be saved half way; it was saved when the stage before it ended.")
+        else:
+            self.studio.notice(f"Saved in {self.studio.project}")
+        self.saved.emit(path)
+
+    def save_as(self) -> None:
+        """Ask for a new folder and copy the project to it."""
+        project = self.studio.project
+        if project is None:
+            return
+        start = project.with_name(f"{project.name} copy")
+        self.choose(self.window, Question("Save the project as", "new folder", start=start), self.copy_to)
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the project to `target`, with a checkpoint of this moment; it appears whole or not at all."""
+        from app.window.project_copy import copy_project
+
+        project = self.studio.project
+        future = self.studio.call(lambda session: session.checkpoint())
+
+        def work(handle: Any) -> Path:
+            future.result()
+            return copy_project(project, target, handle.report, lambda: handle.cancelled)
+
+        def done(path: Path) -> None:
+            self.recent.add(path, str(self.studio.capture.path) if self.studio.capture is not None else "")
+            if self.studio.project is not None:  # stays the newest
+                self.recent.add(self.studio.project)
+            self.studio.notice(f"Saved a copy in {path}; this window goes on with {self.studio.project}")
+            self.saved.emit(path)
+
+        self.studio.background("Saving a copy", work, done)
+
+    # ---- importing
+
+    def import_mesh(self) -> None:
+        """Ask for a mesh and have the next run refine it."""
+        self.choose(self.window, Question("Mesh to refine", "file", MESHES), self.take_mesh)
+
+    def take_mesh(self, path: Path) -> None:
+        """Have the next run refine the mesh of a file, once it has proved readable."""
+        if self.studio.session is not None:
+            self.studio.notice("A mesh can be imported before a run starts: begin a new run first.", "warning")
+            return
+
+        def work(handle: Any) -> int:
+            from engine.exchange import read_mesh
+
+            handle.report(-1.0, path.name)
+            return len(read_mesh(path).triangles)
+
+        def done(faces: int) -> None:
+            choose_recipe(self.studio, "refine", str(Path(path).absolute()))
+            self.studio.notice(f"The next run refines {path.name} ({faces:,} faces).")
+
+        self.studio.background("Reading the mesh", work, done)
+
+    def import_light(self) -> None:
+        """Ask for an HDR file and light the view with it."""
+        self.choose(self.window, Question("Light to look at the scene in", "file", LIGHTS), self.take_light)
+
+    def take_light(self, path: Path) -> None:
+        """Light the view with an HDR file; what is optimized does not change."""
+        capture = self.studio.capture
+        up = capture.up if capture is not None else (0.0, 1.0, 0.0)
+
+        def work(handle: Any) -> Any:
+            from engine.exchange import read_environment
+
+            handle.report(-1.0, path.name)
+            return read_environment(path, up)
+
+        self.studio.background("Reading the light", work, self.studio.set_relight)
+
+    # ---- exporting
+
+    def export(self) -> ExportDialog | None:
+        """Open the export dialog."""
+        from app.window.export_dialog import ExportDialog
+
+        if self.studio.session is None:
+            return None
+        dialog = ExportDialog(self.studio, self.window, self.choose)
+        dialog.exported.connect(self.exported)
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+        return dialog
+
+    def _enable(self) -> None:
+        session, snapshot = self.studio.session, self.studio.snapshot
+        has_mesh = snapshot is not None and snapshot.mesh is not None
+        self.actions["save"].setEnabled(session is not None)
+        self.actions["save_as"].setEnabled(session is not None)
+        self.actions["mesh"].setEnabled(session is None and self.studio.capture is not None)
+        self.actions["light"].setEnabled(self.studio.capture is not None)
+        self.actions["export"].setEnabled(session is not None and has_mesh)
+
+    def _enable_recent(self) -> None:
+        self.recent_menu.setEnabled(bool(self.recent.projects()))

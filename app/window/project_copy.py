@@ -1,0 +1,70 @@
+"""Copying a whole project folder while its run may go on; knows nothing of Qt."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.errors import Cancelled, ProjectError
+
+LOCK, PROJECT = "project.lock", "project.toml"
+TRIES = 5  # times a checkpoint may be replaced by a newer one while it is being copied
+CHUNK = 4 << 20
+
+
+def copy_project(
+    source: Path,
+    target: Path,
+    progress: Callable[[float, str], None] = lambda done, text: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Copy the project in `source` to the new folder `target`; it appears whole or not at all.
+
+    Raises ProjectError when the target exists or cannot be written, and Cancelled.
+    """
+    source, target = Path(source), Path(target)
+    if not (source / PROJECT).is_file():
+        raise ProjectError(f"{source}: there is no project here to copy; open one first")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ProjectError(f"{target}: there is something already; choose a new name")
+    if target.resolve().is_relative_to(source.resolve()):
+        raise ProjectError(f"{target}: lies inside the project itself; choose another folder")
+    aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        for _ in range(TRIES):
+            try:
+                _copy(source, aside, progress, cancelled)
+                break
+            except FileNotFoundError:  # an older checkpoint made room for a newer one
+                shutil.rmtree(aside, ignore_errors=True)
+        else:
+            raise ProjectError(f"{source}: keeps changing; pause the run and save again")
+        if target.is_dir():
+            target.rmdir()
+        os.replace(aside, target)
+    except OSError as error:
+        raise ProjectError(f"{target}: cannot be written ({error.strerror or error}); choose another place") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def _copy(source: Path, aside: Path, progress, cancelled) -> None:
+    aside.mkdir(parents=True)
+    entries = [path for path in sorted(source.rglob("*")) if path.name != LOCK and path.suffix != ".partial"]
+    files = [path for path in entries if path.is_file()]
+    total, done = max(1, sum(path.stat().st_size for path in files)), 0
+    for folder in [path for path in entries if path.is_dir()]:
+        (aside / folder.relative_to(source)).mkdir(parents=True, exist_ok=True)
+    for path in files:
+        with open(path, "rb") as original, open(aside / path.relative_to(source), "wb") as copy:
+            while chunk := original.read(CHUNK):
+                if cancelled():
+                    raise Cancelled("saving under a new name was cancelled; nothing was left behind")
+                copy.write(chunk)
+                done += len(chunk)
+                progress(min(1.0, done / total), path.name)
+            copy.flush()
+            os.fsync(copy.fileno())

@@ -1,0 +1,101 @@
+"""The projects opened last, kept in the settings, and the picture that each is known by."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QRect, QSettings, QSize, Qt, Signal
+from PySide6.QtGui import QImage, QImageReader
+
+MOST = 12
+KEY = "recent/projects"
+COMPARISON, PREVIEW, PROJECT = "comparison.png", "preview.png", "project.toml"
+COLUMNS, CAPTION = 6, 22  # of comparison.png: pictures side by side, pixels of text above them
+
+
+@dataclass(frozen=True)
+class RecentProject:
+    """One entry of the list."""
+
+    folder: str
+    capture: str = ""
+    opened: float = 0.0  # seconds since 1970
+    running: bool = False  # a run was going on when it was last heard of
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return Path(self.folder).name
+
+
+class RecentProjects(QObject):
+    """At most twelve, newest first; folders that are gone are left out without a word."""
+
+    changed = Signal()
+
+    def __init__(self, settings: QSettings, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.settings = settings
+
+    def projects(self) -> list[RecentProject]:
+        """Those whose folder still holds a project."""
+        return [entry for entry in self._stored() if (Path(entry.folder) / PROJECT).is_file()]
+
+    def add(self, folder: Path, capture: str = "", running: bool | None = None) -> None:
+        """Put a project at the head of the list; `running` None keeps what is known of it."""
+        path = str(Path(folder).absolute())
+        known = next((entry for entry in self._stored() if entry.folder == path), RecentProject(path))
+        entry = replace(known, opened=time.time(), capture=capture or known.capture)
+        if running is not None:
+            entry = replace(entry, running=running)
+        self._store([entry, *(other for other in self.projects() if other.folder != path)])
+
+    def mark(self, folder: Path, running: bool) -> None:
+        """Note that a project's run goes on, or that it has ended or been put aside; unknown ones stay unknown."""
+        path = str(Path(folder).absolute())
+        entries = self._stored()
+        marked = [replace(entry, running=running) if entry.folder == path else entry for entry in entries]
+        if marked != entries:
+            self._store(marked)
+
+    def forget(self, folder: Path) -> None:
+        """Take a project off the list; its folder stays."""
+        path = str(Path(folder).absolute())
+        self._store([entry for entry in self._stored() if entry.folder != path])
+
+    def _stored(self) -> list[RecentProject]:
+        try:
+            rows = json.loads(str(self.settings.value(KEY, "[]")))
+            return [RecentProject(**row) for row in rows][:MOST]
+        except (ValueError, TypeError):  # written by another version, or by hand
+            return []
+
+    def _store(self, entries: list[RecentProject]) -> None:
+        self.settings.setValue(KEY, json.dumps([asdict(entry) for entry in entries[:MOST]]))
+        self.settings.sync()  # a crash must find it
+        self.changed.emit()
+
+
+def thumbnail(folder: Path, size: QSize) -> QImage | None:
+    """The picture of a project, filling `size`: the first render of its comparison, else its newest preview.
+
+    Reads from the disk: not for the GUI thread. None where there is neither.
+    """
+    comparison, preview = Path(folder) / COMPARISON, Path(folder) / PREVIEW
+    newest = comparison if comparison.is_file() else preview
+    reader = QImageReader(str(newest))
+    if newest == comparison and reader.size().isValid():
+        width = reader.size().width() // COLUMNS
+        height = min(width, reader.size().height() - CAPTION)
+        reader.setClipRect(QRect(width, CAPTION, width, height))
+    image = reader.read()
+    if image.isNull():
+        return None
+    modes = Qt.AspectRatioMode.KeepAspectRatioByExpanding, Qt.TransformationMode.SmoothTransformation
+    scaled = image.scaled(size, *modes)
+    return scaled.copy(
+        QRect((scaled.width() - size.width()) // 2, (scaled.height() - size.height()) // 2, *size.toTuple())
+    )
