@@ -123,13 +123,11 @@ class EngineThread:
                 self._guarded(job)
 
     def _patience(self) -> float | None:
-        if self.session is None:
-            return None
-        return 0.0 if self._is_going else IDLE_SECONDS
+        return None if self.session is None else IDLE_SECONDS if self._broken else 0.0
 
     @property
     def _is_going(self) -> bool:
-        return self.session is not None and not self._broken and not paused(self.session) and not self.session.finished
+        return self.session is not None and not self._broken and not self.session.paused and not self.session.finished
 
     def _guarded(self, job: Callable[[], None]) -> None:
         try:
@@ -145,8 +143,7 @@ class EngineThread:
         if session is not None:
             self._broken = True
             try:
-                session.queue(Pause())
-                serve(session)
+                settle(session, paused=True)
                 session.notify(Failed(sentence, session.stage_name))
             except (UnrenderError, OSError):  # the log cannot be written either; the window still says it
                 pass
@@ -212,11 +209,9 @@ class EngineThread:
         self._told = number
         self._say("opening")
         session = self._imported().open(folder, capture=capture, since=time.monotonic(), progress=self._reading)
-        session.queue(Pause())
+        settle(session, paused=True)
         self._evaluated = True
         self._adopt(session)
-        serve(session)
-        self._publish()
         metrics = session.project.read_metrics() if session.finished else None
         if metrics:
             self._inbox.put_message(EvalReport(metrics))
@@ -227,11 +222,6 @@ class EngineThread:
         session.preview_seconds = PREVIEW_SECONDS
         self._tell(lambda: self._on_session(session))
         listen(session, self._message)
-
-    def _publish(self) -> None:
-        """Show the state of this moment."""
-        if hasattr(self.session, "snapshot_now"):
-            self.session.latest.put(self.session.snapshot_now())
 
     def _go(self, until: int | None, steps: int | None) -> None:
         session = self.session
@@ -245,8 +235,7 @@ class EngineThread:
             self._finish()
             return
         self._until = session.total_step + steps if steps is not None else until
-        session.queue(Pause(False))
-        serve(session)
+        settle(session, paused=False)
         self._say("running")
 
     def _reopen(self) -> None:
@@ -258,12 +247,14 @@ class EngineThread:
 
     def _advance(self) -> None:
         session = self.session
-        serve(session)
         if self._broken:
             return
         if not self._is_going:
             if self._state == "running":
                 self._rest()
+            session.serve(IDLE_SECONDS)
+            if self._is_going:  # a script said so
+                self._say("running")
             return
         self._say("running")
         session.step()
@@ -276,10 +267,9 @@ class EngineThread:
         session = self.session
         if session.recipe.run.evaluate and not self._evaluated:
             self._say("running")
-            self._publish()
+            session.serve(0.0)  # shows the last state
             session.evaluate()
             self._evaluated = True
-        self._publish()
         self._rest()
 
     def _hold(self) -> None:
@@ -287,10 +277,8 @@ class EngineThread:
         if session is None:
             return
         self._until = None
-        session.queue(Pause())
-        serve(session)
+        settle(session, paused=True)
         if not self._broken:
-            self._publish()
             self._rest()
 
     def _stop(self) -> None:
@@ -312,12 +300,10 @@ class EngineThread:
         if self._broken:
             self._reopen()
             session = self.session
-        session.queue(Pause())
-        serve(session)
+        settle(session, paused=True)
         session.revert(path)
         self._until, self._evaluated = None, False
         self._message(Notice(f"back at step {session.total_step} of {session.total_steps}"))
-        self._publish()
         self._tell(lambda: self._on_session(session))
         self._rest()
 
@@ -341,18 +327,18 @@ class EngineThread:
         self._close(save)
 
 
-def paused(session: Session) -> bool:
-    """Whether a command told the session to hold."""
-    return session._commands.paused
-
-
-def serve(session: Session) -> None:
-    """Apply what is queued, without a step."""
-    session._commands.apply()
+def settle(session: Session, paused: bool) -> None:
+    """Have the session hold or go, after what was queued before."""
+    session.queue(Pause(paused))
+    while session.paused != paused:
+        session.serve(0.0)
 
 
 def listen(session: Session, on_message: Callable[[Message], None]) -> None:
     """Hear the session from now on, and what it said while nobody listened."""
+    if hasattr(session, "listen"):
+        session.listen(on_message)
+        return
     session.on_message = on_message
     for message in session._early:
         on_message(message)

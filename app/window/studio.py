@@ -16,7 +16,7 @@ from app.window.inbox import Inbox
 from app.window.opening import Opened, doctor_of, free_folder, opened
 from app.window.studio_edits import StudioEdits
 from app.window.studio_signals import State
-from engine.errors import UnrenderError
+from engine.errors import ProjectError, UnrenderError
 from engine.optimize.capture_options import capture_options
 
 if TYPE_CHECKING:
@@ -254,20 +254,10 @@ class Studio(StudioEdits):
 
     def call(self, function: Callable[[Session], T]) -> Future[T]:
         """Run `function` on the engine thread between two steps; works while paused too."""
+        if self._session is not None:
+            return self._session.call(function)
         future: Future[T] = Future()
-
-        def job() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            if self.engine.session is None:
-                future.set_exception(UnrenderError("no run is open; press Run first"))
-                return
-            try:
-                future.set_result(function(self.engine.session))
-            except BaseException as error:
-                future.set_exception(error)
-
-        self.engine.call(job)
+        future.set_exception(ProjectError("there is no run yet; press Run first"))
         return future
 
     def background(
