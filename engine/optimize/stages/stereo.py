@@ -40,7 +40,7 @@ class StereoStage(Stage):
         context, scene, options = self.context, self.context.scene, self.context.recipe.stereo
         if not options.image_size:
             return
-        before = surface_of(scene.field, scene.box)
+        before = surface_of(resampled(scene.field, options.resolution), scene.box)  # finer colours would be unfair
         depths = self._depths(before)
         fused = fused_distance(self._maps(depths), scene.box, options.resolution)
         fused = np.maximum(fused, resampled(scene.tensors["hull_field"].numpy(), options.resolution))
@@ -106,7 +106,7 @@ class StereoStage(Stage):
         """Mean over some photos, inside their masks, of a mesh with its mean colours in the other photos, in dB."""
         context = self.context
         frames = context.views.train
-        judges = frames[:: -(-len(frames) // JUDGES)]
+        judges = frames[:: max(2, -(-len(frames) // JUDGES))]
         others = [frame for frame in frames if frame not in judges] or judges
         colors = mean_vertex_colors(mesh, context.capture, context.rasterizer, others)
         renderer = UnlitRenderer(mesh, colors, context.rasterizer)
