@@ -8,7 +8,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +29,15 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     values: dict[str, Any]  # JSON-able
     notices: list[str] = field(default_factory=list)  # what was wrong with newer ones that could not be read
+
+
+class CheckpointEntry(NamedTuple):
+    """One checkpoint of a project's list."""
+
+    path: Path  # its manifest
+    total_step: int
+    stage: str  # that ran or came next; empty at the end of the run
+    time: float  # when it was written, seconds since the epoch
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -125,20 +134,50 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
+def list_checkpoints(folder: Path) -> list[CheckpointEntry]:
+    """The checkpoints in `folder`, oldest first; those whose manifest cannot be read are left out."""
+    entries = []
+    for number in _numbers(folder):
+        manifest = folder / f"checkpoint-{number:06d}.json"
+        try:
+            values = _manifest(manifest)["values"]
+            entry = CheckpointEntry(manifest, int(values["total_step"]), str(values["stage"]), manifest.stat().st_mtime)
+        except (_Damaged, OSError, KeyError, TypeError, ValueError):
+            continue
+        entries.append(entry)
+    return entries
+
+
+def read_one_checkpoint(manifest: Path) -> Checkpoint:
+    """The checkpoint of that manifest. Raises ProjectError when it is missing, damaged or of a newer schema."""
+    try:
+        return Checkpoint(*_read(manifest))
+    except _Damaged as damage:
+        raise ProjectError(f"{manifest}: {damage}; choose another checkpoint") from damage
+
+
 class _Damaged(Exception):
     """Why a checkpoint cannot be used."""
 
 
-def _read(manifest: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _manifest(path: Path) -> dict[str, Any]:
+    """The body of a manifest."""
     try:
-        outer = json.loads(manifest.read_text(encoding="utf-8"))
+        outer = json.loads(path.read_text(encoding="utf-8"))
         text = outer["body"]
         if hashlib.sha256(text.encode()).hexdigest() != outer["sha256"]:
             raise _Damaged("the manifest is damaged")
-        body = json.loads(text)
+        return json.loads(text)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _Damaged(f"the manifest is damaged ({type(error).__name__})") from error
+
+
+def _read(manifest: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    body = _manifest(manifest)
+    try:
         version, values, description = int(body["schema_version"]), body["values"], body["tensors"]
         file, size, digest = str(description["file"]), int(description["bytes"]), str(description["sha256"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _Damaged(f"the manifest is damaged ({type(error).__name__})") from error
     if version > SCHEMA_VERSION:
         raise ProjectError(f"{manifest}: written by a newer version of Unrender; update Unrender to resume")

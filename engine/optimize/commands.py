@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from engine.errors import CaptureError, RecipeError
+from engine.optimize.calls import Call
 from engine.optimize.history import Entry
 from engine.optimize.messages import Command, ExcludeView, Notice, Pause, SetOption, Stop
 from engine.optimize.options import find_option, set_option
@@ -16,17 +18,37 @@ if TYPE_CHECKING:
 
 
 class CommandQueue:
-    """Filled by any thread, emptied by the one that steps; refused commands become a Notice."""
+    """Commands and calls in order: filled by any thread, emptied by the one that steps; refused commands become a
+    Notice."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.paused = False
         self.replay: list[Entry] = []  # changes of a killed run that its last checkpoint does not have
-        self._queue: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Command | Call] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._calling: int | None = None  # the thread that is inside a call
 
-    def put(self, command: Command) -> None:
-        """Add a command."""
-        self._queue.put(command)
+    def put(self, command: Command | Call) -> None:
+        """Add a command or a call; a call made inside another one is run at once, since nobody else could run it."""
+        if isinstance(command, Call) and self._calling == threading.get_ident():
+            command.run(self.session)
+            return
+        with self._lock:
+            if not self._closed:
+                self._queue.put(command)
+            elif isinstance(command, Call):
+                command.future.cancel()
+
+    def close(self) -> None:
+        """Cancel the calls that wait, and all later ones."""
+        with self._lock:
+            self._closed = True
+        while not self._queue.empty():
+            command = self._queue.get()
+            if isinstance(command, Call):
+                command.future.cancel()
 
     def apply(self) -> None:
         """Apply everything that is due."""
@@ -46,8 +68,18 @@ class CommandQueue:
         except queue.Empty:
             pass
 
-    def _apply(self, command: Command) -> None:
+    def _call(self, call: Call) -> None:
+        self._calling = threading.get_ident()
+        try:
+            call.run(self.session)
+        finally:
+            self._calling = None
+
+    def _apply(self, command: Command | Call) -> None:
         session = self.session
+        if isinstance(command, Call):
+            self._call(command)
+            return
         try:
             if isinstance(command, SetOption):
                 self._require_changeable(command.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["set", "exclude", "override", "learning_rate", "memory", "resume", "loss"]
+Kind = Literal["set", "exclude", "override", "learning_rate", "memory", "resume", "loss", "revert"]
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,16 @@ class Entry:
         """The inverse of `as_mapping`; unknown keys are ignored."""
         known = {name: table[name] for name in ("kind", "total_step", "stage", "key", "value", "text") if name in table}
         return cls(**known)
+
+
+def effective(history: list[Entry]) -> list[Entry]:
+    """The changes that led to where the run is: what a revert went back over is left out.
+
+    The history itself only grows; the value of a `revert` is how much of it the checkpoint knew.
+    """
+    kept: list[Entry] = []
+    for entry in history:
+        if entry.kind == "revert":
+            kept = effective(history[: int(entry.value)])
+        kept.append(entry)
+    return kept

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 
 @dataclass(frozen=True)
 class StepReport:
@@ -21,6 +19,9 @@ class StepReport:
     terms: dict[str, float]
     psnr: float | None  # dB of the last training batch, where the stage gives it
     seconds: float  # since the run began, over resumes
+    learning_rates: dict[str, float] = field(default_factory=dict)  # of this step, by what they move
+    timings: dict[str, float] = field(default_factory=dict)  # seconds of this step's parts
+    mesh: dict[str, float] = field(default_factory=dict)  # faces, components, ... where just measured, else empty
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,9 @@ class EvalReport:
 
 @dataclass(frozen=True)
 class PreviewReady:
-    """A newest image to look at; sRGB-encoded."""
+    """`Session.latest` holds a newer snapshot of the scene."""
 
-    image: np.ndarray  # [H,W,3] uint8
-    caption: str = ""
+    version: int
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch
 from engine.device import choose_device
 from engine.errors import Cancelled, ProjectError, UnrenderError
 from engine.optimize import messages, process
-from engine.optimize.checkpoint import read_checkpoint, write_checkpoint
+from engine.optimize.checkpoint import write_checkpoint
 from engine.optimize.commands import CommandQueue
 from engine.optimize.guard import (
     Snapshot,
@@ -31,8 +31,12 @@ from engine.optimize.guard import (
 from engine.optimize.history import Entry, Kind
 from engine.optimize.messages import Message, Notice, StageChanged, StepReport
 from engine.optimize.project import Project, check_folder
+from engine.optimize.publishing import Publisher
 from engine.optimize.recovery import Change, lowered_learning_rate, lowered_memory
+from engine.optimize.reports import Reporter
 from engine.optimize.scene_state import SceneState
+from engine.optimize.session_live import LiveSession
+from engine.optimize.session_resume import resumed
 from engine.optimize.session_start import (
     check_recipe,
     make_deterministic,
@@ -40,7 +44,7 @@ from engine.optimize.session_start import (
     opened_capture,
     or_close,
 )
-from engine.optimize.session_state import restore_state, saved_state, scene_of_checkpoint
+from engine.optimize.session_state import saved_state, scene_of_checkpoint
 from engine.optimize.stage import STAGES, Stage, StageContext
 from engine.optimize.views import ViewSet
 
@@ -54,9 +58,8 @@ LOG_SECONDS = 1.0  # between step reports in log.jsonl
 FINISH_SECONDS = 5.0  # of steps that a stage's last work must not put at risk
 
 
-class Session:
-    """Made by `create` or `open`; `step` advances it, `run` loops, `queue` is the only method other threads may call
-    besides `request_stop`."""
+class Session(LiveSession):
+    """Made by `create` or `open`; `step` advances it, `run` loops. LiveSession says what other threads may call."""
 
     def __init__(self, project: Project, capture: Capture, recipe: Any, device: str, since: float | None) -> None:
         self.project = project
@@ -67,7 +70,7 @@ class Session:
         self.seconds_before = 0.0
         self.on_message: Callable[[Message], None] | None = None
         self._early: list[Message] = []  # said before anyone listened
-        self._commands = CommandQueue(self)
+        self._commands, self._publisher, self.reporter = CommandQueue(self), Publisher(self), Reporter(self)
         self._stop = threading.Event()
         self.stage_index, self.index, self.total_step = 0, 0, 0
         self.stage: Stage | None = None
@@ -137,29 +140,7 @@ class Session:
         if recipe_type is None:
             from engine.optimize.recipe import Recipe as recipe_type
         project = Project.open(out, recipe_type)
-        return or_close(project, lambda: cls._resumed(project, overrides, device, capture, since, progress))
-
-    @classmethod
-    def _resumed(cls, project, overrides, device, capture, since, progress) -> Session:
-        checkpoint = read_checkpoint(project.checkpoints)
-        recipe = copy.deepcopy(project.recipe)
-        check_recipe(recipe)
-        opened = opened_capture(project.capture_path if capture is None else capture, recipe, progress)
-        if project.capture_fingerprint and opened.fingerprint() != project.capture_fingerprint:
-            raise ProjectError(
-                f"{project.capture_path}: the photos or poses changed since this run began; restore them or start over"
-            )
-        session = cls(project, opened, recipe, device or project.device, since)
-        if checkpoint is not None:
-            for text in checkpoint.notices:
-                session.notify(Notice(text, "warning"))
-            session._commands.replay = restore_state(session, checkpoint.tensors, checkpoint.values)
-        else:
-            session._commands.replay = [entry for entry in project.history if entry.by_user]
-            project.history = []
-        session.seconds_before = max(session.seconds_before, project.logged_seconds())
-        session._commands.override(overrides)
-        return session
+        return or_close(project, lambda: resumed(cls, project, overrides, device, capture, since, progress))
 
     @property
     def finished(self) -> bool:
@@ -198,14 +179,6 @@ class Session:
     def _log(self, message: Message) -> None:
         self.project.log(type(message).__name__, {"seconds": round(self.seconds, 3)} | dataclasses.asdict(message))
 
-    def queue(self, command: messages.Command) -> None:
-        """Have a command applied before the next step; any thread may call it."""
-        self._commands.put(command)
-
-    def request_stop(self) -> None:
-        """Have `run` write a checkpoint and return after the current step; also ends work that reports progress."""
-        self._stop.set()
-
     def run(self, on_message: Callable[[Message], None] | None = None, until: int | None = None) -> bool:
         """Step until all is done (True), or until stopped or `total_step` reaches `until` (False, checkpoint written).
 
@@ -220,7 +193,7 @@ class Session:
             while not self.finished and not self._stop.is_set() and (until is None or self.total_step < until):
                 self._commands.apply()
                 if self._commands.paused and not self._stop.is_set():
-                    self._commands.wait()
+                    self.serve()
                 elif not self._stop.is_set():
                     self._advance()
             if not self.finished:
@@ -247,7 +220,8 @@ class Session:
         return evaluate_session(self, reference)
 
     def close(self) -> None:
-        """Let other processes open the project."""
+        """Cancel the calls that wait, and let other processes open the project."""
+        self._commands.close()
         self.project.close()
 
     def __enter__(self) -> Session:
@@ -280,20 +254,15 @@ class Session:
             raise
         finally:
             self.stage_seconds += time.monotonic() - since
-        report = self._report(stage, terms)
+        report = self.reporter.report(stage, terms)
         self.notify(report)
         if done:
             self._close_stage(stage)
         elif self.snapshot is not None and self.snapshot.index == self.index:
             if time.monotonic() - self._last_checkpoint >= self.recipe.run.checkpoint_seconds:
-                self._checkpoint_or_notice()
+                self.checkpoint_or_notice()
+        self._publisher.after_step(changed=done)
         return report
-
-    def _report(self, stage: Stage, terms: dict[str, float]) -> StepReport:
-        loss = float(terms.get("loss", 0.0))
-        rest = {name: float(value) for name, value in terms.items() if name not in ("loss", "psnr")}
-        counts = (self.index, stage.steps, self.total_step, self.total_steps)
-        return StepReport(stage.name, *counts, loss=loss, terms=rest, psnr=terms.get("psnr"), seconds=self.seconds)
 
     def _begin(self) -> None:
         name = self.stage_name
@@ -337,7 +306,7 @@ class Session:
     def _finish(self, stage: Stage) -> bool:
         """Whether the stage is done; without steps it may have to begin again after memory ran out."""
         if stage.steps and time.monotonic() - self._last_checkpoint > FINISH_SECONDS:
-            self._checkpoint_or_notice()
+            self.checkpoint_or_notice()
         self.notify(StageChanged(stage.name, self.stage_index, len(self.recipe.stages), "finish"))
         try:
             stage.finish()
@@ -354,8 +323,14 @@ class Session:
         self.stage_records.append(record)
         self.stage, self.snapshot = None, None
         self.stage_index, self.index, self.stage_seconds = self.stage_index + 1, 0, 0.0
-        self._checkpoint_or_notice()
+        self.checkpoint_or_notice()
         self.notify(StageChanged(stage.name, self.stage_index - 1, len(self.recipe.stages), "done"))
+
+    def restart_line(self) -> None:
+        """Forget what belonged to steps that were gone back over."""
+        self._setbacks = 0
+        self._commands.replay.clear()
+        self._publisher.forget()
 
     def _go_back(self) -> None:
         self.total_step -= self.index - self.snapshot.index
@@ -383,11 +358,14 @@ class Session:
         """
         if self.stage is not None and self.stage.steps == 0:
             return None
+        since = time.monotonic()
         path = write_checkpoint(self.project.checkpoints, *saved_state(self))
         self._last_checkpoint = time.monotonic()
+        self.reporter.spent("checkpoint", self._last_checkpoint - since)
         return path
 
-    def _checkpoint_or_notice(self) -> None:
+    def checkpoint_or_notice(self) -> None:
+        """As `checkpoint`; a folder that cannot be written becomes a Notice."""
         try:
             self.checkpoint()
         except ProjectError as error:

@@ -61,20 +61,17 @@ def saved_state(session: Session) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors | snapshot.tensors, values
 
 
-def restore_state(session: Session, tensors: dict[str, Tensor], values: dict[str, Any]) -> list[Entry]:
-    """Put a fresh session where `saved_state` was taken; the user's later changes, which it has to repeat."""
+def place(session: Session, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+    """Put a session's recipe, scene, stage and generators where `saved_state` was taken; not its history and times."""
     for key, value in values["options"].items():
         if key != "schema_version":
             set_option(session.recipe, key, value)
-    history, length = session.project.history, values["history_length"]
-    session.project.history = history[:length]
     session.stage_index, session.index, session.total_step = (
         values["stage_index"],
         values["index"],
         values["total_step"],
     )
-    session.seconds_before, session.stage_seconds = values["seconds"], values["stage_seconds"]
-    session.stage_records, session.peak_before = values["stage_records"], values["peak_memory_mb"]
+    session.stage_seconds, session.stage_records = values["stage_seconds"], list(values["stage_records"])
     session.context.scene = _scene(tensors, values)
     rest = {name: tensor for name, tensor in tensors.items() if not name.startswith(SCENE)}
     if values["begun"]:
@@ -82,7 +79,21 @@ def restore_state(session: Session, tensors: dict[str, Tensor], values: dict[str
         session.snapshot = Snapshot(session.index, rest, values["snapshot"])
         restore_snapshot(session.snapshot, session.stage, session.context)
     else:
+        session.stage = session.snapshot = None
         restore_generators(session.context, rest, values["snapshot"])
+
+
+def restore_state(session: Session, tensors: dict[str, Tensor], values: dict[str, Any]) -> list[Entry]:
+    """Put a fresh session where `saved_state` was taken; the user's later changes, which it has to repeat."""
+    place(session, tensors, values)
+    session.seconds_before, session.peak_before = values["seconds"], values["peak_memory_mb"]
+    history, length = session.project.history, values["history_length"]
+    later = history[length:]
+    if any(entry.kind == "revert" for entry in later):  # of another line, whose checkpoint is lost
+        session.record("revert", "", length, "the checkpoint after going back cannot be read")
+        later = []
+    else:
+        session.project.history = history[:length]
     text = f"resumed at step {session.total_step} of {session.total_steps}"
     threads = process.thread_counts()
     same = threads == values["threads"]
@@ -90,4 +101,4 @@ def restore_state(session: Session, tensors: dict[str, Tensor], values: dict[str
         text += f"; threads were {values['threads']} and are now {threads}, so the last digits may differ"
     session.record("resume", "", "", text)
     session.notify(Notice(text, "info" if same else "warning"))
-    return [entry for entry in history[length:] if entry.by_user]
+    return [entry for entry in later if entry.by_user]

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from engine.device import Device
 from engine.errors import Cancelled
+from engine.optimize.clock import StepClock
 from engine.optimize.extra_losses import ExtraLosses
 from engine.optimize.messages import Message, Notice, Progress
+from engine.optimize.scene_preview import scene_preview
 from engine.optimize.scene_state import SceneState
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class StageContext:
     random: np.random.Generator = field(default_factory=np.random.default_rng)
     notify: Callable[[Message], None] = lambda message: None
     cancelled: Callable[[], bool] = lambda: False  # whether the user asked to stop
+    kept: dict[str, Any] = field(default_factory=dict)  # what one preview spares the next; never read by a step
     extra_losses: ExtraLosses = field(init=False)  # what scripts add to the photo loss
 
     def __post_init__(self) -> None:
@@ -69,9 +72,12 @@ class Stage(ABC):
     """
 
     name: ClassVar[str]
+    context: StageContext  # set by `begin`
+    moved: ClassVar[tuple[str, ...]] = ()  # what each of `optimizers` moves, in words, for plots
 
     def __init__(self) -> None:
         self.optimizers: list[torch.optim.Optimizer] = []
+        self.clock = StepClock()  # `step` starts it and notes laps
         self.learning_rate_scale = 1.0  # the session halves it after non-finite values; multiply every rate by it
 
     @classmethod  # noqa: B027  (most stages need nothing from outside)
@@ -108,6 +114,23 @@ class Stage(ABC):
 
     def finish(self) -> None:  # noqa: B027  (stages that only look have nothing to write)
         """Write the result into `context.scene`."""
+
+    def preview(self) -> dict[str, Any]:
+        """The fields of a SceneSnapshot that show this moment, as copies; by default what is in `context.scene`.
+
+        Runs between steps on their thread. Must be quick, draw no random numbers and change nothing a step reads.
+        """
+        return scene_preview(self.context)
+
+    def topology(self) -> tuple[np.ndarray, int] | None:
+        """(triangles [F,3], number of vertices) of the surface being optimized, where there is one."""
+        return None
+
+    def learning_rates(self) -> dict[str, float]:
+        """The optimizers' rates of the last step, by what they move."""
+        names = self.moved or tuple(f"optimizer {number + 1}" for number in range(len(self.optimizers)))
+        rates = (float(optimizer.param_groups[0]["lr"]) for optimizer in self.optimizers)
+        return dict(zip(names, rates, strict=True))
 
     def parameters(self) -> Iterable[Tensor]:
         """What is checked for non-finite values; by default everything the optimizers hold."""

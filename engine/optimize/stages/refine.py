@@ -33,6 +33,7 @@ class RefineStage(Stage):
     """Optimizes what earlier stages left: FreeMesh vertices, one texture of eight channels, the environment."""
 
     name = "refine"
+    moved = ("vertices", "textures", "light")
 
     def begin(self, context: StageContext) -> None:
         self.context, scene, recipe = context, context.scene, context.recipe
@@ -99,20 +100,27 @@ class RefineStage(Stage):
 
     def step(self, index: int) -> dict[str, float]:
         context, options = self.context, self.context.recipe.refine
+        self.clock.start()
         self._set_rates(index)
         vertices = self.surface.vertices()
+        self.clock.lap("surface")
         views = context.views.close_ups(options.batch, options.image_size, vertices.detach().numpy())
         if not options.geometry:
             vertices = vertices.detach()
+        self.clock.lap("views")
         if index and index % TANGENT_INTERVAL == 0:
             self.tangents = self._tangents(vertices)
         pyramid = build_pyramid(self.texture)
+        self.clock.lap("textures")
         passes = see(context.rasterizer, views, vertices, self.triangles, self.light)
+        self.clock.lap("visibility")
         colors = self._colors(passes, vertices, pyramid)
+        self.clock.lap("shading")
         weights = PhotoWeights(1 - options.ssim, options.mask, options.ssim)
         images, photo, report = compared(
             context.rasterizer, passes, self.triangles, self.edges, colors, weights, context.extra_losses
         )
+        self.clock.lap("loss")
         terms = {
             "light": light_priors(context.recipe, self.light),
             "material_smoothness": options.material_smoothness * texture_variation(pyramid[min(1, len(pyramid) - 1)]),
@@ -120,9 +128,11 @@ class RefineStage(Stage):
         if options.geometry:
             terms["smoothness"] = options.smoothness * normal_consistency(vertices, self.triangles, self.edges)
         loss = photo + sum(terms.values())
+        self.clock.lap("priors")
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.clock.lap("backward")
         for optimizer, enabled in zip(
             self.optimizers, (options.geometry, options.material, options.light), strict=True
         ):
@@ -130,10 +140,27 @@ class RefineStage(Stage):
                 optimizer.step()
         with torch.no_grad():
             clamp(self.texture)
+        self.clock.lap("optimizer")
         report |= {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
         if index % PSNR_INTERVAL == 0 or self.psnr is None:
             self.psnr = batch_psnr(images, views)
         return report | {"psnr": self.psnr}
+
+    def preview(self) -> dict[str, Any]:
+        kept, source = self.context.kept, self.mesh
+        if kept.get("topology", (None, None))[0] is not source:
+            kept["topology"] = (source, [part.copy() for part in (source.triangles, source.uvs, source.uv_triangles)])
+        with torch.no_grad():
+            vertices = self.surface.vertices().numpy().copy()
+        return {
+            "mesh": Mesh(vertices, *kept["topology"][1]),
+            "material": material_from_texture(self.texture),
+            "environment": self.light.environment(),
+            "box": None if self.context.scene.box is None else np.array(self.context.scene.box),
+        }
+
+    def topology(self) -> tuple[np.ndarray, int]:
+        return self.mesh.triangles, len(self.mesh.vertices)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {"texture": self.texture, "tangents": self.tangents[0], "tangent_triangles": self.tangents[1]}

@@ -19,6 +19,7 @@ from engine.geometry.regularizers import normal_consistency
 from engine.optimize.grids import resampled
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.photo_loss import PhotoWeights
+from engine.optimize.scene_preview import field_colors
 from engine.optimize.stage import Stage, StageContext, register
 from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, compared, light_priors, see, starting_light
 from engine.raster.contract import EdgeTable
@@ -32,6 +33,7 @@ class ShapeStage(Stage):
     """Optimizes distance field, cell deformation and weights, a material field and the light."""
 
     name = "shape"
+    moved = ("surface", "materials", "light")
 
     def begin(self, context: StageContext) -> None:
         self.context, scene, recipe = context, context.scene, context.recipe
@@ -46,6 +48,7 @@ class ShapeStage(Stage):
         )
         self.light = starting_light(recipe, context.capture.up, scene.environment)
         self.psnr: float | None = None
+        self.extracted: tuple[Tensor, Tensor] | None = None  # vertices and triangles of the last step, for looking at
         self.optimizers = [
             LazyAdam(self.surface.parameters(), lr=self.options.learning_rate),
             torch.optim.Adam(self.materials.parameters(), lr=self.options.learning_rate_field, fused=True),
@@ -84,9 +87,14 @@ class ShapeStage(Stage):
 
     def step(self, index: int) -> dict[str, float]:
         context, options = self.context, self.context.recipe.shape
+        self.clock.start()
         self._set_rates(index)
-        surface = self.surface.extract("numba", split="fan")
+        with torch.set_grad_enabled(options.geometry):
+            surface = self.surface.extract("numba", split="fan")
+        self.extracted = surface.vertices.detach(), surface.triangles
+        self.clock.lap("surface")
         views = context.views.close_ups(options.batch, options.image_size, surface.vertices.detach().numpy())
+        self.clock.lap("views")
         edges = EdgeTable.from_triangles(surface.triangles, len(surface.vertices))
         passes = see(
             context.rasterizer,
@@ -95,6 +103,7 @@ class ShapeStage(Stage):
             surface.triangles,
             self.light,
         )
+        self.clock.lap("visibility")
         terms: dict[str, Tensor] = {}
         with_color = index >= options.mask_steps
         normals = vertex_normals(surface.vertices, surface.triangles)
@@ -103,21 +112,28 @@ class ShapeStage(Stage):
             colors, variation = self._colors(passes, normals, surface.triangles)
             terms["material_smoothness"] = options.material_smoothness * variation
             terms["light"] = light_priors(context.recipe, self.light)
+        self.clock.lap("shading")
         weights = PhotoWeights(1.0, options.mask)
         images, photo, report = compared(
             context.rasterizer, passes, surface.triangles, edges, colors, weights, context.extra_losses
         )
+        self.clock.lap("loss")
         terms["smoothness"] = options.smoothness * normal_consistency(surface.vertices, surface.triangles, edges)
         terms["l_dev"] = options.l_dev * surface.l_dev
         terms["entropy"] = options.entropy * surface.entropy
         loss = photo + sum(terms.values())
+        self.clock.lap("priors")
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizers[0].step(rows=self.surface.active_rows(surface))
-        if with_color:
-            for optimizer in self.optimizers[1:]:
+        if loss.requires_grad:  # masks alone move nothing where the shape is locked
+            loss.backward()
+        self.clock.lap("backward")
+        if options.geometry:
+            self.optimizers[0].step(rows=self.surface.active_rows(surface))
+        for optimizer, enabled in zip(self.optimizers[1:], (options.material, options.light), strict=True):
+            if with_color and enabled:
                 optimizer.step()
+        self.clock.lap("optimizer")
         report |= {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
         report["faces"] = float(len(surface.triangles))
         if with_color:
@@ -125,6 +141,22 @@ class ShapeStage(Stage):
                 self.psnr = batch_psnr(images, views)
             report["psnr"] = self.psnr
         return report
+
+    def preview(self) -> dict[str, Any]:
+        if self.extracted is None:
+            with torch.no_grad():
+                surface = self.surface.extract("numba", split="fan")
+            self.extracted = surface.vertices, surface.triangles
+        mesh = Mesh(*(part.numpy().copy() for part in self.extracted))
+        return {
+            "mesh": mesh,
+            "vertex_colors": field_colors(self.materials, mesh.vertices),
+            "environment": self.light.environment(),
+            "box": self.box.copy(),
+        }
+
+    def topology(self) -> tuple[np.ndarray, int] | None:
+        return None if self.extracted is None else (self.extracted[1].numpy(), len(self.extracted[0]))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         modules = {"surface": self.surface, "materials": self.materials, "light": self.light}
@@ -136,6 +168,7 @@ class ShapeStage(Stage):
         for name, module in (("surface", self.surface), ("materials", self.materials), ("light", self.light)):
             prefix = f"{name}."
             module.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
+        self.extracted = None
 
     def finish(self) -> None:
         scene = self.context.scene

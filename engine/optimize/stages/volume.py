@@ -16,6 +16,7 @@ from engine.geometry.photo_consistency import hull_where_consistent
 from engine.geometry.radiance_volume import RadianceVolume
 from engine.optimize.grids import resampled, surface_of
 from engine.optimize.hull_baseline import depth_renderer
+from engine.optimize.snapshot import VolumeSnapshot
 from engine.optimize.stage import Stage, StageContext, register
 from engine.scene import Camera
 from engine.scene.conventions import linear_to_srgb
@@ -30,6 +31,7 @@ class VolumeStage(Stage):
     """Fits density and colour to random rays, coarse grid first, then fuses median depths into the distance field."""
 
     name = "volume"
+    moved = ("volume",)
 
     def begin(self, context: StageContext) -> None:
         self.context, scene, options = context, context.scene, context.recipe.volume
@@ -84,24 +86,39 @@ class VolumeStage(Stage):
 
     def step(self, index: int) -> dict[str, float]:
         options, random = self.context.recipe.volume, self.context.random
+        self.clock.start()
         if self.level + 1 < len(LEVELS) and index >= LEVELS[self.level + 1][0] * self.steps:
             self._use(self.level + 1, self.volume.refined(self._hull(self.level + 1)))
         rate = options.learning_rate * 0.3 ** (index / max(self.steps, 1)) * self.learning_rate_scale
         self.optimizers[0].param_groups[0]["lr"] = rate
         chosen = random.integers(0, len(self.pixel), options.rays)
-        image = self.volume.render(*self._rays(chosen), random.random(len(chosen), dtype=np.float32))
+        rays, jitter = self._rays(chosen), random.random(len(chosen), dtype=np.float32)
+        self.clock.lap("rays")
+        image = self.volume.render(*rays, jitter)
+        self.clock.lap("marching")
         target = torch.from_numpy(self.color[chosen])
         color = ((image[:, :3] - target[:, :3]) ** 2).mean()
         mask = options.mask * ((1 - image[:, 3] - target[:, 3]) ** 2).mean()
         loss = color + mask
+        self.clock.lap("loss")
         self.optimizers[0].zero_grad(set_to_none=True)
         loss.backward()
+        self.clock.lap("backward")
         scale = options.smoothness / len(self.volume.values)
         self.volume.add_smoothness(scale, scale)
+        self.clock.lap("priors")
         self.optimizers[0].step()
+        self.clock.lap("optimizer")
         psnr = float(-10 * torch.log10(color.detach().clamp_min(1e-10)))
         terms = {"color": color, "mask": mask, "loss": loss}
         return {key: float(value.detach()) for key, value in terms.items()} | {"psnr": psnr}
+
+    def preview(self) -> dict[str, Any]:
+        slot = self.volume.slot
+        if self.context.kept.get("slot", (None, None))[0] is not slot:
+            self.context.kept["slot"] = (slot, slot.copy())
+        values = self.volume.values.detach().numpy().copy()
+        return {"volume": VolumeSnapshot(self.box.copy(), self.context.kept["slot"][1], values), "box": self.box.copy()}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {"values": self.volume.values}, {"level": self.level}

@@ -1,0 +1,74 @@
+"""Taking a session to a checkpoint: on opening its project again, or back in place while it is open."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import ProjectError
+from engine.optimize.checkpoint import read_checkpoint, read_one_checkpoint
+from engine.optimize.messages import Notice, StageChanged
+from engine.optimize.project import Project
+from engine.optimize.session_start import check_recipe, opened_capture
+from engine.optimize.session_state import place, restore_state
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
+    from engine.optimize.session import Session
+
+
+def resumed(
+    session_type: type[Session],
+    project: Project,
+    overrides: list[str] | tuple[str, ...],
+    device: str | None,
+    capture: Path | str | Capture | None,
+    since: float | None,
+    progress: Callable[[int, int, str], None] | None,
+) -> Session:
+    """The session of an opened project at its newest whole checkpoint; `Session.open` says the rest."""
+    checkpoint = read_checkpoint(project.checkpoints)
+    recipe = copy.deepcopy(project.recipe)
+    check_recipe(recipe)
+    opened = opened_capture(project.capture_path if capture is None else capture, recipe, progress)
+    if project.capture_fingerprint and opened.fingerprint() != project.capture_fingerprint:
+        raise ProjectError(
+            f"{project.capture_path}: the photos or poses changed since this run began; restore them or start over"
+        )
+    session = session_type(project, opened, recipe, device or project.device, since)
+    if checkpoint is not None:
+        for text in checkpoint.notices:
+            session.notify(Notice(text, "warning"))
+        session._commands.replay = restore_state(session, checkpoint.tensors, checkpoint.values)
+    else:
+        session._commands.replay = [entry for entry in project.history if entry.by_user]
+        project.history = []
+    session.seconds_before = max(session.seconds_before, project.logged_seconds())
+    session._commands.override(overrides)
+    return session
+
+
+def revert(session: Session, path: Path | None) -> None:
+    """What `Session.revert` does.
+
+    A checkpoint of the state gone back to is written, so that the newest one on disk always is of the run's line.
+    """
+    folder = session.project.checkpoints
+    if path is not None and Path(path).resolve().parent != folder.resolve():
+        raise ProjectError(f"{path}: is no checkpoint of this project; choose one in {folder}")
+    checkpoint = read_checkpoint(folder) if path is None else read_one_checkpoint(Path(path))
+    if checkpoint is None:
+        raise ProjectError(f"{folder}: there is no checkpoint yet to go back to; let the run go on for a while")
+    left, values = session.total_step, checkpoint.values
+    place(session, checkpoint.tensors, values)
+    session.restart_line()
+    text = f"went back from step {left} to step {session.total_step}"
+    session.record("revert", "", values["history_length"], text)
+    count = len(session.recipe.stages)
+    last = (session.recipe.stages[-1], count - 1, count, "done")
+    now = (session.stage_name, session.stage_index, count, "begin")
+    session.notify(StageChanged(*(last if session.finished else now)))
+    session.notify(Notice(text, details={"reverted_to": session.total_step}))
+    session.checkpoint_or_notice()
