@@ -1,0 +1,266 @@
+"""The drawing area of the plots: one plot per group of curves, side by side, with pan, zoom and values read out."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import QWidget
+
+from app.window.curve_tree import number_text
+from app.window.curves import GROUPS, UNITS, Key, RunCurves, smoothed, value_at
+
+WIDEST = 12  # values in one read-out
+STEP, SECONDS = 0, 1  # columns of a curve's points, which the x axis may show
+NARROWEST = 230  # pixels of a plot, below which fewer stand side by side
+
+
+class PlotView(pg.GraphicsLayoutWidget):
+    """Draws the chosen curves of a run, and dashed those of another."""
+
+    def __init__(self, color_of: Callable[[Key], QColor], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("plot_view")
+        self.setToolTip("Drag to pan, wheel to zoom, right button drag to stretch, double click to see everything")
+        self.setMinimumSize(160, 100)
+        self.color_of = color_of
+        self.column, self.smoothing, self.logarithmic = STEP, 0.0, False
+        self.plots: dict[str, pg.PlotItem] = {}
+        self._lines: dict[str, dict[tuple, pg.PlotDataItem]] = {}
+        self._marks: dict[str, list[pg.InfiniteLine]] = {}
+        self._cursors: dict[str, pg.InfiniteLine] = {}
+        self._values: dict[str, pg.TextItem] = {}
+        self._points: dict[str, list[tuple[str, Key, np.ndarray]]] = {}
+        self._columns = 0
+        self._mouse = pg.SignalProxy(self.scene().sigMouseMoved, rateLimit=30, slot=self._hover)
+        self._take_palette()
+
+    def show_runs(self, keys: list[Key], run: RunCurves, other: RunCurves | None, other_name: str = "") -> None:
+        """Draw the curves `keys` of `run`, and of `other` where there is one."""
+        runs = [("", run)] + ([(other_name or "other run", other)] if other is not None else [])
+        wanted = [group for group in GROUPS if any(key[0] == group for key in keys)]
+        if wanted != list(self.plots):
+            self._make_plots(wanted)
+        self._points = {group: [] for group in wanted}
+        for group in wanted:
+            lines, seen = self._lines[group], set()
+            for name, curves in runs:
+                for key in keys:
+                    curve = curves.curves.get(key)
+                    if key[0] != group or curve is None or not len(curve):
+                        continue
+                    points = curve.points()
+                    self._points[group].append((name, key, points))
+                    seen |= self._draw(group, name, key, points)
+            for gone in set(lines) - seen:
+                self.plots[group].removeItem(lines.pop(gone))
+            self._mark_stages(group, run)
+
+    def see_everything(self) -> None:
+        """Fit all plots to their curves and follow them from now on."""
+        for plot in self.plots.values():
+            plot.enableAutoRange()
+
+    def mouseDoubleClickEvent(self, event) -> None:
+        """See everything."""
+        self.see_everything()
+        event.accept()
+
+    def leaveEvent(self, event) -> None:
+        """Without the cursor there is nothing to read out."""
+        self._hide_cursors()
+        super().leaveEvent(event)
+
+    def resizeEvent(self, event) -> None:
+        """Keep plots wide enough to read."""
+        super().resizeEvent(event)
+        if getattr(self, "plots", None) and self._fitting_columns(len(self.plots)) != self._columns:
+            self._place()
+
+    def changeEvent(self, event) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "plots"):
+            self._take_palette()
+
+    def _take_palette(self) -> None:
+        palette = self.palette()
+        ground, ink = palette.color(QPalette.ColorRole.Base), palette.color(QPalette.ColorRole.Text)
+        self.setBackground(ground)
+        for group, plot in self.plots.items():
+            self._ink(group, plot, ink)
+
+    def _ink(self, group: str, plot: pg.PlotItem, ink: QColor) -> None:
+        for side in ("left", "bottom"):
+            axis = plot.getAxis(side)
+            axis.setPen(ink)
+            axis.setTextPen(ink)
+        unit = UNITS[group]
+        plot.setTitle(f"{group}, {unit}" if unit else group, color=ink.name(), size="9pt")
+        faint = QColor(ink)
+        faint.setAlpha(110)
+        self._cursors[group].setPen(pg.mkPen(faint))
+        self._values[group].setColor(ink)
+        box = QColor(self.palette().color(QPalette.ColorRole.Base))
+        box.setAlpha(225)
+        self._values[group].fill = pg.mkBrush(box)
+
+    def _make_plots(self, groups: list[str]) -> None:
+        self.clear()
+        kept = [group for group in self.plots if group in groups]
+        ranges = {group: self.plots[group].viewRect() for group in kept if not self._follows(group)}
+        self.plots, self._lines, self._marks, self._cursors, self._values = {}, {}, {}, {}, {}
+        ink = self.palette().color(QPalette.ColorRole.Text)
+        first = None
+        for group in groups:
+            plot = pg.PlotItem()
+            plot.setMenuEnabled(False)
+            plot.hideButtons()
+            plot.showGrid(x=True, y=True, alpha=0.15)
+            plot.setLogMode(False, self.logarithmic)
+            plot.getAxis("left").enableAutoSIPrefix(False)
+            plot.getAxis("bottom").enableAutoSIPrefix(False)
+            plot.getAxis("left").setWidth(48)
+            cursor = pg.InfiniteLine(angle=90, movable=False)
+            cursor.setVisible(False)
+            values = pg.TextItem(anchor=(0, 0))
+            values.setZValue(10)
+            values.setVisible(False)
+            for item in (cursor, values):
+                plot.addItem(item, ignoreBounds=True)
+            self.plots[group], self._lines[group], self._marks[group] = plot, {}, []
+            self._cursors[group], self._values[group] = cursor, values
+            self._ink(group, plot, ink)
+            if first is None:
+                first = plot
+            else:
+                plot.setXLink(first)
+            if group in ranges:
+                plot.setRange(ranges[group], padding=0)
+        self._place()
+
+    def _follows(self, group: str) -> bool:
+        return any(self.plots[group].getViewBox().autoRangeEnabled())
+
+    def _fitting_columns(self, count: int) -> int:
+        if self.width() / max(count, 1) >= NARROWEST:
+            return count
+        across = max(1, self.width() // NARROWEST)
+        return math.ceil(count / math.ceil(count / across)) if count else 1
+
+    def _place(self) -> None:
+        self.ci.clear()
+        self._columns = self._fitting_columns(len(self.plots))
+        for place, plot in enumerate(self.plots.values()):
+            self.ci.addItem(plot, place // self._columns, place % self._columns)
+
+    def _draw(self, group: str, name: str, key: Key, points: np.ndarray) -> set[tuple]:
+        place, values = points[:, self.column], points[:, 2]
+        if self.logarithmic:
+            values = np.where(values > 0, values, np.nan)
+        style = Qt.PenStyle.DashLine if name else Qt.PenStyle.SolidLine
+        color = self.color_of(key)
+        if len(points) == 1:
+            self._line(group, (name, key, "dot")).setData(
+                place, values, pen=None, symbol="d" if name else "o", symbolSize=8, symbolPen=color, symbolBrush=color
+            )
+            return {(name, key, "dot")}
+        drawn = {(name, key, "line")}
+        if self.smoothing > 0 and len(points) > 8:
+            pale = QColor(color)
+            pale.setAlpha(60)
+            self._line(group, (name, key, "raw")).setData(place, values, pen=pg.mkPen(pale, style=style))
+            drawn.add((name, key, "raw"))
+            values = smoothed(points[:, 2], self.smoothing)
+            values = np.where(values > 0, values, np.nan) if self.logarithmic else values
+        pen = pg.mkPen(color, width=1.5, style=style)
+        self._line(group, (name, key, "line")).setData(place, values, pen=pen, connect="finite")
+        return drawn
+
+    def _line(self, group: str, which: tuple) -> pg.PlotDataItem:
+        lines = self._lines[group]
+        if which not in lines:
+            lines[which] = pg.PlotDataItem()
+            lines[which].setLogMode(False, self.logarithmic)
+            self.plots[group].addItem(lines[which])
+        return lines[which]
+
+    def _mark_stages(self, group: str, run: RunCurves) -> None:
+        plot, marks = self.plots[group], self._marks[group]
+        places = [(name, step if self.column == STEP else seconds) for name, step, seconds in run.stages]
+        if [(mark.toolTip(), mark.value()) for mark in marks] == places:
+            return
+        for mark in marks:
+            plot.removeItem(mark)
+        ink = QColor(self.palette().color(QPalette.ColorRole.Text))
+        ink.setAlpha(120)
+        marks.clear()
+        shown = -math.inf
+        reach = max((place for _, place in places), default=0)
+        for name, place in places:
+            label = name if place - shown > reach * 0.04 or shown == -math.inf else None
+            shown = place if label else shown
+            mark = pg.InfiniteLine(
+                place,
+                angle=90,
+                pen=pg.mkPen(ink, style=Qt.PenStyle.DotLine),
+                label=label,
+                labelOpts={"position": 0.97, "color": ink, "rotateAxis": (1, 0), "anchors": [(1, 0), (1, 0)]},
+            )
+            mark.setToolTip(name)
+            marks.append(mark)
+            plot.addItem(mark, ignoreBounds=True)
+
+    def _hover(self, event: tuple) -> None:
+        where: QPointF = event[0]
+        for plot in self.plots.values():
+            if plot.sceneBoundingRect().contains(where) and plot.isVisible():
+                self.read_out(plot.getViewBox().mapSceneToView(where).x())
+                return
+        self._hide_cursors()
+
+    def _hide_cursors(self) -> None:
+        for item in (*self._cursors.values(), *self._values.values()):
+            item.setVisible(False)
+
+    def read_out(self, place: float) -> dict[str, str]:
+        """Show the values at a place of the x axis in every plot; the texts by group."""
+        texts = {}
+        for group, plot in self.plots.items():
+            (left, right), (_, top) = plot.viewRange()
+            rows = []
+            for name, key, points in self._points.get(group, []):
+                value = value_at(points, place, self.column) if len(points) > 1 else float(points[0, 2])
+                if math.isfinite(value):
+                    label = html.escape(f"{key[1]}, {name}" if name else key[1])
+                    swatch = f'<span style="color:{self.color_of(key).name()}">■</span>'
+                    rows.append(f"{swatch} {label} {number_text(value)}")
+            where = f"step {place:.0f}" if self.column == STEP else f"{place:.1f} s"
+            texts[group] = "<br>".join([f"<b>{where}</b>", *rows[:WIDEST]])
+            self._cursors[group].setValue(place)
+            self._cursors[group].setVisible(left <= place <= right)
+            box = self._values[group]
+            box.setHtml(f'<div style="font-size:8pt">{texts[group]}</div>')
+            box.setAnchor((0, 0) if place < (left + right) / 2 else (1, 0))
+            box.setPos(place, top)
+            box.setVisible(bool(rows) and left <= place <= right)
+        return texts
+
+    def set_axis(self, column: int) -> None:
+        """Put step or seconds on the x axis."""
+        self.column = column
+        self.see_everything()
+
+    def set_logarithmic(self, logarithmic: bool) -> None:
+        """Give the y axis a logarithmic scale; values that are not positive are left out."""
+        self.logarithmic = logarithmic
+        for group, plot in self.plots.items():
+            plot.setLogMode(False, logarithmic)
+            for line in self._lines[group].values():
+                line.setLogMode(False, logarithmic)
+            plot.enableAutoRange()
