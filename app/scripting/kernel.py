@@ -10,6 +10,7 @@ import queue
 import threading
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from app.scripting.driver import POLL_SECONDS
@@ -40,7 +41,9 @@ def make_message(kind: str, content: dict[str, Any], session: str, parent: dict[
 class Kernel:
     """`request`, `run`, `interrupt` and `shut_down` return at once; code runs in order, on the kernel's thread."""
 
-    def __init__(self, send: Send, names: Callable[[], dict[str, Any]], history: str = "", dark: bool = False) -> None:
+    def __init__(
+        self, send: Send, names: Callable[[], dict[str, Any]], folder: Path | None = None, dark: bool = False
+    ) -> None:
         self._send, self._make_names = send, names
         self._session = uuid.uuid4().hex
         self._parent: dict[str, Any] = {}
@@ -48,7 +51,7 @@ class Kernel:
         self._detached = threading.Event()
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()  # what the user typed for `input`
         self._thread = ScriptThread()
-        self._thread.put(lambda: self._begin(history, dark))
+        self._thread.put(lambda: self._begin(folder, dark))
 
     @property
     def busy(self) -> bool:
@@ -67,6 +70,10 @@ class Kernel:
         """What the user answered to `input`."""
         self._lines.put(line)
 
+    def set_dark(self, dark: bool) -> None:
+        """Choose the colours of tracebacks and help texts."""
+        self._thread.put(lambda: self._shell.run_line_magic("colors", "linux" if dark else "lightbg"))
+
     def interrupt(self) -> bool:
         """Raise KeyboardInterrupt in what runs; whether something ran."""
         return self._thread.interrupt()
@@ -80,12 +87,12 @@ class Kernel:
 
     # ---- on the kernel's thread
 
-    def _begin(self, history: str, dark: bool) -> None:
+    def _begin(self, folder: Path | None, dark: bool) -> None:
         names = self._make_names()
         try:
-            self._shell = make_shell(self._publish, names, history, dark)
+            self._shell = make_shell(self._publish, names, folder, dark)
         except Exception:  # a history file that cannot be opened must not cost the console
-            self._shell = make_shell(self._publish, names, "", dark)
+            self._shell = make_shell(self._publish, names, None, dark)
         self._shell.user_ns["input"] = self._input
 
     def _end(self) -> None:

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +15,9 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from app.scripting.kernel import Kernel, Message, make_message
 
-CHUNK = 4000  # characters of output shown at a time, so that the window stays responsive
-PERIOD_MS = 30  # between two chunks
-BACKLOG = 64_000  # characters of output that wait before the script has to
+CHUNK = 2000  # characters of output shown at a time, so that the window stays responsive
+PERIOD_MS = 50  # between two chunks
+BACKLOG = 8_000  # characters of output that wait before the script has to
 
 
 class Channel(QObject):
@@ -61,6 +62,7 @@ class KernelClient(QObject):
         self._waiting: deque[tuple[str, Message] | Callable[[], None]] = deque()
         self._characters = 0
         self._counting = threading.Lock()
+        self._woken = False
         self._room = threading.Event()
         self._room.set()
         self._timer = QTimer(self)
@@ -68,7 +70,7 @@ class KernelClient(QObject):
         self._timer.timeout.connect(self._deliver)
         self._wake.connect(self._deliver_soon, Qt.ConnectionType.QueuedConnection)
 
-    def start(self, names: Callable[[], dict[str, Any]], history: str = "", dark: bool = False) -> None:
+    def start(self, names: Callable[[], dict[str, Any]], folder: Path | None = None, dark: bool = False) -> None:
         """Begin with a fresh kernel, whose namespace `names()` is made on its thread; an old one is given up."""
         self.stop(seconds=0.0)
         generation = object()
@@ -78,7 +80,7 @@ class KernelClient(QObject):
             if self._generation is generation:
                 self._put((channel, message))
 
-        self.kernel = Kernel(send, names, history, dark)
+        self.kernel = Kernel(send, names, folder, dark)
         self.channels_running = True
         self.started_channels.emit()
 
@@ -91,6 +93,19 @@ class KernelClient(QObject):
         self._characters = 0
         self._room.set()
         return kernel is None or kernel.shut_down(seconds)
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in what runs, and show no more of what it has printed."""
+        if self.kernel is not None and self.kernel.interrupt():
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            kept, dropped = [], 0
+            for item in waiting:
+                if not callable(item) and item[1]["msg_type"] == "stream":
+                    dropped += len(item[1]["content"]["text"])
+                else:
+                    kept.append(item)
+            self._waiting.extendleft(reversed(kept))
+            self._count(-dropped)
 
     def call_later(self, function: Callable[[], None]) -> None:
         """Have `function` called on the GUI thread, after all output so far; any thread may ask."""
@@ -148,7 +163,9 @@ class KernelClient(QObject):
         self._waiting.append(item)
         if not callable(item) and item[1]["msg_type"] == "stream":
             self._count(len(item[1]["content"]["text"]))
-        self._wake.emit()
+        if not self._woken:  # a signal for each line that a script prints would flood the event loop
+            self._woken = True
+            self._wake.emit()
 
     def _count(self, characters: int) -> None:
         with self._counting:
@@ -163,6 +180,7 @@ class KernelClient(QObject):
             self._timer.start(0)
 
     def _deliver(self) -> None:
+        self._woken = False  # first: what comes from now on wakes again
         until = time.perf_counter() + PERIOD_MS / 2000
         while self._waiting:
             item = self._waiting.popleft()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
@@ -14,6 +17,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Instance, Type
 from traitlets.config import Config
 
+HISTORY = "console.sqlite"
 Publish = Callable[[str, dict[str, Any]], None]  # (message type, content)
 
 
@@ -72,21 +76,26 @@ class ConsoleShell(InteractiveShell):
         print("The console stays open; close its panel with the x on its title, or restart it with Restart.")
 
 
-def make_shell(publish: Publish, names: dict[str, Any], history: str = "", dark: bool = False) -> ConsoleShell:
-    """A shell that knows `names`; `history` is the file that it remembers what was typed in, "" for none."""
+def make_shell(publish: Publish, names: dict[str, Any], folder: Path | None = None, dark: bool = False) -> ConsoleShell:
+    """A shell that knows `names`; in `folder` it remembers what was typed, nowhere without one."""
     config = Config()
-    config.HistoryManager.hist_file = history or ":memory:"
-    config.HistoryManager.enabled = True
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    config.HistoryManager.hist_file = str(folder / HISTORY) if folder is not None else ":memory:"
     config.Completer.use_jedi = False  # it would analyse whole libraries between two key presses
     config.IPCompleter.use_jedi = False
     config.InteractiveShell.colors = "linux" if dark else "lightbg"
     config.InteractiveShell.xmode = "Context"
     module = types.ModuleType("unrender_console", "What was typed into Unrender's console.")
     hooks = sys.excepthook, sys.displayhook
+    home = tempfile.mkdtemp(prefix="unrender-console-")  # IPython wants a folder of settings; nobody's are read
     try:
-        shell = ConsoleShell(config=config, user_module=module, user_ns=module.__dict__, publish=publish)
+        shell = ConsoleShell(
+            ipython_dir=home, config=config, user_module=module, user_ns=module.__dict__, publish=publish
+        )
     finally:
         sys.excepthook, sys.displayhook = hooks
+        shutil.rmtree(home, ignore_errors=True)
     shell.user_ns.update(names)
     shell.user_ns_hidden.update(names)
     shell.user_ns["exit"] = shell.user_ns["quit"] = _Leave(shell)
