@@ -188,9 +188,9 @@ class DoctorView(QWidget):
 
     def apply(self, key: str, value: object) -> None:
         """Set an option of the capture and read the photos again."""
-        self.studio.set_option(key, value)
-        if self.report is not None:
-            self.studio.open(Path(self.report.path))
+        path = Path(self.report.path) if self.report is not None else None
+        if self.studio.set_option(key, value) and self.studio.capture is None and path is not None:
+            self.studio.open(path)  # could not be opened as it was; otherwise the studio reads it again by itself
 
     def _enable_remedies(self, *_: object) -> None:
         free = self.studio.session is None and self.studio.state not in ("opening", "running")

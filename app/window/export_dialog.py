@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 
 from app.window.choosers import Chooser, Question, ask_path
 from app.window.thumbnails import as_image
+from app.window.waiting import result_of
 from engine.exchange.asset_files import AssetReport, AssetScene, asset_facts, estimated_sizes
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ class ExportDialog(QDialog):
         """Take the scene of this moment, between two steps."""
         self.start.setEnabled(False)
         future = self.studio.call(scene_of)
-        self.studio.background("", lambda _: self._judged(future.result()), self._take, self._refuse)
+        self.studio.background("", lambda handle: self._judged(result_of(future, handle)), self._take, self._refuse)
 
     @staticmethod
     def _judged(scene: AssetScene | None) -> tuple[AssetScene | None, dict[str, str], dict[str, int]]:

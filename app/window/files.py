@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
 from app.window.choosers import LIGHTS, MESHES, Chooser, Question, ask_path
 from app.window.recent import RecentProjects
 from app.window.recipe_choice import choose_recipe
+from app.window.waiting import result_of
 
 if TYPE_CHECKING:
     from app.window.export_dialog import ExportDialog
@@ -121,7 +122,7 @@ class Files(QObject):
 
     def _saved_then(self, then: Callable[[], None]) -> None:
         future = self.studio.call(lambda session: session.checkpoint())
-        self.studio.background("Saving", lambda _: future.result(), lambda _: then())
+        self.studio.background("Saving", lambda handle: result_of(future, handle), lambda _: then())
 
     def _fill_recent(self) -> None:
         self.recent_menu.clear()
@@ -154,7 +155,7 @@ class Files(QObject):
     def save(self) -> None:
         """Write a checkpoint of this moment."""
         future = self.studio.call(lambda session: session.checkpoint())
-        self.studio.background("Saving", lambda _: future.result(), self._tell_saved)
+        self.studio.background("Saving", lambda handle: result_of(future, handle), self._tell_saved)
 
     def _tell_saved(self, path: Path | None) -> None:
         if path is None:
@@ -179,7 +180,7 @@ class Files(QObject):
         future = self.studio.call(lambda session: session.checkpoint())
 
         def work(handle: Any) -> Path:
-            future.result()
+            result_of(future, handle)
             return copy_project(project, target, handle.report, lambda: handle.cancelled)
 
         def done(path: Path) -> None:

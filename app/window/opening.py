@@ -55,6 +55,16 @@ def doctor_of(capture: Capture) -> Any:
     return examine(capture.path, capture.options)
 
 
+def doctor_of_path(path: Path, section: Any) -> Any:
+    """The doctor's report of a capture that could not be opened; None for what is no folder or a project."""
+    from engine.capture.doctor import examine
+    from engine.optimize.capture_options import capture_options
+
+    if not path.exists() or (path / PROJECT).is_file():
+        return None
+    return examine(path, capture_options(section))
+
+
 def free_folder(capture: Path, home: Path | None = None) -> Path:
     """A folder below `home` (by default ~/Unrender) that is not there yet, named after the capture."""
     name = (capture.parent if capture.is_file() else capture).resolve().name or "run"

@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QSettings
 from app.window.background import Background, ProgressHandle
 from app.window.engine_thread import EngineThread
 from app.window.inbox import Inbox
-from app.window.opening import Opened, doctor_of, free_folder, opened
+from app.window.opening import Opened, doctor_of, doctor_of_path, free_folder, opened
 from app.window.studio_edits import StudioEdits
 from app.window.studio_signals import State
 from engine.errors import ProjectError, UnrenderError
@@ -56,7 +56,11 @@ class Studio(StudioEdits):
             handle.report(-1.0, path.name)
             return opened(path, section)
 
-        self._opening = self._background.start("Opening", work, self._take, self._not_opened)
+        def failed(error: BaseException) -> None:
+            self._not_opened(error)
+            self._examine_closed(path)
+
+        self._opening = self._background.start("Opening", work, self._take, failed)
 
     def open_sample(self) -> None:
         """Open the capture that comes with Unrender."""
@@ -125,6 +129,16 @@ class Studio(StudioEdits):
                 self.doctor_changed.emit(report)
 
         self._examining = self._background.start("", lambda handle: doctor_of(capture), done, lambda error: None)
+
+    def _examine_closed(self, path: Path) -> None:
+        """Have the doctor look at a capture that could not be opened, so that the window can say how to mend it."""
+        section = self.recipe.capture
+
+        def done(report: Any) -> None:
+            if self.capture is None and self.state == "empty" and report is not None:
+                self.doctor_changed.emit(report)
+
+        self._examining = self._background.start("", lambda _: doctor_of_path(path, section), done, lambda _: None)
 
     # ---- the run
 

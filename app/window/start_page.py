@@ -1,0 +1,300 @@
+"""The page one starts from: open images, choose what you want, run; and the projects opened last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QRadioButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.window.choosers import Question
+from app.window.doctor_view import DoctorView
+from app.window.drops import Drops
+from app.window.files import Files
+from app.window.presets import PRESETS
+from app.window.recent_list import RecentList
+from app.window.recipe_choice import choose_recipe, chosen_goal
+
+if TYPE_CHECKING:
+    from app.window.studio import Studio
+
+WIDEST = 1080  # pixels
+
+
+def heading(text: str, points: int) -> QLabel:
+    """A bold line `points` larger than the rest."""
+    label = QLabel(text)
+    font = QFont(label.font())
+    font.setPointSize(font.pointSize() + points)
+    font.setBold(True)
+    label.setFont(font)
+    label.setWordWrap(True)
+    return label
+
+
+def words(text: str) -> QLabel:
+    """A paragraph."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    return label
+
+
+class Card(QFrame):
+    """One of the three steps."""
+
+    def __init__(self, number: int, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName(f"step_{number}")
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.rows = QVBoxLayout(self)
+        self.rows.setContentsMargins(16, 14, 16, 14)
+        self.rows.setSpacing(8)
+        self.rows.addWidget(heading(f"{number}.  {title}", 2))
+
+
+class DropArea(QLabel):
+    """Says that a folder may be dropped; it may be, anywhere on the page."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Drop a folder here", parent)
+        self.setObjectName("drop_area")
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setWordWrap(True)
+        self.setMinimumHeight(84)
+        self.setToolTip("Drop a folder of photos, or of a project, anywhere on this page")
+        self.mark(False)
+
+    def mark(self, hovering: bool) -> None:
+        """Show that what is dragged may be dropped."""
+        edge = "palette(highlight)" if hovering else "palette(mid)"
+        self.setStyleSheet(f"#drop_area {{ border: 2px dashed {edge}; border-radius: 8px; padding: 6px; }}")
+
+
+class StartPage(QWidget):
+    """Everything on it acts on the studio; `started` is emitted when Run is pressed."""
+
+    started = Signal()
+
+    def __init__(self, studio: Studio, parent: QWidget | None = None, files: Files | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("start_page")
+        self.studio = studio
+        self.files = files or Files(studio, self)
+        content = QWidget()
+        content.setMaximumWidth(WIDEST)
+        page = QVBoxLayout(content)
+        page.setContentsMargins(24, 20, 24, 20)
+        page.setSpacing(14)
+        page.addWidget(heading("Unrender", 10))
+        page.addWidget(words("From photos of an object to a 3D model with materials, in three steps."))
+        cards = QHBoxLayout()
+        cards.setSpacing(14)
+        for card in (self._images(), self._choice(), self._run()):
+            cards.addWidget(card, 1)
+        page.addLayout(cards)
+        page.addSpacing(6)
+        self.below = heading("", 2)
+        self.below.setObjectName("below_title")
+        page.addWidget(self.below)
+        self.recent = RecentList(studio, self.files.recent)
+        self.recent.chosen.connect(self.files.open_path)
+        self.recent.setMinimumHeight(150)
+        self.none_yet = words("Projects that you run appear here.")
+        self.none_yet.setObjectName("no_recent")
+        self.doctor = DoctorView(studio, choose=self.files.choose)
+        self.doctor.setMinimumHeight(150)
+        page.addWidget(self.recent, 1)
+        page.addWidget(self.none_yet)
+        page.addWidget(self.doctor, 1)
+        page.addStretch(0)
+        centred = QWidget()
+        row = QHBoxLayout(centred)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addStretch(1)
+        row.addWidget(content, 1000)
+        row.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setWidget(centred)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+        drops = Drops(self, self.files.open_path)
+        drops.hovering.connect(self.drop_area.mark)
+        studio.state_changed.connect(lambda _: self.refresh())
+        studio.capture_changed.connect(lambda _: self.refresh())
+        studio.doctor_changed.connect(lambda _: self.refresh())
+        studio.project_changed.connect(lambda _: self.refresh())
+        studio.recipe_changed.connect(lambda _: self.refresh_choice())
+        self.files.recent.changed.connect(self.refresh)
+        self.refresh()
+        self.refresh_choice()
+
+    def sizeHint(self) -> QSize:
+        """Room for everything."""
+        return QSize(1000, 700)
+
+    # ---- the three steps
+
+    def _images(self) -> QWidget:
+        card = Card(1, "Open images")
+        self.opened = words("")
+        self.opened.setObjectName("opened_capture")
+        self.opened.setTextFormat(Qt.TextFormat.RichText)
+        self.drop_area = DropArea()
+        choose = QPushButton("Open a folder\u2026")
+        choose.setObjectName("open_folder")
+        choose.setToolTip("A folder of photos with camera poses, or a project")
+        choose.clicked.connect(self.files.open)
+        sample = QPushButton("Use the sample photos")
+        sample.setObjectName("open_sample")
+        sample.setToolTip("Photos of a cup that come with Unrender, to try it out")
+        sample.clicked.connect(self.files.open_sample)
+        card.rows.addWidget(self.opened)
+        card.rows.addWidget(self.drop_area, 1)
+        card.rows.addWidget(choose)
+        card.rows.addWidget(sample)
+        return card
+
+    def _choice(self) -> QWidget:
+        card = Card(2, "Choose what you want")
+        self.goals = QButtonGroup(self)
+        for goal in PRESETS:
+            button = QRadioButton(f"{goal.title}  ({goal.duration})")
+            button.setObjectName(f"goal_{goal.name}")
+            button.setToolTip(f"{goal.sentence} The time is for the sample on two cores.")
+            button.setProperty("goal", goal.name)
+            self.goals.addButton(button)
+            card.rows.addWidget(button)
+            sentence = words(goal.sentence)
+            sentence.setContentsMargins(22, 0, 0, 0)
+            sentence.setEnabled(False)
+            card.rows.addWidget(sentence)
+        self.goals.buttonClicked.connect(lambda button: self.studio.apply_preset(button.property("goal")))
+        card.rows.addStretch(1)
+        line = QFrame()
+        line.setFrameShape(QFrame.Shape.HLine)
+        card.rows.addWidget(line)
+        self.recipes = QButtonGroup(self)
+        self.from_photos = QRadioButton("A new model from the photos")
+        self.from_photos.setObjectName("recipe_object")
+        self.from_photos.setToolTip("Shape, materials and light are all found from the photos (recipe object)")
+        self.from_mesh = QRadioButton("Improve a mesh that I have\u2026")
+        self.from_mesh.setObjectName("recipe_refine")
+        self.from_mesh.setToolTip("Start from a GLB, OBJ or PLY in the capture's frame (recipe refine)")
+        for button in (self.from_photos, self.from_mesh):
+            self.recipes.addButton(button)
+            card.rows.addWidget(button)
+        self.mesh = words("")
+        self.mesh.setObjectName("refined_mesh")
+        self.mesh.setContentsMargins(22, 0, 0, 0)
+        card.rows.addWidget(self.mesh)
+        self.from_photos.clicked.connect(lambda: choose_recipe(self.studio, "object"))
+        self.from_mesh.clicked.connect(self._choose_mesh)
+        return card
+
+    def _run(self) -> QWidget:
+        card = Card(3, "Run")
+        self.advice = words("")
+        self.advice.setObjectName("run_advice")
+        self.folder = words("")
+        self.folder.setObjectName("project_folder")
+        self.folder.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.change = QPushButton("Change\u2026")
+        self.change.setObjectName("change_folder")
+        self.change.setToolTip("Choose the folder that the project is written to")
+        self.change.clicked.connect(self._choose_folder)
+        self.run_button = QPushButton("Run")
+        self.run_button.setObjectName("start_run")
+        self.run_button.setToolTip("Start; you can watch, pause and change things while it runs")
+        self.run_button.setMinimumHeight(44)
+        font = QFont(self.run_button.font())
+        font.setPointSize(font.pointSize() + 3)
+        font.setBold(True)
+        self.run_button.setFont(font)
+        self.run_button.clicked.connect(self._start)
+        card.rows.addWidget(self.advice)
+        self.folder_title = words("The project is written to")
+        card.rows.addWidget(self.folder_title)
+        card.rows.addWidget(self.folder)
+        card.rows.addWidget(self.change, 0, Qt.AlignmentFlag.AlignLeft)
+        card.rows.addStretch(1)
+        card.rows.addWidget(self.run_button)
+        return card
+
+    # ---- what happens
+
+    def _choose_mesh(self) -> None:
+        self.refresh_choice()  # the button follows the recipe, which follows the file
+        self.files.import_mesh()
+
+    def _choose_folder(self) -> None:
+        start = self.studio.next_folder()
+        question = Question("Folder for the project", "new folder", start=start)
+        self.files.choose(self, question, self.studio.set_project_folder)
+
+    def _start(self) -> None:
+        self.started.emit()
+        self.studio.run()
+
+    def refresh_choice(self) -> None:
+        """Show the recipe's goal and kind."""
+        goal, recipe = chosen_goal(self.studio), self.studio.recipe
+        self.goals.setExclusive(False)
+        for button in self.goals.buttons():
+            button.setChecked(button.property("goal") == goal)
+        self.goals.setExclusive(True)
+        refine = recipe.name == "refine"
+        self.from_photos.setChecked(not refine)
+        self.from_mesh.setChecked(refine)
+        self.mesh.setText(Path(recipe.refine.mesh).name if refine and recipe.refine.mesh else "")
+        self.mesh.setVisible(bool(self.mesh.text()))
+
+    def refresh(self) -> None:
+        """Show what is open and what can be done."""
+        capture, state = self.studio.capture, self.studio.state
+        ready = capture is not None and self.studio.session is None and state == "ready"
+        if state == "opening":
+            self.opened.setText("Reading\u2026")
+        elif capture is None:
+            self.opened.setText("A folder of photos with camera poses: transforms.json or COLMAP.")
+        else:
+            name = capture.path.parent.name if capture.path.is_file() else capture.path.resolve().name
+            counts = f"{len(capture.train)} photos to learn from, {len(capture.test)} for testing"
+            self.opened.setText(f"<b>{name}</b><br>{counts}")
+        self.advice.setText("" if ready else "Open images first." if capture is None else "The run is under way.")
+        self.advice.setVisible(not ready)
+        self.run_button.setEnabled(ready)
+        self.change.setEnabled(ready)
+        self.from_mesh.setEnabled(ready)
+        self.from_photos.setEnabled(capture is None or ready)
+        for widget in (self.folder, self.folder_title, self.change):
+            widget.setVisible(capture is not None)
+        if ready:
+            self.folder.setText(_breakable(str(self.studio.next_folder())))
+        examined = capture is not None or self.doctor.report is not None
+        has_recent = self.recent.count() > 0
+        self.below.setText("What was found in the photos" if examined else "Recent projects")
+        self.doctor.setVisible(examined)
+        self.recent.setVisible(not examined and has_recent)
+        self.none_yet.setVisible(not examined and not has_recent)
+
+
+def _breakable(path: str) -> str:
+    """A path that may be wrapped after its separators."""
+    return path.replace("/", "/\u200b").replace("\\", "\\\u200b")
