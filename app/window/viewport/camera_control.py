@@ -68,7 +68,7 @@ class CameraControl:
         return Camera(pose, (focal, focal), (width / 2, height / 2), width, height)
 
     def take(self, camera: Camera) -> None:
-        """Go on from where `camera` stands, with its view angle; the pivot is where it looks nearest the box's middle."""
+        """Go on from where `camera` stands, with its view angle; the pivot is ahead, as deep as the box's middle."""
         self.rotation = np.array(camera.world_from_camera[:3, :3])
         along = float((self.box.mean(0) - camera.position) @ camera.forward)
         self.distance = along if along > 1e-3 * self.size else self.size

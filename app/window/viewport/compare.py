@@ -1,0 +1,44 @@
+"""How a render is held against its photo: the ways there are, the error maps, and their colours."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+
+Compare = Literal["none", "side", "wipe", "blink", "difference", "flip"]
+COMPARES: dict[Compare, str] = {
+    "none": "Render only",
+    "side": "Side by side",
+    "wipe": "Wipe",
+    "blink": "Blink",
+    "difference": "Difference",
+    "flip": "Visible error (FLIP)",
+}
+ERROR_MAPS: tuple[Compare, ...] = ("difference", "flip")
+ERROR_RANGE: dict[Compare, float] = {"difference": 0.25, "flip": 1.0}  # the error at the upper end of the colours
+BLINK_SECONDS = 0.5
+
+
+def on_white(rgba: np.ndarray) -> np.ndarray:
+    """[H,W,3] float32 in [0,1] of premultiplied uint8 [H,W,4], as the metrics see it."""
+    return (rgba[..., :3].astype(np.float32) + (255 - rgba[..., 3:])) / np.float32(255)
+
+
+def difference(render: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    """[H,W] float32 largest channel difference of two premultiplied uint8 images on white."""
+    return np.abs(on_white(render) - on_white(photo)).max(-1)
+
+
+def psnr(render: np.ndarray, photo: np.ndarray) -> float:
+    """dB between two premultiplied uint8 images on white, at the size they are shown."""
+    error = float(((on_white(render) - on_white(photo)) ** 2).mean())
+    return min(99.0, -10 * float(np.log10(max(error, 1e-12))))
+
+
+def error_colors(error: np.ndarray, compare: Compare) -> np.ndarray:
+    """uint8 [H,W,4], opaque: black for none, through violet and orange to pale yellow for the most (magma)."""
+    levels = np.clip(error * (255 / ERROR_RANGE[compare]) + 0.5, 0, 255).astype(np.uint8)
+    colors = cv2.applyColorMap(np.ascontiguousarray(levels), cv2.COLORMAP_MAGMA)
+    return cv2.cvtColor(colors, cv2.COLOR_BGR2RGBA)

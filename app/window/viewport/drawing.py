@@ -1,0 +1,70 @@
+"""What the view thread is asked to draw and what it answers with."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PySide6.QtGui import QImage
+
+from app.window.viewport.compare import Compare
+from engine.scene import Camera, Environment
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
+    from engine.optimize.preview import Display, PreviewImage
+    from engine.optimize.snapshot import SceneSnapshot
+
+
+@dataclass(frozen=True)
+class PhotoPart:
+    """A photo to show beside or instead of the render, and which part of it."""
+
+    capture: Capture
+    frame: int
+    rectangle: tuple[float, float, float, float]  # x, y, width, height in the photo's pixels
+
+
+@dataclass(frozen=True)
+class DrawRequest:
+    """One view of one snapshot; the camera has the full size in pixels."""
+
+    snapshot: SceneSnapshot | None
+    camera: Camera
+    display: Display = "shaded"
+    compare: Compare = "none"
+    relight: Environment | None = None
+    exposure: float = 0.0
+    background: bool = False  # show the light behind the object
+    photo: PhotoPart | None = None
+    moving: bool = False  # more requests will follow at once: be quick
+    patient: bool = False  # only the snapshot is new: it may wait while training needs the machine
+    asked: float = field(default_factory=time.perf_counter)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An answer, possibly at a reduced size."""
+
+    request: DrawRequest
+    camera: Camera  # of the size that was drawn
+    picture: QImage | None  # premultiplied; None before there is a snapshot
+    image: PreviewImage | None  # the numbers behind it
+    photo: QImage | None = None
+    photo_rgba: np.ndarray | None = None
+    error: QImage | None = None
+    error_values: np.ndarray | None = None  # [H,W]
+    psnr: float | None = None
+    seconds: float = 0.0
+    final: bool = False  # at full size
+    problem: str = ""  # a sentence, where something could not be drawn
+
+
+def qimage(rgba: np.ndarray) -> QImage:
+    """A QImage of its own memory, in the format that painting is fastest with."""
+    rgba = np.ascontiguousarray(rgba)
+    height, width = rgba.shape[:2]
+    shared = QImage(rgba.data, width, height, 4 * width, QImage.Format.Format_RGBA8888_Premultiplied)
+    return shared.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)

@@ -1,0 +1,87 @@
+"""How well each photo is met, measured a few at a time in the view thread's quiet moments."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.window.viewport.view_model import ViewModel
+from engine.errors import UnrenderError
+
+IMAGE_SIZE = 200  # pixels, longest side; enough to rank photos
+ROUND_MS = 400
+TRAINING_SHARE = 0.05  # of the time while training runs; drawing new snapshots takes its own share
+ROUND_SECONDS = 0.05  # a round ends with the photo that goes beyond
+
+
+class PhotoScoring(QObject):
+    """Goes round the photos for the newest snapshot and writes to the studio's scores."""
+
+    measured = Signal(object, object)  # the capture, dB by frame
+
+    def __init__(self, model: ViewModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.model = model
+        self._turn = 0  # the next photo to look at
+        self._dated: dict[int, int] = {}  # version of the snapshot that a frame was measured with
+        self._rest_until = 0.0
+        self._busy = False
+        self._scorer = None  # touched by the view thread only
+        self._timer = QTimer(self, interval=ROUND_MS)
+        self._timer.timeout.connect(self._offer)
+        self.measured.connect(self._take)
+        model.studio.snapshot_changed.connect(self._begin)
+        model.studio.capture_changed.connect(self._forget)
+        self._begin(model.studio.snapshot)
+
+    def _begin(self, snapshot) -> None:
+        if snapshot is not None and self.model.studio.capture is not None and not self._timer.isActive():
+            self._timer.start()
+
+    def _forget(self, _capture) -> None:
+        self._dated, self._turn = {}, 0
+        self._timer.stop()
+        self._begin(self.model.studio.snapshot)
+
+    def _offer(self) -> None:
+        studio = self.model.studio
+        snapshot, capture = studio.snapshot, studio.capture
+        if self._busy or snapshot is None or capture is None or time.perf_counter() < self._rest_until:
+            return
+        count = len(capture.frames)
+        order = [(self._turn + i) % count for i in range(count)]
+        stale = [frame for frame in order if self._dated.get(frame) != snapshot.version]
+        if not stale:
+            self._timer.stop()
+            return
+        self._busy = True
+        training = studio.state == "running"
+        self.model.thread.when_idle(lambda _: self._measure(snapshot, capture, stale, training))
+
+    def _measure(self, snapshot, capture, frames: list[int], training: bool) -> None:
+        """On the view thread: as many photos as fit a round."""
+        from engine.optimize.scores import PhotoScores
+
+        began, scores = time.perf_counter(), {}
+        if self._scorer is None or self._scorer[0] is not snapshot:
+            self._scorer = (snapshot, PhotoScores(snapshot, capture, IMAGE_SIZE))
+        for frame in frames:
+            try:
+                scores[frame] = self._scorer[1].psnr(frame)
+            except UnrenderError:  # the photo is gone; whoever needs it says so
+                scores[frame] = float("nan")
+            if time.perf_counter() - began > ROUND_SECONDS or self.model.thread.wanted:
+                break
+        took = time.perf_counter() - began
+        self._rest_until = time.perf_counter() + (took * (1 / TRAINING_SHARE - 1) if training else 0.0)
+        self.measured.emit(capture, {frame: (score, snapshot.version) for frame, score in scores.items()})
+
+    def _take(self, capture, measured: dict) -> None:
+        self._busy = False
+        studio = self.model.studio
+        if capture is not studio.capture:
+            return
+        self._dated |= {frame: version for frame, (_, version) in measured.items()}
+        self._turn = max(measured, default=self._turn - 1) + 1
+        studio.set_scores(studio.scores | {frame: score for frame, (score, _) in measured.items()})

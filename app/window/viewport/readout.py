@@ -1,0 +1,85 @@
+"""The line under the picture: what the pixel under the cursor is, in numbers."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+
+from app.window.viewport.view_model import ViewModel
+
+
+def numbers(values) -> str:
+    """Three numbers as text."""
+    return " ".join(f"{value:.2f}" for value in values)
+
+
+def described(model: ViewModel, x: float, y: float) -> str:
+    """What is under the cursor: render, photo, error, depth and material, as far as they are there."""
+    drawn = model.drawn
+    column, row = model.pixel(x, y)
+    if drawn is None or column < 0:
+        return ""
+    parts = []
+    if model.photo_camera is not None:
+        left, top, width, height = model.window.rectangle(model.photo_camera)
+        camera = drawn.camera
+        place = int(left + (column + 0.5) / camera.width * width), int(top + (row + 0.5) / camera.height * height)
+        parts.append(f"Photo pixel {place[0]}, {place[1]}")
+    if drawn.image is not None:
+        values = drawn.image.at(column, row)
+        if values.depth is not None:
+            parts.append("Render {} {} {}".format(*values.color))
+    if drawn.photo_rgba is not None and row < drawn.photo_rgba.shape[0] and column < drawn.photo_rgba.shape[1]:
+        red, green, blue, alpha = (int(value) for value in drawn.photo_rgba[row, column])
+        parts.append(f"Photo {red} {green} {blue}" if alpha else "Photo: not the object")
+    if drawn.error_values is not None:
+        height, width = drawn.error_values.shape
+        error = drawn.error_values[min(row, height - 1), min(column, width - 1)]
+        parts.append(f"Error {error:.3f}")
+    if drawn.image is not None and values.depth is not None:
+        parts.append(f"Depth {values.depth:.4g}")
+        if values.base_color is not None:
+            parts.append(f"Base colour {numbers(values.base_color)}")
+            parts.append(f"Roughness {values.roughness:.2f}")
+            parts.append(f"Metallic {values.metallic:.2f}")
+    return "   ".join(parts)
+
+
+class Readout(QLabel):
+    """Follows the cursor; without it says how well the photo is met and how fast the view is."""
+
+    def __init__(self, model: ViewModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("view_readout")
+        self.setToolTip("The pixel under the cursor: colours are sRGB from 0 to 255, materials from 0 to 1")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setContentsMargins(6, 2, 6, 2)
+        self.model = model
+        self._place = (-1.0, -1.0)
+        model.pictured.connect(self.refresh)
+        model.changed.connect(self.refresh)
+        self.refresh()
+
+    def point(self, x: float, y: float) -> None:
+        """The cursor is there now."""
+        self._place = x, y
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Say it again."""
+        self.setText(described(self.model, *self._place) or self._summary() or " ")
+
+    def _summary(self) -> str:
+        model, drawn = self.model, self.model.drawn
+        if drawn is None:
+            return ""
+        parts = []
+        if model.frame is not None:
+            frame = model.studio.capture.frames[model.frame]
+            parts.append(f"{frame.name} ({'kept for testing' if frame.split == 'test' else 'trained on'})")
+            score = model.studio.scores.get(model.frame)
+            if score is not None:
+                parts.append(f"PSNR {score:.1f} dB")
+        mesh = None if model.studio.snapshot is None else model.studio.snapshot.mesh
+        if mesh is not None:
+            parts.append(f"{len(mesh.triangles):,} triangles")
+        return "   ".join(parts)

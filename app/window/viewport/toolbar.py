@@ -1,0 +1,167 @@
+"""The row of choices above the picture: display, comparison, photo, exposure, views, switches."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QMenu, QToolButton, QWidget
+
+from app.window.viewport.camera_control import AXIS_VIEWS
+from app.window.viewport.compare import COMPARES
+from app.window.viewport.flow_layout import FlowLayout
+from app.window.viewport.view_model import ViewModel
+
+DISPLAY_NAMES = {
+    "shaded": "Shaded",
+    "base_color": "Base colour",
+    "roughness": "Roughness",
+    "metallic": "Metallic",
+    "normal": "Normals",
+    "depth": "Depth",
+    "wireframe": "Wireframe",
+    "light": "Light only",
+    "triangle_id": "Triangles",
+    "quality": "Mesh quality",
+}
+DISPLAY_TIPS = {
+    "shaded": "The surface with its materials under the light",
+    "base_color": "The surface's own colour, without light",
+    "roughness": "Black is mirror-smooth, white is matt",
+    "metallic": "White is metal",
+    "normal": "Which way the surface faces: red, green and blue are X, Y and Z",
+    "depth": "Yellow is near, violet is far",
+    "wireframe": "The triangles' edges over the shaded surface",
+    "light": "White clay under the light",
+    "triangle_id": "Every triangle in a colour of its own",
+    "quality": "Green triangles are well shaped, red ones thin; yellow edges are open, pink ones join three faces",
+}
+COMPARE_TIPS = {
+    "none": "Only the render",
+    "side": "Render and photo beside each other",
+    "wipe": "Photo left, render right of a line that you can drag",
+    "blink": "Photo and render in turn",
+    "difference": "How far the colours are apart",
+    "flip": "What a person would notice when flipping between the two",
+}
+AXIS_TIPS = {"front": "1", "back": "Ctrl+1", "right": "3", "left": "Ctrl+3", "top": "7", "bottom": "Ctrl+7"}
+
+
+class ViewToolbar(QWidget):
+    """Shows and sets what the model holds."""
+
+    def __init__(self, model: ViewModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("view_toolbar")
+        self.model = model
+        self._row = FlowLayout(self)
+        self.display = self._combo("view_display", "What is shown of the surface", DISPLAY_NAMES, DISPLAY_TIPS)
+        self.display.activated.connect(lambda _: model.set_display(self.display.currentData()))
+        self.previous = self._button("view_previous_photo", "◀", "Look through the previous photo  [")
+        self.previous.clicked.connect(lambda: model.next_photo(-1))
+        self.photo = self._combo("view_photo", "Look freely, or through a photo's camera  Esc", {}, {})
+        self.photo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.photo.setMinimumContentsLength(11)
+        self.photo.activated.connect(self._photo_chosen)
+        self.next = self._button("view_next_photo", "▶", "Look through the next photo  ]")
+        self.next.clicked.connect(lambda: model.next_photo(1))
+        self.compare = self._combo("view_compare", "Hold the render against the photo", COMPARES, COMPARE_TIPS)
+        self.compare.activated.connect(lambda _: model.set_compare(self.compare.currentData()))
+        self.exposure = QDoubleSpinBox(self)
+        self.exposure.setObjectName("view_exposure")
+        self.exposure.setToolTip("Brighter or darker, in stops, for looking only: nothing that is learned changes")
+        self.exposure.setRange(-8, 8)
+        self.exposure.setSingleStep(0.5)
+        self.exposure.setDecimals(1)
+        self.exposure.setPrefix("Exposure ")
+        self.exposure.setKeyboardTracking(False)
+        self.exposure.valueChanged.connect(model.set_exposure)
+        self._row.addWidget(self.exposure)
+        self.frame = self._button("view_frame", "Frame", "Have the whole object in view  F")
+        self.frame.clicked.connect(model.frame_object)
+        self.views = self._button("view_axis_views", "Views", "Look along an axis")
+        self.views.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.views.setMenu(self._views_menu())
+        self.turning = self._switch("view_turntable", "Turntable", "Turn around the object  T", "turning")
+        self.grid = self._switch("view_grid", "Grid", "Show a ground grid", "grid")
+        self.frusta = self._switch(
+            "view_frusta",
+            "Cameras",
+            "Show where the photos were taken, coloured by how well they are met",
+            "frusta_shown",
+        )
+        self.region = self._switch(
+            "view_region", "Region", "Show the box that limits the reconstruction; drag its handles", "region_shown"
+        )
+        self.background = self._switch("view_background", "Backdrop", "Show the light behind the object", "background")
+        model.changed.connect(self.refresh)
+        model.studio.capture_changed.connect(lambda _: self._list_photos())
+        self._list_photos()
+
+    def _combo(self, name: str, tip: str, entries: dict, tips: dict) -> QComboBox:
+        combo = QComboBox(self)
+        combo.setObjectName(name)
+        combo.setToolTip(tip)
+        combo.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        for key, text in entries.items():
+            combo.addItem(text, key)
+            combo.setItemData(combo.count() - 1, tips[key], Qt.ItemDataRole.ToolTipRole)
+        self._row.addWidget(combo)
+        return combo
+
+    def _button(self, name: str, text: str, tip: str) -> QToolButton:
+        button = QToolButton(self)
+        button.setObjectName(name)
+        button.setText(text)
+        button.setToolTip(tip)
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._row.addWidget(button)
+        return button
+
+    def _switch(self, name: str, text: str, tip: str, what: str) -> QToolButton:
+        button = self._button(name, text, tip)
+        button.setCheckable(True)
+        button.clicked.connect(lambda checked: self.model.set_shown(what, checked))
+        return button
+
+    def _views_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.setObjectName("view_axis_menu")
+        for view in AXIS_VIEWS:
+            action = menu.addAction(f"{view.capitalize()}\t{AXIS_TIPS[view]}")
+            action.setObjectName(f"view_axis_{view}")
+            action.triggered.connect(lambda _=False, view=view: self.model.axis_view(view))
+        return menu
+
+    def _list_photos(self) -> None:
+        self.photo.clear()
+        self.photo.addItem("Free camera", None)
+        capture = self.model.studio.capture
+        if capture is not None:
+            for index, frame in enumerate(capture.frames):
+                self.photo.addItem(frame.name, index)
+        self.refresh()
+
+    def _photo_chosen(self, index: int) -> None:
+        frame = self.photo.itemData(index)
+        if frame is None:
+            self.model.free()
+        else:
+            self.model.studio.look_through(frame)
+
+    def refresh(self) -> None:
+        """Show what the model holds."""
+        model = self.model
+        has_photos = model.studio.capture is not None
+        self.display.setCurrentIndex(self.display.findData(model.display))
+        self.compare.setCurrentIndex(self.compare.findData(model.compare))
+        self.photo.setCurrentIndex(0 if model.frame is None else model.frame + 1)
+        for widget in (self.photo, self.previous, self.next, self.frusta, self.region, self.frame, self.views):
+            widget.setEnabled(has_photos)
+        self.compare.setEnabled(model.frame is not None)
+        for button, value in (
+            (self.turning, model.turning),
+            (self.grid, model.grid),
+            (self.frusta, model.frusta_shown),
+            (self.region, model.region_shown),
+            (self.background, model.background),
+        ):
+            button.setChecked(value)

@@ -1,0 +1,236 @@
+"""The thread that draws the view: the newest request wins, small while moving, full size when still."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+from PySide6.QtCore import QObject, Signal
+
+from app.window.viewport.compare import difference, error_colors, psnr
+from app.window.viewport.drawing import Drawn, DrawRequest, qimage
+from app.window.viewport.photo import Photos
+from engine.errors import Cancelled, UnrenderError
+
+BUDGET = 0.040  # seconds of drawing while moving; painting and the event loop take the rest of 50 ms
+STILL_SECONDS = 0.12  # without a newer request until refining begins
+LEAST_SCALE = 0.125
+QUICK_SECONDS = 0.15  # what takes less is drawn at full size at once when still
+TRAINING_SHARE = 0.1  # of its time the thread spends on new snapshots while training runs
+
+
+class Pace:
+    """Chooses the share of the full size that fits the budget, from what drawing took."""
+
+    def __init__(self) -> None:
+        self.scale = 0.4
+        self._full_seconds = 0.2  # what a full-size picture is expected to take
+
+    def measured(self, scale: float, seconds: float) -> None:
+        """Learn from one drawing at `scale`."""
+        full = seconds / (scale * scale)
+        self._full_seconds += 0.5 * (full - self._full_seconds) if scale < 1 else full - self._full_seconds
+        if scale < 1 or seconds < BUDGET:
+            factor = (BUDGET / max(seconds, 1e-4)) ** 0.5
+            self.scale = min(max(scale * min(max(factor, 0.6), 1.4), LEAST_SCALE), 1.0)
+        else:
+            self.scale = min(self.scale, max((BUDGET / seconds) ** 0.5, LEAST_SCALE))
+        if self.scale > 0.9:
+            self.scale = 1.0
+
+    def sizes(self, moving: bool) -> list[float]:
+        """The scales to draw one after another."""
+        if moving:
+            return [self.scale]
+        if self.scale == 1.0 or self._full_seconds < QUICK_SECONDS:
+            return [1.0]
+        scales, scale = [], self.scale
+        while scale < 0.7:
+            scales.append(scale)
+            scale *= 2.5
+        return [*scales, 1.0]
+
+
+class ViewThread(QObject):
+    """Draws requests on a thread of its own with one kernel thread; `drawn` tells that `newest()` has changed."""
+
+    drawn = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.training = False  # set by the window; drawing new snapshots then leaves the machine to the steps
+        self._condition = threading.Condition()
+        self._request: DrawRequest | None = None
+        self._result: Drawn | None = None
+        self._told = False
+        self._closed = False
+        self._spare: list = []  # callables for quiet moments
+        self._rest_until = 0.0
+        self._paces: dict[str, Pace] = {}
+        self._renderer = None
+        self._photos = Photos()
+        self._thread = threading.Thread(target=self._loop, name="unrender-view", daemon=True)
+        self._thread.start()
+
+    # ---- for the GUI thread
+
+    def submit(self, request: DrawRequest) -> None:
+        """Draw this instead of whatever was asked for before."""
+        with self._condition:
+            waiting = self._request
+            if waiting is not None and request.patient and not waiting.patient:
+                request = replace(request, patient=False, moving=waiting.moving, asked=waiting.asked)
+            self._request = request
+            self._condition.notify()
+
+    def newest(self) -> Drawn | None:
+        """The last picture; takes note that it was seen."""
+        with self._condition:
+            self._told = False
+            return self._result
+
+    def when_idle(self, work) -> None:
+        """Run `work(renderer or None)` on this thread once nothing is asked for; one at a time, the last given wins."""
+        with self._condition:
+            self._spare = [work]
+            self._condition.notify()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a picture is asked for that should not wait."""
+        return self._newer()
+
+    def close(self, seconds: float = 10.0) -> None:
+        """End the thread and wait for it."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        self._thread.join(seconds)
+
+    # ---- on the view thread
+
+    def _newer(self) -> bool:
+        return self._closed or (self._request is not None and not self._request.patient)
+
+    def _loop(self) -> None:
+        refine: DrawRequest | None = None
+        while True:
+            request, work = self._next(STILL_SECONDS if refine is not None else None)
+            if self._closed:
+                return
+            if work is not None:
+                self._guarded(work)
+                continue
+            if request is None:  # still for long enough
+                request, refine = replace(refine, moving=False), None
+            done = self._answer(request)
+            refine = request if request.moving or (not done and not request.patient) else None
+
+    def _next(self, patience: float | None) -> tuple[DrawRequest | None, object]:
+        """The next request, or (None, None) after `patience` seconds without one, or idle work."""
+        until = None if patience is None else time.perf_counter() + patience
+        with self._condition:
+            while not self._closed:
+                now = time.perf_counter()
+                wait = None if until is None else until - now
+                request = self._request
+                if request is not None:
+                    rest = self._rest_until - now if request.patient and self.training else 0.0
+                    if rest <= 0:
+                        self._request = None
+                        return request, None
+                    wait = rest if wait is None else min(wait, rest)
+                elif until is None and self._spare:
+                    return None, self._spare.pop()
+                if until is not None and now >= until:
+                    return None, None
+                self._condition.wait(wait)
+        return None, None
+
+    def _guarded(self, work) -> None:
+        try:
+            work(self._renderer)
+        except (Cancelled, UnrenderError):
+            pass
+
+    def _answer(self, request: DrawRequest) -> bool:
+        """Draw at one or more sizes; whether the full size was reached."""
+        began = time.perf_counter()
+        pace = self._paces.setdefault(self._kind(request), Pace())
+        for scale in pace.sizes(request.moving):
+            if self._newer() and not request.moving:
+                return False
+            start, known = time.perf_counter(), self._renderer
+            try:
+                drawn = self._draw(request, scale)
+            except Cancelled:
+                return False
+            except Exception as error:  # shown in the picture; the thread goes on
+                full = request.camera
+                drawn = Drawn(request, full, None, None, final=True, problem=f"{error}" or type(error).__name__)
+            seconds = time.perf_counter() - start
+            if self._renderer is known:  # else it includes what a new snapshot needs once
+                pace.measured(scale, seconds)
+            self._publish(replace(drawn, seconds=seconds))
+        if request.patient:
+            took = time.perf_counter() - began
+            self._rest_until = time.perf_counter() + took * (1 / TRAINING_SHARE - 1)
+        return not request.moving or scale == 1.0
+
+    @staticmethod
+    def _kind(request: DrawRequest) -> str:
+        snapshot = request.snapshot
+        if snapshot is None:
+            return "photo"
+        return f"{request.display} {'volume' if snapshot.mesh is None else 'mesh'}"
+
+    def _publish(self, drawn: Drawn) -> None:
+        with self._condition:
+            self._result = drawn
+            tell, self._told = not self._told, True
+        if tell and not self._closed:
+            self.drawn.emit()
+
+    def _draw(self, request: DrawRequest, scale: float) -> Drawn:
+        full = request.camera
+        width, height = max(1, round(full.width * scale)), max(1, round(full.height * scale))
+        camera = full if scale == 1.0 else full.resized(width, height)
+        photo = None
+        if request.photo is not None and (request.compare != "none" or request.snapshot is None):
+            part = request.photo
+            photo = self._photos.part(part.capture, part.frame, part.rectangle, width, height, request.exposure)
+        drawn = Drawn(request, camera, None, None, final=scale == 1.0)
+        if request.snapshot is not None:
+            renderer = self._renderer_of(request)
+            image = renderer.image(
+                camera,
+                request.display,
+                request.relight,
+                request.exposure,
+                background=request.background,
+                draft=request.moving and scale < 1.0,
+                cancelled=lambda: self._newer() and not request.moving,
+            )
+            drawn = replace(drawn, picture=qimage(image.rgba), image=image)
+            if photo is not None:
+                drawn = replace(drawn, psnr=psnr(image.rgba, photo))
+                if request.compare == "difference":
+                    error = difference(image.rgba, photo)
+                    drawn = replace(drawn, error=qimage(error_colors(error, "difference")), error_values=error)
+        if photo is not None:
+            drawn = replace(drawn, photo=qimage(photo), photo_rgba=photo)
+        return drawn
+
+    def _renderer_of(self, request: DrawRequest):
+        if self._renderer is None:
+            import numba
+
+            from engine.kernels import settings  # noqa: F401  (chooses the threading layer before the first kernel)
+
+            numba.set_num_threads(1)  # of this thread: the steps keep theirs
+        if self._renderer is None or self._renderer.snapshot is not request.snapshot:
+            from engine.optimize.preview import PreviewRenderer
+
+            self._renderer = PreviewRenderer(request.snapshot)
+        return self._renderer
