@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.optimize.texture_kernels import unpack
 from engine.scene import Material
 
 # Channels of the optimized texture: base colour, roughness, metallic, the normal's two slopes, occlusion (kept).
@@ -74,3 +75,11 @@ def material_from_texture(texture: Tensor) -> Material:
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
     orm = np.stack([values[..., OCCLUSION], values[..., ROUGHNESS], values[..., METALLIC]], -1)
     return Material(np.ascontiguousarray(values[..., BASE_COLOR]), orm, normal)
+
+
+def quick_material(texture: Tensor) -> Material:
+    """As `material_from_texture` but for the last digit of normals, in a quarter of the time: for looking at."""
+    values = np.ascontiguousarray(texture.detach().cpu().numpy())
+    maps = [np.empty((*values.shape[:2], 3), np.float32) for _ in range(3)]
+    unpack(values, *maps)
+    return Material(*maps)

@@ -18,7 +18,7 @@ from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.stage import Stage, StageContext, register
 from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, compared, light_priors, see, starting_light
 from engine.optimize.texture_variation import texture_variation
-from engine.optimize.textures import channels, clamp, material_from_texture, texture_from_material
+from engine.optimize.textures import channels, clamp, material_from_texture, quick_material, texture_from_material
 from engine.raster.contract import EdgeTable
 from engine.raster.texture import build_pyramid, texture_level
 from engine.scene import Material, Mesh
@@ -154,7 +154,7 @@ class RefineStage(Stage):
             vertices = self.surface.vertices().numpy().copy()
         return {
             "mesh": Mesh(vertices, *kept["topology"][1]),
-            "material": material_from_texture(self.texture),
+            "material": quick_material(self.texture),
             "environment": self.light.environment(),
             "box": None if self.context.scene.box is None else np.array(self.context.scene.box),
         }
