@@ -36,7 +36,7 @@ class StudioSignals(QObject):
     recipe_changed = Signal(str)  # key, "" = everything
     capture_options_changed = Signal()  # before a run: the photos have to be read again
     excluded_changed = Signal(object)  # set[int]
-    scores_changed = Signal(dict)
+    scores_changed = Signal(object)  # dict[int, float]; Qt knows no dict with whole numbers as keys
     view_frame_changed = Signal(object)  # int | None
     relight_changed = Signal(object)  # Environment | None
     region_changed = Signal(object)  # [2,3] | None
