@@ -16,13 +16,13 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from app.window.choosers import Chooser, Question, ask_path
 from app.window.findings import Finding, Remedy, findings, plain_background
+from app.window.wrapped_label import WrappedLabel
 from engine.scene.conventions import UP_AXES
 
 if TYPE_CHECKING:
@@ -97,7 +97,13 @@ class DoctorView(QWidget):
         rows.setContentsMargins(0, 4, 0, 4)
         rows.setSpacing(6)
         for item in sorted(found, key=lambda finding: ORDER[finding.level]):
-            rows.addWidget(self._row(item))
+            if item.level != "fact":
+                rows.addWidget(self._row(item))
+        facts = WrappedLabel("\n".join(item.text for item in found if item.level == "fact"))
+        facts.setObjectName("doctor_facts")
+        facts.setTextFormat(Qt.TextFormat.PlainText)
+        facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        rows.addWidget(facts)
         if report is not None:
             rows.addLayout(self._up_choice(report))
         rows.addStretch(1)
@@ -117,11 +123,9 @@ class DoctorView(QWidget):
         mark.setFixedSize(18, 18)
         mark.setAlignment(Qt.AlignmentFlag.AlignCenter)
         mark.setStyleSheet(f"background: {color}; color: white; border-radius: 9px; font-weight: bold;")
-        words = QLabel(item.text)
-        words.setWordWrap(True)
+        words = WrappedLabel(item.text)
         words.setTextFormat(Qt.TextFormat.PlainText)
         words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         column = QVBoxLayout()
         column.addWidget(words)
         for remedy in item.remedies:
@@ -162,7 +166,7 @@ class DoctorView(QWidget):
         box.setCurrentIndex(max(0, box.findData(self.studio.recipe.capture.up)))
         box.activated.connect(lambda index: self.apply("capture.up", box.itemData(index)))
         layout = QHBoxLayout()
-        layout.setContentsMargins(24, 0, 0, 0)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(QLabel("Up axis"))
         layout.addWidget(box)
         layout.addStretch(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
+from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QFrame, QListView, QListWidget, QListWidgetItem, QMenu, QWidget
 
 from app.window.recent import RecentProjects, thumbnail
@@ -43,6 +43,8 @@ class RecentList(QListWidget):
         self.customContextMenuRequested.connect(self._menu)
         self.itemClicked.connect(lambda item: self.chosen.emit(item.data(FOLDER)))
         self.itemActivated.connect(lambda item: self.chosen.emit(item.data(FOLDER)))
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # as high as its rows
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         recent.changed.connect(self.refresh)
         self.refresh()
 
@@ -58,6 +60,16 @@ class RecentList(QListWidget):
             item.setToolTip(f"{folder}{capture}")
             self.addItem(item)
             self._fetch(folder)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width, another number of rows."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        columns = max(1, (self.viewport().width() - 2) // CELL.width())
+        self.setFixedHeight(max(1, -(-self.count() // columns)) * CELL.height() + 4)
 
     def _fetch(self, folder: Path) -> None:
         def done(image: QImage | None) -> None:

@@ -27,28 +27,25 @@ from app.window.files import Files
 from app.window.presets import PRESETS
 from app.window.recent_list import RecentList
 from app.window.recipe_choice import choose_recipe, chosen_goal
+from app.window.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
 
 WIDEST = 1080  # pixels
+READY = (
+    "You can watch the shape emerge, pause, change options and leave photos out while it runs. "
+    "It is saved once a minute."
+)
 
 
 def heading(text: str, points: int) -> QLabel:
     """A bold line `points` larger than the rest."""
-    label = QLabel(text)
+    label = WrappedLabel(text)
     font = QFont(label.font())
     font.setPointSize(font.pointSize() + points)
     font.setBold(True)
     label.setFont(font)
-    label.setWordWrap(True)
-    return label
-
-
-def words(text: str) -> QLabel:
-    """A paragraph."""
-    label = QLabel(text)
-    label.setWordWrap(True)
     return label
 
 
@@ -100,7 +97,7 @@ class StartPage(QWidget):
         page.setContentsMargins(24, 20, 24, 20)
         page.setSpacing(14)
         page.addWidget(heading("Unrender", 10))
-        page.addWidget(words("From photos of an object to a 3D model with materials, in three steps."))
+        page.addWidget(WrappedLabel("From photos of an object to a 3D model with materials, in three steps."))
         cards = QHBoxLayout()
         cards.setSpacing(14)
         for card in (self._images(), self._choice(), self._run()):
@@ -112,15 +109,14 @@ class StartPage(QWidget):
         page.addWidget(self.below)
         self.recent = RecentList(studio, self.files.recent)
         self.recent.chosen.connect(self.files.open_path)
-        self.recent.setMinimumHeight(150)
-        self.none_yet = words("Projects that you run appear here.")
+        self.none_yet = WrappedLabel("Projects that you run appear here.")
         self.none_yet.setObjectName("no_recent")
         self.doctor = DoctorView(studio, choose=self.files.choose)
         self.doctor.setMinimumHeight(150)
-        page.addWidget(self.recent, 1)
+        page.addWidget(self.recent)
         page.addWidget(self.none_yet)
-        page.addWidget(self.doctor, 1)
-        page.addStretch(0)
+        page.addWidget(self.doctor, 1000)
+        page.addStretch(1)
         centred = QWidget()
         row = QHBoxLayout(centred)
         row.setContentsMargins(0, 0, 0, 0)
@@ -153,7 +149,7 @@ class StartPage(QWidget):
 
     def _images(self) -> QWidget:
         card = Card(1, "Open images")
-        self.opened = words("")
+        self.opened = WrappedLabel("")
         self.opened.setObjectName("opened_capture")
         self.opened.setTextFormat(Qt.TextFormat.RichText)
         self.drop_area = DropArea()
@@ -181,9 +177,8 @@ class StartPage(QWidget):
             button.setProperty("goal", goal.name)
             self.goals.addButton(button)
             card.rows.addWidget(button)
-            sentence = words(goal.sentence)
+            sentence = WrappedLabel(goal.sentence, muted=True)
             sentence.setContentsMargins(22, 0, 0, 0)
-            sentence.setEnabled(False)
             card.rows.addWidget(sentence)
         self.goals.buttonClicked.connect(lambda button: self.studio.apply_preset(button.property("goal")))
         card.rows.addStretch(1)
@@ -200,7 +195,7 @@ class StartPage(QWidget):
         for button in (self.from_photos, self.from_mesh):
             self.recipes.addButton(button)
             card.rows.addWidget(button)
-        self.mesh = words("")
+        self.mesh = WrappedLabel("")
         self.mesh.setObjectName("refined_mesh")
         self.mesh.setContentsMargins(22, 0, 0, 0)
         card.rows.addWidget(self.mesh)
@@ -210,9 +205,9 @@ class StartPage(QWidget):
 
     def _run(self) -> QWidget:
         card = Card(3, "Run")
-        self.advice = words("")
+        self.advice = WrappedLabel("")
         self.advice.setObjectName("run_advice")
-        self.folder = words("")
+        self.folder = WrappedLabel("")
         self.folder.setObjectName("project_folder")
         self.folder.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.change = QPushButton("Change\u2026")
@@ -229,7 +224,7 @@ class StartPage(QWidget):
         self.run_button.setFont(font)
         self.run_button.clicked.connect(self._start)
         card.rows.addWidget(self.advice)
-        self.folder_title = words("The project is written to")
+        self.folder_title = WrappedLabel("The project is written to", muted=True)
         card.rows.addWidget(self.folder_title)
         card.rows.addWidget(self.folder)
         card.rows.addWidget(self.change, 0, Qt.AlignmentFlag.AlignLeft)
@@ -277,8 +272,8 @@ class StartPage(QWidget):
             name = capture.path.parent.name if capture.path.is_file() else capture.path.resolve().name
             counts = f"{len(capture.train)} photos to learn from, {len(capture.test)} for testing"
             self.opened.setText(f"<b>{name}</b><br>{counts}")
-        self.advice.setText("" if ready else "Open images first." if capture is None else "The run is under way.")
-        self.advice.setVisible(not ready)
+        under_way = "Open images first." if capture is None else "The run is under way."
+        self.advice.setText(READY if ready else under_way)
         self.run_button.setEnabled(ready)
         self.change.setEnabled(ready)
         self.from_mesh.setEnabled(ready)
