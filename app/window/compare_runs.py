@@ -109,3 +109,4 @@ class RecipeDifference(QWidget):
                 item = QTableWidgetItem(text)
                 item.setToolTip(text)
                 self.table.setItem(place, column, item)
+        self.table.resizeRowsToContents()

@@ -22,7 +22,7 @@ TERMS = {  # what stands among the loss terms and is shown elsewhere
     "entropy": (SURFACE, "entropy"),
     "faces": (MESH, "faces"),
 }
-TEST_PHOTOS, PREVIEW, TRAIN_PHOTOS = "test photos, final model", "test photos, preview", "training photos"
+TRAIN_PHOTOS, PREVIEW, TEST_PHOTOS = "training", "test, preview", "test, final"  # photos and what is compared
 
 Key = tuple[str, str]  # (group, name)
 
@@ -201,15 +201,28 @@ def _lines(path: Path) -> Iterator[str]:
         return
 
 
-def smoothed(values: np.ndarray, amount: float) -> np.ndarray:
-    """`values` [N] averaged over a window that grows with `amount` (0 none, 1 a quarter of the curve), twice."""
+def stage_starts(points: np.ndarray, run: RunCurves) -> list[int]:
+    """Indices into a curve's points [N,3] at which a stage of the run begins, the first of them 0."""
+    steps = [step for _, step, _ in run.stages]
+    return sorted({0, *(int(start) for start in np.searchsorted(points[:, 0], steps) if start < len(points))})
+
+
+def smoothed(values: np.ndarray, amount: float, starts: list[int] | None = None) -> np.ndarray:
+    """`values` [N] averaged twice over a window that grows with `amount` (0 none, 1 a quarter of the curve); parts
+    that begin at `starts` stay apart."""
     half = round(amount**2 * len(values) / 8)
-    for _ in range(2 if half else 0):
-        total = np.concatenate([[0.0], np.cumsum(values)])
-        place = np.arange(len(values))
-        low, high = np.maximum(place - half, 0), np.minimum(place + half + 1, len(values))
-        values = (total[high] - total[low]) / (high - low)
-    return values
+    if not half:
+        return values
+    starts = starts or [0]
+    parts = [values[start:end] for start, end in zip(starts, [*starts[1:], len(values)], strict=True)]
+    return np.concatenate([_box_mean(_box_mean(part, half), half) for part in parts])
+
+
+def _box_mean(values: np.ndarray, half: int) -> np.ndarray:
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    place = np.arange(len(values))
+    low, high = np.maximum(place - half, 0), np.minimum(place + half + 1, len(values))
+    return (total[high] - total[low]) / (high - low)
 
 
 def value_at(points: np.ndarray, place: float, column: int) -> float:

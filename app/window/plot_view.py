@@ -13,11 +13,21 @@ from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QWidget
 
 from app.window.curve_tree import number_text
-from app.window.curves import GROUPS, UNITS, Key, RunCurves, smoothed, value_at
+from app.window.curves import GROUPS, PSNR, UNITS, Key, RunCurves, smoothed, stage_starts, value_at
 
 WIDEST = 12  # values in one read-out
 STEP, SECONDS = 0, 1  # columns of a curve's points, which the x axis may show
 NARROWEST = 230  # pixels of a plot, below which fewer stand side by side
+
+
+class NumberAxis(pg.AxisItem):
+    """Plain numbers, and on a logarithmic scale only 1, 2 and 5 of each power of ten."""
+
+    def logTickStrings(self, values, scale, spacing) -> list[str]:
+        """One text per tick, empty for those between."""
+        values = 10.0 ** np.array(values, dtype=np.float64)
+        leading = [round(value / 10.0 ** math.floor(math.log10(value) + 1e-9)) for value in values]
+        return [f"{value:.6g}" if digit in (1, 2, 5) else "" for value, digit in zip(values, leading, strict=True)]
 
 
 class PlotView(pg.GraphicsLayoutWidget):
@@ -30,7 +40,8 @@ class PlotView(pg.GraphicsLayoutWidget):
         self.setMinimumSize(160, 100)
         self.color_of = color_of
         self.column, self.smoothing, self.logarithmic = STEP, 0.0, False
-        self.plots: dict[str, pg.PlotItem] = {}
+        self.plots: dict[str, pg.PlotItem] = {}  # those made so far
+        self.shown: list[str] = []
         self._lines: dict[str, dict[tuple, pg.PlotDataItem]] = {}
         self._marks: dict[str, list[pg.InfiniteLine]] = {}
         self._cursors: dict[str, pg.InfiniteLine] = {}
@@ -40,14 +51,22 @@ class PlotView(pg.GraphicsLayoutWidget):
         self._mouse = pg.SignalProxy(self.scene().sigMouseMoved, rateLimit=30, slot=self._hover)
         self._take_palette()
 
-    def show_runs(self, keys: list[Key], run: RunCurves, other: RunCurves | None, other_name: str = "") -> None:
-        """Draw the curves `keys` of `run`, and of `other` where there is one."""
+    def show_runs(self, keys: list[Key], run: RunCurves, other: RunCurves | None, other_name: str = "") -> bool:
+        """Draw the curves `keys` of `run`, and of `other` where there is one.
+
+        False where a plot is still to be made: one per call, since each takes tens of milliseconds.
+        """
         runs = [("", run)] + ([(other_name or "other run", other)] if other is not None else [])
         wanted = [group for group in GROUPS if any(key[0] == group for key in keys)]
-        if wanted != list(self.plots):
-            self._make_plots(wanted)
-        self._points = {group: [] for group in wanted}
-        for group in wanted:
+        missing = [group for group in wanted if group not in self.plots]
+        if missing:
+            self._make_plot(missing[0])
+        shown = [group for group in wanted if group in self.plots]
+        if shown != self.shown:
+            self.shown = shown
+            self._place()
+        self._points = {group: [] for group in shown}
+        for group in shown:
             lines, seen = self._lines[group], set()
             for name, curves in runs:
                 for key in keys:
@@ -56,10 +75,11 @@ class PlotView(pg.GraphicsLayoutWidget):
                         continue
                     points = curve.points()
                     self._points[group].append((name, key, points))
-                    seen |= self._draw(group, name, key, points)
+                    seen |= self._draw(group, name, key, points, stage_starts(points, curves))
             for gone in set(lines) - seen:
                 self.plots[group].removeItem(lines.pop(gone))
             self._mark_stages(group, run)
+        return len(missing) < 2
 
     def see_everything(self) -> None:
         """Fit all plots to their curves and follow them from now on."""
@@ -79,7 +99,7 @@ class PlotView(pg.GraphicsLayoutWidget):
     def resizeEvent(self, event) -> None:
         """Keep plots wide enough to read."""
         super().resizeEvent(event)
-        if getattr(self, "plots", None) and self._fitting_columns(len(self.plots)) != self._columns:
+        if getattr(self, "shown", None) and self._fitting_columns(len(self.shown)) != self._columns:
             self._place()
 
     def changeEvent(self, event) -> None:
@@ -110,42 +130,29 @@ class PlotView(pg.GraphicsLayoutWidget):
         box.setAlpha(225)
         self._values[group].fill = pg.mkBrush(box)
 
-    def _make_plots(self, groups: list[str]) -> None:
-        self.clear()
-        kept = [group for group in self.plots if group in groups]
-        ranges = {group: self.plots[group].viewRect() for group in kept if not self._follows(group)}
-        self.plots, self._lines, self._marks, self._cursors, self._values = {}, {}, {}, {}, {}
-        ink = self.palette().color(QPalette.ColorRole.Text)
-        first = None
-        for group in groups:
-            plot = pg.PlotItem()
-            plot.setMenuEnabled(False)
-            plot.hideButtons()
-            plot.showGrid(x=True, y=True, alpha=0.15)
-            plot.setLogMode(False, self.logarithmic)
-            plot.getAxis("left").enableAutoSIPrefix(False)
-            plot.getAxis("bottom").enableAutoSIPrefix(False)
-            plot.getAxis("left").setWidth(48)
-            cursor = pg.InfiniteLine(angle=90, movable=False)
-            cursor.setVisible(False)
-            values = pg.TextItem(anchor=(0, 0))
-            values.setZValue(10)
-            values.setVisible(False)
-            for item in (cursor, values):
-                plot.addItem(item, ignoreBounds=True)
-            self.plots[group], self._lines[group], self._marks[group] = plot, {}, []
-            self._cursors[group], self._values[group] = cursor, values
-            self._ink(group, plot, ink)
-            if first is None:
-                first = plot
-            else:
-                plot.setXLink(first)
-            if group in ranges:
-                plot.setRange(ranges[group], padding=0)
-        self._place()
+    def _make_plot(self, group: str) -> None:
+        plot = pg.PlotItem(axisItems={"left": NumberAxis("left"), "bottom": NumberAxis("bottom")})
+        plot.setMenuEnabled(False)
+        plot.hideButtons()
+        plot.showGrid(x=True, y=True, alpha=0.15)
+        plot.setLogMode(False, self._is_logarithmic(group))
+        plot.getAxis("left").enableAutoSIPrefix(False)
+        plot.getAxis("bottom").enableAutoSIPrefix(False)
+        plot.getAxis("left").setWidth(52)
+        cursor = pg.InfiniteLine(angle=90, movable=False)
+        values = pg.TextItem(anchor=(0, 0))
+        values.setZValue(10)
+        for item in (cursor, values):
+            item.setVisible(False)
+            plot.addItem(item, ignoreBounds=True)
+        if self.plots:
+            plot.setXLink(next(iter(self.plots.values())))
+        self.plots[group], self._lines[group], self._marks[group] = plot, {}, []
+        self._cursors[group], self._values[group] = cursor, values
+        self._ink(group, plot, self.palette().color(QPalette.ColorRole.Text))
 
-    def _follows(self, group: str) -> bool:
-        return any(self.plots[group].getViewBox().autoRangeEnabled())
+    def _is_logarithmic(self, group: str) -> bool:
+        return self.logarithmic and group != PSNR  # decibels are logarithms already
 
     def _fitting_columns(self, count: int) -> int:
         if self.width() / max(count, 1) >= NARROWEST:
@@ -155,38 +162,45 @@ class PlotView(pg.GraphicsLayoutWidget):
 
     def _place(self) -> None:
         self.ci.clear()
-        self._columns = self._fitting_columns(len(self.plots))
-        for place, plot in enumerate(self.plots.values()):
-            self.ci.addItem(plot, place // self._columns, place % self._columns)
+        self._columns = self._fitting_columns(len(self.shown))
+        for place, group in enumerate(self.shown):
+            self.ci.addItem(self.plots[group], place // self._columns, place % self._columns)
 
-    def _draw(self, group: str, name: str, key: Key, points: np.ndarray) -> set[tuple]:
-        place, values = points[:, self.column], points[:, 2]
-        if self.logarithmic:
-            values = np.where(values > 0, values, np.nan)
+    def _draw(self, group: str, name: str, key: Key, points: np.ndarray, starts: list[int]) -> set[tuple]:
+        place, values, color = points[:, self.column], points[:, 2], self.color_of(key)
         style = Qt.PenStyle.DashLine if name else Qt.PenStyle.SolidLine
-        color = self.color_of(key)
         if len(points) == 1:
             self._line(group, (name, key, "dot")).setData(
                 place, values, pen=None, symbol="d" if name else "o", symbolSize=8, symbolPen=color, symbolBrush=color
             )
             return {(name, key, "dot")}
         drawn = {(name, key, "line")}
-        if self.smoothing > 0 and len(points) > 8:
+        if self.smoothing > 0:
             pale = QColor(color)
             pale.setAlpha(60)
-            self._line(group, (name, key, "raw")).setData(place, values, pen=pg.mkPen(pale, style=style))
+            self._set_line(group, (name, key, "raw"), place, values, starts, pg.mkPen(pale, style=style))
             drawn.add((name, key, "raw"))
-            values = smoothed(points[:, 2], self.smoothing)
-            values = np.where(values > 0, values, np.nan) if self.logarithmic else values
-        pen = pg.mkPen(color, width=1.5, style=style)
-        self._line(group, (name, key, "line")).setData(place, values, pen=pen, connect="finite")
+            values = smoothed(values, self.smoothing, starts)
+        self._set_line(group, (name, key, "line"), place, values, starts, pg.mkPen(color, width=1.5, style=style))
         return drawn
+
+    def _set_line(self, group: str, which: tuple, place, values, starts: list[int], pen) -> None:
+        """Stages are not joined: their losses mean different things."""
+        joined = np.ones(len(values), dtype=np.int32)
+        joined[[start - 1 for start in starts if start]] = 0
+        if self._is_logarithmic(group):
+            values = np.where(values > 0, values, np.nan)
+            joined[~np.isfinite(values)] = 0
+            joined[:-1][~np.isfinite(values[1:])] = 0
+            if not np.isfinite(values).any():  # pyqtgraph cannot draw nothing with joints
+                place, values, joined = place[:0], values[:0], joined[:0]
+        self._line(group, which).setData(place, values, pen=pen, connect=joined)
 
     def _line(self, group: str, which: tuple) -> pg.PlotDataItem:
         lines = self._lines[group]
         if which not in lines:
             lines[which] = pg.PlotDataItem()
-            lines[which].setLogMode(False, self.logarithmic)
+            lines[which].setLogMode(False, self._is_logarithmic(group))
             self.plots[group].addItem(lines[which])
         return lines[which]
 
@@ -218,8 +232,8 @@ class PlotView(pg.GraphicsLayoutWidget):
 
     def _hover(self, event: tuple) -> None:
         where: QPointF = event[0]
-        for plot in self.plots.values():
-            if plot.sceneBoundingRect().contains(where) and plot.isVisible():
+        for plot in map(self.plots.get, self.shown):
+            if plot.sceneBoundingRect().contains(where):
                 self.read_out(plot.getViewBox().mapSceneToView(where).x())
                 return
         self._hide_cursors()
@@ -231,8 +245,8 @@ class PlotView(pg.GraphicsLayoutWidget):
     def read_out(self, place: float) -> dict[str, str]:
         """Show the values at a place of the x axis in every plot; the texts by group."""
         texts = {}
-        for group, plot in self.plots.items():
-            (left, right), (_, top) = plot.viewRange()
+        for group in self.shown:
+            (left, right), (_, top) = self.plots[group].viewRange()
             rows = []
             for name, key, points in self._points.get(group, []):
                 value = value_at(points, place, self.column) if len(points) > 1 else float(points[0, 2])
@@ -242,13 +256,16 @@ class PlotView(pg.GraphicsLayoutWidget):
                     rows.append(f"{swatch} {label} {number_text(value)}")
             where = f"step {place:.0f}" if self.column == STEP else f"{place:.1f} s"
             texts[group] = "<br>".join([f"<b>{where}</b>", *rows[:WIDEST]])
+            within = left <= place <= right
             self._cursors[group].setValue(place)
-            self._cursors[group].setVisible(left <= place <= right)
+            self._cursors[group].setVisible(within)
             box = self._values[group]
             box.setHtml(f'<div style="font-size:8pt">{texts[group]}</div>')
-            box.setAnchor((0, 0) if place < (left + right) / 2 else (1, 0))
-            box.setPos(place, top)
-            box.setVisible(bool(rows) and left <= place <= right)
+            box.setVisible(bool(rows) and within)
+            pixel = self.plots[group].getViewBox().viewPixelSize()[0]
+            width = box.boundingRect().width() * pixel
+            beside = place + 6 * pixel if place < (left + right) / 2 else place - width - 6 * pixel
+            box.setPos(max(left, min(beside, right - width)), top)
         return texts
 
     def set_axis(self, column: int) -> None:
@@ -260,7 +277,5 @@ class PlotView(pg.GraphicsLayoutWidget):
         """Give the y axis a logarithmic scale; values that are not positive are left out."""
         self.logarithmic = logarithmic
         for group, plot in self.plots.items():
-            plot.setLogMode(False, logarithmic)
-            for line in self._lines[group].values():
-                line.setLogMode(False, logarithmic)
+            plot.setLogMode(False, self._is_logarithmic(group))
             plot.enableAutoRange()

@@ -107,7 +107,7 @@ class PlotsPanel(QWidget):
         for widget in (self.tree, self.view, self.difference):
             self.splitter.addWidget(widget)
         self.splitter.setStretchFactor(1, 1)
-        self.splitter.setSizes([190, 600, 280])
+        self.splitter.setSizes([200, 600, 280])
         self.splitter.setChildrenCollapsible(False)
         self.difference.hide()
         self.pages = QStackedWidget()
@@ -204,16 +204,20 @@ class PlotsPanel(QWidget):
         if self.other is not None:
             keys += [key for key in self.other.curves.keys() if key not in keys]
         self.pages.setCurrentWidget(self.splitter if keys else self.empty)
+        for widget in (self.axis, self.smooth, self.logarithmic, self.fit, self.export):
+            widget.setEnabled(bool(keys))
         self.tree.show_keys(keys)
         self.tree.show_values({key: curve.last for key, curve in self.run.curves.items()})
         self.view.smoothing = self.smooth.value() / 100
         other = self.other
         name = other.name if other is not None else ""
-        self.view.show_runs(self.tree.chosen(), self.run, other.curves if other is not None else None, name)
+        whole = self.view.show_runs(self.tree.chosen(), self.run, other.curves if other is not None else None, name)
         self._drawn_at = time.monotonic()
         self._cost = self._drawn_at - since
         self.drawings += 1
         self._clock.stop()
+        if not whole and self.isVisible():
+            self._clock.start(20)
 
     def _set_axis(self) -> None:
         self.view.set_axis(self.axis.currentData())

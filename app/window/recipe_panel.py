@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 from app.window import presets
 from app.window.option_rows import OptionLine, OptionSection, warning_color
 from app.window.recipe_bars import LockBar, PresetBar, locked_keys
+from app.window.recipe_choice import choose_recipe
 from app.window.stage_list import StageList
 from engine.errors import RecipeError
 from engine.optimize.messages import Failed, StageChanged
@@ -235,8 +236,7 @@ class RecipePanel(QWidget):
 
     def _use(self, name: str) -> None:
         if self.studio.session is None:
-            self.preset = "balanced"
-            self.studio.load_recipe(name)
+            choose_recipe(self.studio, name, self.studio.recipe.refine.mesh)
             self.say("")
         else:
             self._make_like(load_recipe(name), f"recipe {name}")
