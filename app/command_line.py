@@ -239,6 +239,34 @@ class Options:
 
 
 @dataclass
+class Script:
+    """Run a Python script with the names of the window's console, without a window."""
+
+    file: Positional[Path]
+    """Python script; the window's script editor shows examples."""
+    project: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Project folder of a run to go on with."""
+    capture: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder of a capture for new runs."""
+    out: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder that the script calls `out`, with the new run in `out`/run; by default one named after the script."""
+    recipe: str = "object"
+    """Name of a recipe for new runs, or a TOML file."""
+    set: Overrides = ()
+    """Recipe option of new runs to change."""
+    device: DeviceChoice = "auto"
+    """Where to compute."""
+    overwrite: bool = False
+    """Replace what an earlier run wrote in its project folder."""
+
+    def execute(self) -> int:
+        from app.script_command import script
+
+        chosen = (self.project, self.capture, self.out, self.recipe, list(self.set), self.device, self.overwrite)
+        return script(self.file, *chosen)
+
+
+@dataclass
 class Bench:
     """Measure the kernels and compare them with their limits."""
 
@@ -274,6 +302,7 @@ Command = (
     | Annotated[Render, subcommand("render")]
     | Annotated[Synthesize, subcommand("synthesize")]
     | Annotated[Options, subcommand("options")]
+    | Annotated[Script, subcommand("script")]
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Devices, subcommand("devices")]
 )

@@ -19,3 +19,13 @@ def environment(name: str) -> Path:
         known = ", ".join(sorted(p.stem for p in folder.glob("*.hdr"))) or "none"
         raise FileNotFoundError(f"environment {name!r} is not among the shipped ones ({known})")
     return path
+
+
+def environments() -> list[str]:
+    """Names of the shipped environment maps."""
+    return sorted(path.stem for path in Path(str(files(__name__) / "environments")).glob("*.hdr"))
+
+
+def scripts() -> list[Path]:
+    """The example scripts."""
+    return sorted(Path(str(files(__name__) / "scripts")).glob("*.py"))

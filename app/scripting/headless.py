@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,7 +39,7 @@ class HeadlessDriver(Driver):
         if project is not None:
             self._session = Session.open(project, device=None if device == "auto" else device)
             self._capture_path = Path(self._session.capture.path)
-            self._session.listen(self._hear)
+            self._session.on_message = self._hear
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, StepReport):
@@ -69,9 +70,14 @@ class HeadlessDriver(Driver):
             if self._capture_path is None or self._out is None:
                 raise ProjectError("there is nothing to run: give --capture with --out, or --project")
             self._session = Session.create(
-                self._capture_path, copy.deepcopy(self._recipe), self._out, self._device, self._overwrite
+                self._capture_path,
+                copy.deepcopy(self._recipe),
+                self._out,
+                self._device,
+                self._overwrite,
+                since=time.monotonic(),
             )
-            self._session.listen(self._hear)
+            self._session.on_message = self._hear
             begun, self._begun = self._begun, []
             for function in begun:
                 function(self._session)
@@ -109,7 +115,7 @@ class HeadlessDriver(Driver):
         set_option(self.recipe(), key, value)  # raises for what is not an option, or no value of it
         self._refused.clear()
         self._session.queue(SetOption(key, value))
-        self._session.serve()
+        self._session.serve(0.0)
         if self._refused:
             raise RecipeError(self._refused[-1])
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 BANNER = (
     "At hand: session, scene, capture, recipe, window; np is NumPy. What you read is a copy, made between steps.",
     "run(until) step(n) pause() set_option(key, value) add_loss(name, function, weight) call(function)",
-    "metrics() export(folder) turntable(file, frames, size) new_run(folder, options). Tab completes, name? explains.",
+    "metrics() evaluate() export(folder) turntable(file, frames, size) new_run(folder, options). Help: export?",
 )
 
 
@@ -29,7 +29,7 @@ def namespace(driver: Driver, out: Path | None = None) -> dict[str, Any]:
 
     commands = Commands(driver)
     names = ("run", "pause", "step", "call", "set_option", "add_loss", "remove_loss", "new_run")
-    names += ("metrics", "export", "turntable")
+    names += ("metrics", "evaluate", "export", "turntable")
     return {
         "session": SessionRemote(driver),
         "scene": scene_remote(driver),
@@ -115,6 +115,10 @@ class Commands:
             result |= {"terms": dict(last.terms), "train_psnr": last.psnr}
         return result
 
+    def evaluate(self) -> dict[str, Any]:
+        """Measure the exported asset on the test views, between two steps; metrics.json has it from then on."""
+        return self._driver.call(lambda session: session.evaluate())
+
     def export(self, folder: Path | str | None = None) -> Path:
         """Write the asset as it is now (GLB, OBJ, PLY, HDR) to a folder, by default the project's exports."""
         return self._driver.call(lambda session: _exported(session, folder))
@@ -155,21 +159,15 @@ def _exported(session: Session, folder: Path | str | None) -> Path:
 
 def _turning(session: Session, frames: int, size: int) -> Callable[[int], Any]:
     """A function that draws the i-th of so many pictures [size,size,3] uint8 around the scene as it is now."""
-    import numpy as np
-
     from engine.exchange import turntable
     from engine.optimize.preview import PreviewRenderer
 
-    shot = session.snapshot_now()
-    box = shot.mesh.box if shot.mesh is not None and len(shot.mesh.vertices) else shot.box
-    if box is None:
+    renderer = PreviewRenderer(session.snapshot_now())
+    if renderer.empty:
         raise ExchangeError("there is nothing to film yet: run() or step() until there is a shape")
-    renderer = PreviewRenderer(shot)
-    cameras = turntable(box, session.capture.up, frames, (size, size))
+    cameras = turntable(renderer.box, session.capture.up, frames, (size, size))
 
     def picture(index: int) -> Any:
-        drawn = renderer.image(cameras[index], "shaded")
-        rgb, alpha = drawn.rgb.astype(np.float32), drawn.alpha[..., None]
-        return (rgb * alpha + 255 * (1 - alpha) + 0.5).astype(np.uint8)
+        return renderer.image(cameras[index]).over((255, 255, 255))
 
     return picture

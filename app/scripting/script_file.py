@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ def run_script(text: str, file: str, names: dict[str, Any]) -> Failure | None:
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # for tracebacks, also if unsaved
     before = {key: names[key] for key in ("__name__", "__file__") if key in names}
     names |= {"__name__": "__main__", "__file__": file}
+    folder = str(Path(file).resolve().parent) if Path(file).is_file() else ""  # its neighbours can be imported
+    sys.path[:0] = [folder] if folder else []
     try:
         exec(compile(text, file, "exec"), names)
     except SystemExit as end:
@@ -52,6 +55,8 @@ def run_script(text: str, file: str, names: dict[str, Any]) -> Failure | None:
     except Exception as error:
         return _failure(error, file)
     finally:
+        if folder in sys.path:
+            sys.path.remove(folder)
         for key in ("__name__", "__file__"):
             names.pop(key, None)
         names |= before

@@ -124,7 +124,7 @@ class StudioDriver(Driver):
             self._here.session = session
             try:
                 with printing_to(sink):
-                    session.serve()  # options that were set just now
+                    session.serve(0.0)  # options that were set just now
                     return function(session)
             finally:
                 self._here.session = None

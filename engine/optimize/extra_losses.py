@@ -63,6 +63,8 @@ class ExtraLosses:
         A view that is a part of a photo counts by its share of it. Images of alpha alone, [H,W,1], have no such terms.
         """
         total, terms = torch.zeros(()), {}
+        if any(image.shape[2] != 4 for image in images):
+            return total, terms
         for name, term in list(self._terms.items()):
             try:
                 values = [_weighed(term, image, view) / len(views) for image, view in zip(images, views, strict=True)]
@@ -77,8 +79,6 @@ class ExtraLosses:
 
 def _weighed(term: ExtraLoss, image: Tensor, view: View) -> Tensor:
     """The term with its gradient computed at once, so that a mistake in it shows here and not in the stage."""
-    if image.shape[2] != 4:
-        return torch.zeros(())
     leaf = image.detach().requires_grad_()
     photo = torch.cat([view.premultiplied, view.alpha[..., None]], 2)
     with torch.enable_grad():
