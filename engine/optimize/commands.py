@@ -69,11 +69,11 @@ class CommandQueue:
             pass
 
     def _call(self, call: Call) -> None:
-        self._calling = threading.get_ident()
+        before, self._calling = self._calling, threading.get_ident()
         try:
             call.run(self.session)
         finally:
-            self._calling = None
+            self._calling = before
 
     def _apply(self, command: Command | Call) -> None:
         session = self.session

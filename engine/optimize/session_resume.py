@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ProjectError
 from engine.optimize.checkpoint import read_checkpoint, read_one_checkpoint
+from engine.optimize.history import effective
 from engine.optimize.messages import Notice, StageChanged
 from engine.optimize.project import Project
 from engine.optimize.session_start import check_recipe, opened_capture
@@ -43,7 +44,7 @@ def resumed(
             session.notify(Notice(text, "warning"))
         session._commands.replay = restore_state(session, checkpoint.tensors, checkpoint.values)
     else:
-        session._commands.replay = [entry for entry in project.history if entry.by_user]
+        session._commands.replay = [entry for entry in effective(project.history) if entry.by_user]
         project.history = []
     session.seconds_before = max(session.seconds_before, project.logged_seconds())
     session._commands.override(overrides)
@@ -64,11 +65,23 @@ def revert(session: Session, path: Path | None) -> None:
     left, values = session.total_step, checkpoint.values
     place(session, checkpoint.tensors, values)
     session.restart_line()
+    _drop_later_losses(session, values["history_length"])
     text = f"went back from step {left} to step {session.total_step}"
     session.record("revert", "", values["history_length"], text)
+    for notice in checkpoint.notices:
+        session.notify(Notice(notice, "warning"))
     count = len(session.recipe.stages)
     last = (session.recipe.stages[-1], count - 1, count, "done")
     now = (session.stage_name, session.stage_index, count, "begin")
     session.notify(StageChanged(*(last if session.finished else now)))
     session.notify(Notice(text, details={"reverted_to": session.total_step}))
     session.checkpoint_or_notice()
+
+
+def _drop_later_losses(session: Session, length: int) -> None:
+    """Remove the terms of scripts that did not count yet when the history had `length` entries."""
+    weights = {e.key: e.value for e in effective(session.project.history[:length]) if e.kind == "loss"}
+    losses = session.context.extra_losses
+    for name in losses.names:
+        if not weights.get(name):
+            losses.remove(name)

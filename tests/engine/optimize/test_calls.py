@@ -71,9 +71,18 @@ def test_calls_run_while_paused_and_while_nothing_runs(tmp_path):
 
 def test_a_call_inside_a_call_does_not_wait_for_itself(tmp_path):
     with create(tmp_path / "a", steps=5) as session:
-        future = session.call(lambda session: session.call(lambda session: session.total_step).result(WAIT))
-        session.step()
-        assert future.result(0) == 0
+
+        def ask(session: Session) -> int:
+            return session.call(lambda session: session.total_step).result(WAIT)
+
+        def step_and_ask(session: Session) -> tuple[int, int]:
+            before, waiting = ask(session), session.call(ask)
+            session.step()
+            return before, waiting.result(0) + ask(session)
+
+        future = session.call(step_and_ask)
+        session.run(until=2)
+        assert future.result(0) == (0, 0)
 
 
 def test_closing_cancels_the_calls_that_wait(tmp_path):

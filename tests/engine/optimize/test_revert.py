@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engine.errors import ProjectError
+from engine.optimize.extra_losses import add_loss
 from engine.optimize.history import effective
 from engine.optimize.messages import ExcludeView, Notice, SetOption, StageChanged
 from engine.optimize.session import Session
@@ -147,6 +148,16 @@ def test_if_the_new_line_has_no_checkpoint_the_old_one_goes_on_without_the_new_c
         session.run()
         assert session.recipe.draw.batch == 4
         assert [e.kind for e in effective(session.project.history)] == ["set", "exclude", "revert", "resume"]
+
+
+def test_losses_added_since_no_longer_count(tmp_path):
+    with create(tmp_path / "a", steps=60) as session:
+        add_loss(session, "early", lambda image, photo: image.mean(), 1.0)
+        session.run(until=20)
+        add_loss(session, "late", lambda image, photo: image.mean(), 1.0)
+        session.step()
+        session.revert()
+        assert session.context.extra_losses.names == ("early",)
 
 
 def test_a_checkpoint_that_cannot_be_read_changes_nothing(tmp_path):
