@@ -131,7 +131,7 @@ class Canvas(QWidget):
         if model.frame is None:
             if model.frusta_shown:
                 studio = model.studio
-                model.frusta.paint(painter, camera, studio.scores, studio.excluded, self._hovered)
+                model.frusta.paint(painter, camera, studio.scores, studio.excluded, self._hovered, model.hidden)
             if model.region_shown and self.region is not None:
                 self.region.paint(painter, camera, model.studio.region is not None)
             overlay.paint_gizmo(painter, camera, 46, self.height() - 46)
@@ -161,6 +161,7 @@ class Canvas(QWidget):
         elif compare == "blink" and self._blinked and drawn.photo is not None:
             self._paint(painter, area, drawn.photo)
         elif compare in ERROR_MAPS and drawn.error is not None and drawn.request.compare == compare:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
             self._paint(painter, area, drawn.error)
         else:
             self._paint(painter, area, drawn.picture)

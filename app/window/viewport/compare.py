@@ -17,7 +17,7 @@ COMPARES: dict[Compare, str] = {
     "flip": "Visible error (FLIP)",
 }
 ERROR_MAPS: tuple[Compare, ...] = ("difference", "flip")
-ERROR_RANGE: dict[Compare, float] = {"difference": 0.25, "flip": 1.0}  # the error at the upper end of the colours
+ERROR_RANGE: dict[Compare, float] = {"difference": 0.2, "flip": 1.0}  # the error at the upper end of the colours
 BLINK_SECONDS = 0.5
 
 
@@ -29,12 +29,6 @@ def on_white(rgba: np.ndarray) -> np.ndarray:
 def difference(render: np.ndarray, photo: np.ndarray) -> np.ndarray:
     """[H,W] float32 largest channel difference of two premultiplied uint8 images on white."""
     return np.abs(on_white(render) - on_white(photo)).max(-1)
-
-
-def psnr(render: np.ndarray, photo: np.ndarray) -> float:
-    """dB between two premultiplied uint8 images on white, at the size they are shown."""
-    error = float(((on_white(render) - on_white(photo)) ** 2).mean())
-    return min(99.0, -10 * float(np.log10(max(error, 1e-12))))
 
 
 def error_colors(error: np.ndarray, compare: Compare) -> np.ndarray:

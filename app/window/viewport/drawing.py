@@ -56,7 +56,6 @@ class Drawn:
     photo_rgba: np.ndarray | None = None
     error: QImage | None = None
     error_values: np.ndarray | None = None  # [H,W]
-    psnr: float | None = None
     seconds: float = 0.0
     final: bool = False  # at full size
     problem: str = ""  # a sentence, where something could not be drawn

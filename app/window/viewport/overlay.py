@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,12 +75,19 @@ class Frusta:
         apart = np.linalg.norm(sample[:, None] - self.centres[None], axis=-1)
         nearest = np.sort(apart, axis=1)[:, 1]
         extent = float(np.linalg.norm(np.ptp(self.centres, axis=0)))
-        return float(np.clip(0.5 * np.median(nearest), 0.01 * extent, 0.08 * extent)) or 0.1
+        return float(np.clip(0.3 * np.median(nearest), 0.005 * extent, 0.04 * extent)) or 0.1
 
     def paint(
-        self, painter: QPainter, camera: Camera, scores: dict[int, float], excluded: set[int], hovered: int | None
+        self,
+        painter: QPainter,
+        camera: Camera,
+        scores: dict[int, float],
+        excluded: set[int],
+        hovered: int | None,
+        hidden: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda pixels, depth: np.zeros(len(depth), bool),
     ) -> None:
-        """Draw all of them, the one under the cursor brighter."""
+        """Draw all of them, the one under the cursor brighter, those behind the surface (`hidden`) faint."""
+        behind = hidden(*camera.project(self.centres)) if len(self.centres) else []
         for frame, points in enumerate(self._points):
             begin, end = points[[e[0] for e in self.EDGES]], points[[e[1] for e in self.EDGES]]
             pixels, shown = visible_segments(camera, begin, end, self._size * 0.05)
@@ -90,7 +97,7 @@ class Frusta:
             if frame == hovered:
                 color = CHOSEN
             else:
-                color.setAlpha(190)
+                color.setAlpha(45 if behind[frame] else 190)
             painter.setPen(QPen(color, 2.0 if frame == hovered else 1.1))
             _lines(painter, pixels[shown])
 

@@ -57,7 +57,7 @@ class PhotoScoring(QObject):
             return
         self._busy = True
         training = studio.state == "running"
-        self.model.thread.when_idle(lambda _: self._measure(snapshot, capture, stale, training))
+        self.model.thread.run(lambda: self._measure(snapshot, capture, stale, training))
 
     def _measure(self, snapshot, capture, frames: list[int], training: bool) -> None:
         """On the view thread: as many photos as fit a round."""

@@ -63,7 +63,7 @@ class ViewToolbar(QWidget):
         self.photo.activated.connect(self._photo_chosen)
         self.next = self._button("view_next_photo", "▶", "Look through the next photo  ]")
         self.next.clicked.connect(lambda: model.next_photo(1))
-        self.compare = self._combo("view_compare", "Hold the render against the photo", COMPARES, COMPARE_TIPS)
+        self.compare = self._combo("view_compare", "Hold the render against a photo", COMPARES, COMPARE_TIPS)
         self.compare.activated.connect(lambda _: model.set_compare(self.compare.currentData()))
         self.exposure = QDoubleSpinBox(self)
         self.exposure.setObjectName("view_exposure")
@@ -154,9 +154,17 @@ class ViewToolbar(QWidget):
         self.display.setCurrentIndex(self.display.findData(model.display))
         self.compare.setCurrentIndex(self.compare.findData(model.compare))
         self.photo.setCurrentIndex(0 if model.frame is None else model.frame + 1)
-        for widget in (self.photo, self.previous, self.next, self.frusta, self.region, self.frame, self.views):
+        for widget in (
+            self.photo,
+            self.previous,
+            self.next,
+            self.compare,
+            self.frusta,
+            self.region,
+            self.frame,
+            self.views,
+        ):
             widget.setEnabled(has_photos)
-        self.compare.setEnabled(model.frame is not None)
         for button, value in (
             (self.turning, model.turning),
             (self.grid, model.grid),

@@ -9,7 +9,7 @@ import numpy as np
 from PySide6.QtCore import QObject, QRectF, Signal
 
 from app.window.viewport.camera_control import AxisView, CameraControl, PhotoWindow, fitted
-from app.window.viewport.compare import Compare
+from app.window.viewport.compare import ERROR_MAPS, Compare
 from app.window.viewport.drawing import Drawn, DrawRequest, PhotoPart
 from app.window.viewport.overlay import Frusta, looked_at
 from app.window.viewport.view_thread import ViewThread
@@ -133,6 +133,9 @@ class ViewModel(QObject):
         photo = None
         if self.frame is not None:
             photo = PhotoPart(self.studio.capture, self.frame, self.window.rectangle(self.photo_camera))
+            if self.comparing in ERROR_MAPS:  # between the photo's own pixels there is nothing to compare with
+                width = max(1, min(width, round(photo.rectangle[2])))
+                height = max(1, min(height, round(photo.rectangle[3])))
         self.thread.submit(
             DrawRequest(
                 self.studio.snapshot,
@@ -234,6 +237,17 @@ class ViewModel(QObject):
                     return min(column, camera.width - 1), min(row, camera.height - 1)
         return -1, -1
 
+    def hidden(self, places: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """[N] whether the surface on the screen covers what is at canvas places [N,2] and camera depth [N]."""
+        if self.drawn is None or self.drawn.image is None or self.frame is not None:
+            return np.zeros(len(depth), bool)
+        surface = self.drawn.image.depth
+        height, width = surface.shape
+        scaled = np.clip(places * (width / self.width, height / self.height), -1e6, 1e6).astype(np.int64)
+        column, row = scaled.T
+        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        return inside & (surface[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)] < depth)
+
     def _moved(self) -> None:
         self._framed_surface = True
         self.ask(moving=True)
@@ -248,6 +262,8 @@ class ViewModel(QObject):
     def set_compare(self, compare: Compare) -> None:
         """Hold the render against the photo in another way."""
         self.compare = compare
+        if compare != "none" and self.frame is None and self.studio.capture is not None:
+            self.studio.look_through(self.nearest_photo())
         self._chosen()
 
     def set_exposure(self, stops: float) -> None:
@@ -283,6 +299,14 @@ class ViewModel(QObject):
             self.studio.look_through(
                 (self.frame + step) % count if self.frame is not None else 0 if step > 0 else count - 1
             )
+
+    def nearest_photo(self) -> int:
+        """The photo whose camera stands nearest to where the view is seen from, and looks the same way."""
+        pose = self.control.camera(1, 1)
+        cameras = [frame.camera for frame in self.studio.capture.frames]
+        apart = np.linalg.norm(self.frusta.centres - pose.position, axis=1) / max(self.control.distance, 1e-12)
+        turned = 1 - np.array([camera.forward @ pose.forward for camera in cameras])
+        return int(np.argmin(apart + turned))
 
     def _chosen(self) -> None:
         self.changed.emit()

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from app.window.viewport.compare import difference, error_colors, psnr
+from app.window.viewport.compare import difference, error_colors, on_white
 from app.window.viewport.drawing import Drawn, DrawRequest, qimage
+from app.window.viewport.flip_map import FlipMaps
 from app.window.viewport.photo import Photos
-from engine.errors import Cancelled, UnrenderError
+from engine.errors import Cancelled
 
 BUDGET = 0.040  # seconds of drawing while moving; painting and the event loop take the rest of 50 ms
 STILL_SECONDS = 0.12  # without a newer request until refining begins
 LEAST_SCALE = 0.125
 QUICK_SECONDS = 0.15  # what takes less is drawn at full size at once when still
+JOB_SECONDS = 0.25  # after which a job is done even while pictures are asked for
 TRAINING_SHARE = 0.1  # of its time the thread spends on new snapshots while training runs
 
 
@@ -65,10 +72,13 @@ class ViewThread(QObject):
         self._result: Drawn | None = None
         self._told = False
         self._closed = False
-        self._spare: list = []  # callables for quiet moments
+        self._jobs: deque[tuple[Callable[[], Any], Future]] = deque()
+        self._job_done = 0.0
+        self._flip = FlipMaps(self._add_error)
         self._rest_until = 0.0
         self._paces: dict[str, Pace] = {}
         self._renderer = None
+        self._limited = False
         self._photos = Photos()
         self._thread = threading.Thread(target=self._loop, name="unrender-view", daemon=True)
         self._thread.start()
@@ -90,11 +100,16 @@ class ViewThread(QObject):
             self._told = False
             return self._result
 
-    def when_idle(self, work) -> None:
-        """Run `work(renderer or None)` on this thread once nothing is asked for; one at a time, the last given wins."""
+    def run(self, job: Callable[[], Any]) -> Future:
+        """Have this thread, which is the one that draws, do something between pictures, in order."""
+        future: Future = Future()
         with self._condition:
-            self._spare = [work]
-            self._condition.notify()
+            if self._closed:
+                future.cancel()
+            else:
+                self._jobs.append((job, future))
+                self._condition.notify()
+        return future
 
     @property
     def wanted(self) -> bool:
@@ -105,7 +120,10 @@ class ViewThread(QObject):
         """End the thread and wait for it."""
         with self._condition:
             self._closed = True
+            for _, future in self._jobs:
+                future.cancel()
             self._condition.notify()
+        self._flip.close()
         self._thread.join(seconds)
 
     # ---- on the view thread
@@ -116,43 +134,48 @@ class ViewThread(QObject):
     def _loop(self) -> None:
         refine: DrawRequest | None = None
         while True:
-            request, work = self._next(STILL_SECONDS if refine is not None else None)
+            request, job = self._next(STILL_SECONDS if refine is not None else None)
             if self._closed:
                 return
-            if work is not None:
-                self._guarded(work)
+            if job is not None:
+                self._do(*job)
                 continue
             if request is None:  # still for long enough
                 request, refine = replace(refine, moving=False), None
             done = self._answer(request)
             refine = request if request.moving or (not done and not request.patient) else None
 
-    def _next(self, patience: float | None) -> tuple[DrawRequest | None, object]:
-        """The next request, or (None, None) after `patience` seconds without one, or idle work."""
+    def _next(self, patience: float | None) -> tuple[DrawRequest | None, tuple | None]:
+        """The next request, or a job, or (None, None) after `patience` seconds without either."""
         until = None if patience is None else time.perf_counter() + patience
         with self._condition:
             while not self._closed:
                 now = time.perf_counter()
                 wait = None if until is None else until - now
                 request = self._request
+                if self._jobs and now > self._job_done + JOB_SECONDS:
+                    return None, self._jobs.popleft()
                 if request is not None:
                     rest = self._rest_until - now if request.patient and self.training else 0.0
                     if rest <= 0:
                         self._request = None
                         return request, None
                     wait = rest if wait is None else min(wait, rest)
-                elif until is None and self._spare:
-                    return None, self._spare.pop()
+                if until is None and self._jobs:
+                    return None, self._jobs.popleft()
                 if until is not None and now >= until:
                     return None, None
                 self._condition.wait(wait)
         return None, None
 
-    def _guarded(self, work) -> None:
-        try:
-            work(self._renderer)
-        except (Cancelled, UnrenderError):
-            pass
+    def _do(self, job: Callable[[], Any], future: Future) -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                self._limit_threads()
+                future.set_result(job())
+            except BaseException as error:  # for whoever waits for it
+                future.set_exception(error)
+        self._job_done = time.perf_counter()
 
     def _answer(self, request: DrawRequest) -> bool:
         """Draw at one or more sizes; whether the full size was reached."""
@@ -214,23 +237,49 @@ class ViewThread(QObject):
             )
             drawn = replace(drawn, picture=qimage(image.rgba), image=image)
             if photo is not None:
-                drawn = replace(drawn, psnr=psnr(image.rgba, photo))
-                if request.compare == "difference":
-                    error = difference(image.rgba, photo)
-                    drawn = replace(drawn, error=qimage(error_colors(error, "difference")), error_values=error)
+                drawn = self._with_error(drawn, photo)
         if photo is not None:
             drawn = replace(drawn, photo=qimage(photo), photo_rgba=photo)
         return drawn
 
+    def _with_error(self, drawn: Drawn, photo: np.ndarray) -> Drawn:
+        request, render = drawn.request, drawn.image.rgba
+        if request.compare == "difference":
+            error = difference(render, photo)
+            return replace(drawn, error=qimage(error_colors(error, "difference")), error_values=error)
+        if request.compare == "flip":
+            last = self._result
+            if last is not None and last.error is not None and last.request.photo == request.photo:
+                drawn = replace(drawn, error=last.error, error_values=last.error_values)  # until the new one comes
+            if drawn.final:
+                self._flip.submit(request, on_white(photo), on_white(render))
+        return drawn
+
+    def _add_error(self, request: DrawRequest, error: np.ndarray) -> None:
+        """The child has measured what was drawn for `request`."""
+        picture = qimage(error_colors(error, "flip"))
+        with self._condition:
+            drawn = self._result
+            if drawn is None or drawn.request is not request:
+                return
+            self._result = replace(drawn, error=picture, error_values=error)
+            tell, self._told = not self._told, True
+        if tell and not self._closed:
+            self.drawn.emit()
+
     def _renderer_of(self, request: DrawRequest):
-        if self._renderer is None:
-            import numba
-
-            from engine.kernels import settings  # noqa: F401  (chooses the threading layer before the first kernel)
-
-            numba.set_num_threads(1)  # of this thread: the steps keep theirs
+        self._limit_threads()
         if self._renderer is None or self._renderer.snapshot is not request.snapshot:
             from engine.optimize.preview import PreviewRenderer
 
             self._renderer = PreviewRenderer(request.snapshot)
         return self._renderer
+
+    def _limit_threads(self) -> None:
+        if not self._limited:
+            import numba
+
+            from engine.kernels import settings  # noqa: F401  (chooses the threading layer before the first kernel)
+
+            numba.set_num_threads(1)  # of this thread: the steps keep theirs
+            self._limited = True
