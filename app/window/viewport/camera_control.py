@@ -119,7 +119,11 @@ class CameraControl:
 
     def turn(self, seconds: float) -> None:
         """Go on with the turntable."""
-        self._set(_turn(self.up, TURNTABLE_DEGREES * seconds) @ self.rotation)
+        self.turn_degrees(TURNTABLE_DEGREES * seconds)
+
+    def turn_degrees(self, degrees: float) -> None:
+        """Around the pivot, upright."""
+        self._set(_turn(self.up, degrees) @ self.rotation)
 
     def look_at_point(self, point: np.ndarray) -> None:
         """Make `point` [3] the pivot, without turning."""
