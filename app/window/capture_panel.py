@@ -234,8 +234,10 @@ class CapturePanel(QWidget):
         capture = self.studio.capture
         if capture is None or frame is None or frame >= len(capture.frames):
             self.list.clearSelection()
-            self.picture.set(None, "Click a photo to look through its camera." if capture is not None else "")
+            self.picture.set(None, "")
+            self.picture.hide()
             return
+        self.picture.show()
         index = self.index_of(frame)
         self.list.setCurrentIndex(index)
         self.list.scrollTo(index)

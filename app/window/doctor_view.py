@@ -89,7 +89,8 @@ class DoctorView(QWidget):
         elif problems:
             line = f"{problems} problem{'s' * (problems != 1)} found"
         else:
-            line = "No problems found"
+            notes = sum(item.level == "warning" for item in found)
+            line = "No problems found" + (f", {notes} thing{'s' * (notes != 1)} to look at" if notes else "")
         self.summary.setText(f"<b>{line}</b>" if report is not None else line)
         self.copy_button.setVisible(report is not None)
         content = QWidget()

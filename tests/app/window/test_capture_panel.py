@@ -105,7 +105,7 @@ def test_the_loss_sees_the_masked_photo_at_the_stages_size(panel, open_studio, q
     assert "volume" in panel.picture.caption.text() and panel.stage_size == ("volume", 32)
     seen = loss_image(open_studio.capture, 0, 32)
     assert seen.shape == (32, 32, 3) and seen[0, 0, 0] > seen[0, 0, 1]  # pink where there is no object
-    wait_for(qtbot, lambda: panel.thumbnails.picture(5, 32) is not None)
+    wait_for(qtbot, lambda: all(panel.thumbnails.picture(frame, 32) is not None for frame in range(9)))
     shoot(panel, "capture_panel_masked")
 
 

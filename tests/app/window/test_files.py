@@ -1,0 +1,196 @@
+"""The File menu on a real project: save, save as, recent, and what is imported."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QMainWindow, QMenu, QMessageBox, QPushButton
+
+import assets
+from app.window.choosers import ask_path
+from app.window.files import Files
+from app.window.project_copy import copy_project
+from app.window.recent import RecentProjects, thumbnail
+from engine.errors import Cancelled, ProjectError
+from engine.optimize.messages import Notice
+from tests.app.window.conftest import wait_for
+from tests.app.window.made_project import finished_project
+from tests.app.window.test_start_page import Answers, fake_project
+
+
+@pytest.fixture
+def answers():
+    return Answers()
+
+
+@pytest.fixture
+def files(qtbot, studio, answers):
+    window = QMainWindow()
+    window.setCentralWidget(QLabel("A window"))
+    made = Files(studio, window, answers)
+    made.menu = QMenu("File", window)
+    made.fill(made.menu)
+    window.menuBar().addMenu(made.menu)
+    qtbot.addWidget(window)
+    window.resize(500, 420)
+    window.show()
+    qtbot.waitExposed(window)
+    studio.said = []
+    studio.message_received.connect(lambda m: studio.said.append(m.text) if isinstance(m, Notice) else None)
+    return made
+
+
+@pytest.fixture
+def project(studio, qtbot, tiny_capture, tmp_path):
+    """A finished project, opened."""
+    folder = finished_project(tiny_capture, tmp_path / "cup")
+    studio.open(folder)
+    wait_for(qtbot, lambda: studio.state == "finished" and studio.snapshot is not None)
+    return folder
+
+
+def enabled(files) -> set[str]:
+    return {name for name, action in files.actions.items() if action.isEnabled()}
+
+
+def test_only_what_makes_sense_is_enabled(files, studio, answers, tiny_capture, qtbot, shoot):
+    assert enabled(files) == {"new", "open", "sample"} and not files.recent_menu.isEnabled()
+    answers.path = tiny_capture
+    files.actions["new"].trigger()
+    wait_for(qtbot, lambda: studio.state == "ready")
+    assert enabled(files) == {"new", "open", "sample", "mesh", "light"}
+    files.menu.popup(files.window.mapToGlobal(files.window.rect().topLeft()))
+    shoot(files.menu, "file_menu")
+    files.menu.close()
+
+
+@pytest.mark.slow
+def test_save_and_save_as_keep_everything(files, studio, project, answers, tmp_path, qtbot):
+    assert enabled(files) == {"new", "open", "sample", "light", "export", "save", "save_as"}
+    before = {path.name for path in (project / "checkpoints").iterdir()}
+    with qtbot.waitSignal(files.saved, timeout=20000) as saved:
+        files.actions["save"].trigger()
+    assert saved.args[0].name not in before and f"Saved in {project}" in studio.said
+    answers.path = tmp_path / "copies" / "cup two"
+    with qtbot.waitSignal(files.saved, timeout=20000):
+        files.actions["save_as"].trigger()
+    copy = answers.path
+    assert answers.questions[-1].start == tmp_path / "cup copy"
+    for path in project.rglob("*"):
+        if path.is_file() and path.name != "project.lock":
+            assert (copy / path.relative_to(project)).read_bytes() == path.read_bytes()
+    assert not (copy / "project.lock").exists() and [p.name for p in copy.parent.iterdir()] == ["cup two"]
+    assert studio.project == project
+    assert [entry.name for entry in files.recent.projects()] == ["cup", "cup two"]
+    studio.open(copy)
+    wait_for(qtbot, lambda: studio.state == "finished")
+    assert studio.project == copy and not studio.problems
+
+
+@pytest.mark.slow
+def test_leaving_an_unfinished_run_asks_and_saves_it(files, studio, tiny_capture, answers, qtbot, shoot):
+    studio.open(tiny_capture)
+    wait_for(qtbot, lambda: studio.state == "ready")
+    studio.run_until(3)
+    wait_for(qtbot, lambda: studio.state == "paused", 120)
+    project = studio.project
+    assert files.recent.projects()[0].running
+    answers.path = tiny_capture
+    files.actions["open"].trigger()
+    box = files.window.findChild(QMessageBox, "question")
+    shoot(box, "leave_question")
+    qtbot.mouseClick(box.button(QMessageBox.StandardButton.Cancel), Qt.MouseButton.LeftButton)
+    assert studio.project == project
+    wait_for(qtbot, lambda: files.window.findChild(QMessageBox, "question") is None)
+    files.actions["open"].trigger()
+    box = files.window.findChild(QMessageBox, "question")
+    leave = next(button for button in box.findChildren(QPushButton) if button.text() == "Save and leave")
+    qtbot.mouseClick(leave, Qt.MouseButton.LeftButton)
+    wait_for(qtbot, lambda: studio.state == "ready" and studio.session is None)
+    assert not files.recent.projects()[0].running
+    assert any((project / "checkpoints").glob("*.json"))
+
+
+def test_a_copy_appears_whole_or_not_at_all(tmp_path):
+    source = fake_project(tmp_path / "source", 3)
+    (source / "checkpoints").mkdir()
+    (source / "checkpoints" / "one.json").write_text("1")
+    target = tmp_path / "target"
+    with pytest.raises(Cancelled):
+        copy_project(source, target, cancelled=lambda: True)
+    with pytest.raises(ProjectError, match="inside the project"):
+        copy_project(source, source / "in")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ProjectError, match="cannot be written"):
+        copy_project(source, tmp_path / "file" / "copy")
+    with pytest.raises(ProjectError, match="already"):
+        copy_project(source, fake_project(tmp_path / "taken", 4))
+    assert {path.name for path in tmp_path.iterdir()} == {"source", "file", "taken"}
+    told = []
+    assert copy_project(source, target, lambda done, text: told.append(done)) == target
+    assert told[-1] == 1.0 and (target / "checkpoints" / "one.json").read_text() == "1"
+
+
+def test_recent_projects_survive_and_missing_ones_vanish(settings, tmp_path, qtbot):
+    recent = RecentProjects(settings)
+    for number in range(15):
+        recent.add(fake_project(tmp_path / f"p{number}", number), f"photos {number}")
+    recent.add(tmp_path / "p9")
+    recent.mark(tmp_path / "p14", True)
+    again = RecentProjects(settings)
+    assert [entry.name for entry in again.projects()][:3] == ["p9", "p14", "p13"] and len(again.projects()) == 12
+    assert again.projects()[0].capture == "photos 9" and again.projects()[1].running
+    shutil.rmtree(tmp_path / "p14")
+    assert "p14" not in [entry.name for entry in again.projects()]
+    again.forget(tmp_path / "p9")
+    assert again.projects()[0].name == "p13"
+    settings.setValue("recent/projects", "{nonsense")
+    assert RecentProjects(settings).projects() == []
+
+
+def test_a_project_without_pictures_has_no_thumbnail(tmp_path, qtbot):
+    from PySide6.QtCore import QSize
+
+    (tmp_path / "comparison.png").write_bytes(b"no picture")
+    assert thumbnail(tmp_path, QSize(10, 10)) is None
+
+
+def test_a_light_is_taken_for_looking_only(files, studio, answers, tiny_capture, tmp_path, qtbot):
+    studio.open(tiny_capture)
+    wait_for(qtbot, lambda: studio.state == "ready")
+    answers.path = Path(str(assets.environment("studio")))
+    files.actions["light"].trigger()
+    wait_for(qtbot, lambda: studio.relight is not None)
+    assert studio.relight.radiance.ndim == 3
+    broken = tmp_path / "broken.hdr"
+    broken.write_text("no light")
+    files.open_path(broken)
+    wait_for(qtbot, lambda: studio.problems)
+    assert "broken.hdr" in studio.problems[0][0]
+
+
+def test_a_broken_mesh_is_refused_and_the_recipe_stays(files, studio, tiny_capture, tmp_path, qtbot):
+    studio.open(tiny_capture)
+    wait_for(qtbot, lambda: studio.state == "ready")
+    broken = tmp_path / "broken.glb"
+    broken.write_text("no mesh")
+    files.open_path(broken)
+    wait_for(qtbot, lambda: studio.problems)
+    assert studio.recipe.name == "object" and "broken.glb" in studio.problems[0][0]
+
+
+def test_the_real_chooser_does_not_hold_the_window(files, qtbot, tmp_path):
+    from PySide6.QtWidgets import QFileDialog
+
+    from app.window.choosers import Question
+
+    taken = []
+    ask_path(files.window, Question("Folder", "folder", start=tmp_path), taken.append)
+    dialog = files.window.findChild(QFileDialog, "chooser")
+    assert dialog.isVisible()
+    dialog.selectFile(str(tmp_path))
+    dialog.accept()
+    assert taken == [tmp_path]
