@@ -12,6 +12,7 @@ from engine.optimize.calls import Call
 from engine.optimize.history import Entry
 from engine.optimize.messages import Command, ExcludeView, Notice, Pause, SetOption, Stop
 from engine.optimize.options import find_option, set_option
+from engine.optimize.turns import kernel_turn
 
 if TYPE_CHECKING:
     from engine.optimize.session import Session
@@ -71,7 +72,8 @@ class CommandQueue:
     def _call(self, call: Call) -> None:
         before, self._calling = self._calling, threading.get_ident()
         try:
-            call.run(self.session)
+            with kernel_turn():
+                call.run(self.session)
         finally:
             self._calling = before
 

@@ -13,6 +13,7 @@ from engine.optimize.guard import is_out_of_memory
 from engine.optimize.messages import PreviewReady
 from engine.optimize.scene_preview import scene_preview
 from engine.optimize.snapshot import SceneSnapshot, SnapshotSlot
+from engine.optimize.turns import kernel_turn
 
 if TYPE_CHECKING:
     from engine.optimize.session import Session
@@ -36,7 +37,7 @@ class Publisher:
         """This moment's scene. Raises UnrenderError when there is nothing to show, such as an empty surface."""
         session = self.session
         stage = session.stage
-        with torch.random.fork_rng(devices=[]):  # building a network draws numbers that nobody needs
+        with kernel_turn(), torch.random.fork_rng(devices=[]):  # building a network draws numbers that nobody needs
             content = scene_preview(session.context) if stage is None else stage.preview()
         if stage is not None:
             name = stage.name

@@ -46,6 +46,7 @@ from engine.optimize.session_start import (
 )
 from engine.optimize.session_state import saved_state, scene_of_checkpoint
 from engine.optimize.stage import STAGES, Stage, StageContext
+from engine.optimize.turns import kernel_turn
 from engine.optimize.views import ViewSet
 
 if TYPE_CHECKING:
@@ -176,6 +177,13 @@ class Session(LiveSession):
         elif isinstance(message, Notice):
             self._early.append(message)
 
+    def listen(self, on_message: Callable[[Message], None]) -> None:
+        """Have `on_message` hear everything from now on, first the notices nobody heard; for the stepping thread."""
+        self.on_message = on_message
+        for message in self._early:
+            on_message(message)
+        self._early.clear()
+
     def _log(self, message: Message) -> None:
         self.project.log(type(message).__name__, {"seconds": round(self.seconds, 3)} | dataclasses.asdict(message))
 
@@ -185,17 +193,15 @@ class Session(LiveSession):
         Raises UnrenderError after a `Failed` message; the last checkpoint stays valid.
         """
         if on_message is not None:
-            self.on_message = on_message
-            for message in self._early:
-                on_message(message)
-            self._early.clear()
+            self.listen(on_message)
         try:
             while not self.finished and not self._stop.is_set() and (until is None or self.total_step < until):
                 self._commands.apply()
                 if self._commands.paused and not self._stop.is_set():
                     self.serve()
                 elif not self._stop.is_set():
-                    self._advance()
+                    with kernel_turn():
+                        self._advance()
             if not self.finished:
                 self.checkpoint()
                 return False
@@ -211,13 +217,15 @@ class Session(LiveSession):
     def step(self) -> StepReport:
         """One iteration, or all the work of a stage without iterations. Raises ProjectError when all is done."""
         self._commands.apply()
-        return self._advance()
+        with kernel_turn():
+            return self._advance()
 
     def evaluate(self, reference: Path | None = None) -> dict[str, Any]:
         """Metrics of the exported asset over the test views, written to metrics.json. Raises UnrenderError."""
         from engine.optimize.evaluate import evaluate_session
 
-        return evaluate_session(self, reference)
+        with kernel_turn():
+            return evaluate_session(self, reference)
 
     def close(self) -> None:
         """Cancel the calls that wait, and let other processes open the project."""
