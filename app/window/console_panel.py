@@ -28,17 +28,17 @@ class ConsolePanel(QWidget):
 
     def __init__(self, studio: Studio, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("consolePanel")
+        self.setObjectName("console_panel")
         self._host = script_host(studio, self)
         self.console: Any = None  # RichJupyterWidget, once it is loaded
         self._status = QLabel("Not started")
-        self._status.setObjectName("consoleStatus")
+        self._status.setObjectName("console_status")
         self._status.setToolTip("What the console is doing")
         self._interrupt = self._button(
-            "Interrupt", "consoleInterrupt", "Stop what the console runs (Ctrl+C); the run itself goes on", self._stop
+            "Interrupt", "console_interrupt", "Stop what the console runs (Ctrl+C); the run itself goes on", self._stop
         )
         self._restart = self._button(
-            "Restart", "consoleRestart", "Begin afresh: stop what the console runs and forget all names", self._again
+            "Restart", "console_restart", "Begin afresh: stop what the console runs and forget all names", self._again
         )
         self._interrupt.setEnabled(False)
         bar = QHBoxLayout()
