@@ -113,8 +113,9 @@ class OptionLine(QWidget):
         """Whether the value differs from the baseline."""
         return self.field.value != self.baseline
 
-    def show_state(self, value: Any, baseline: Any, may_change: bool, why_not: str) -> None:
-        """Show the value, whether it stands out against `baseline`, and whether it may change now."""
+    def show_state(self, value: Any, baseline: Any, may_change: bool, why_not: str, restarts: str = "") -> None:
+        """Show the value, whether it stands out against `baseline`, and whether it may change now: `why_not` is a
+        sentence, `restarts` what a change would start again."""
         if value != self.field.value:
             self.field.show_value(value)
             self.complaint.hide()
@@ -122,7 +123,8 @@ class OptionLine(QWidget):
         if (baseline, why_not) != (self.baseline, self.why_not) or not self.toolTip():
             self.baseline, self.why_not = baseline, why_not
             self.setToolTip(tool_tip(self.row, baseline, why_not))
-            self.caption.setText(why_not or range_text(self.row))
+            self.caption.setText(f"would restart {restarts}" if why_not and restarts else range_text(self.row))
+            self.caption.setVisible(bool(self.caption.text()))
             self.back.setToolTip(f"Back to {text_of(baseline) or 'nothing'}")
         self.field.setEnabled(may_change)
         font = self.name.font()

@@ -25,9 +25,15 @@ class NumberAxis(pg.AxisItem):
 
     def logTickStrings(self, values, scale, spacing) -> list[str]:
         """One text per tick, empty for those between."""
-        values = 10.0 ** np.array(values, dtype=np.float64)
-        leading = [round(value / 10.0 ** math.floor(math.log10(value) + 1e-9)) for value in values]
-        return [f"{value:.6g}" if digit in (1, 2, 5) else "" for value, digit in zip(values, leading, strict=True)]
+        return [_plain(value) for value in values]
+
+
+def _plain(logarithm: float) -> str:
+    if abs(logarithm) > 30:  # between two scales the range can be anything
+        return ""
+    value = 10.0**logarithm
+    digit = round(value / 10.0 ** math.floor(logarithm + 1e-9))
+    return f"{value:.6g}" if digit in (1, 2, 5) else ""
 
 
 class PlotView(pg.GraphicsLayoutWidget):
@@ -54,19 +60,19 @@ class PlotView(pg.GraphicsLayoutWidget):
     def show_runs(self, keys: list[Key], run: RunCurves, other: RunCurves | None, other_name: str = "") -> bool:
         """Draw the curves `keys` of `run`, and of `other` where there is one.
 
-        False where a plot is still to be made: one per call, since each takes tens of milliseconds.
+        False where it only made a plot that was missing, which takes tens of milliseconds: call again.
         """
         runs = [("", run)] + ([(other_name or "other run", other)] if other is not None else [])
         wanted = [group for group in GROUPS if any(key[0] == group for key in keys)]
         missing = [group for group in wanted if group not in self.plots]
         if missing:
             self._make_plot(missing[0])
-        shown = [group for group in wanted if group in self.plots]
-        if shown != self.shown:
-            self.shown = shown
+            return False
+        if wanted != self.shown:
+            self.shown = wanted
             self._place()
-        self._points = {group: [] for group in shown}
-        for group in shown:
+        self._points = {group: [] for group in wanted}
+        for group in wanted:
             lines, seen = self._lines[group], set()
             for name, curves in runs:
                 for key in keys:
@@ -79,7 +85,7 @@ class PlotView(pg.GraphicsLayoutWidget):
             for gone in set(lines) - seen:
                 self.plots[group].removeItem(lines.pop(gone))
             self._mark_stages(group, run)
-        return len(missing) < 2
+        return True
 
     def see_everything(self) -> None:
         """Fit all plots to their curves and follow them from now on."""
@@ -161,10 +167,15 @@ class PlotView(pg.GraphicsLayoutWidget):
         return math.ceil(count / math.ceil(count / across)) if count else 1
 
     def _place(self) -> None:
-        self.ci.clear()
+        grid = self.ci.layout  # filled here and not by `ci.addItem`, which lays everything out after each
+        for place in reversed(range(grid.count())):
+            grid.removeAt(place)
         self._columns = self._fitting_columns(len(self.shown))
+        for group, plot in self.plots.items():
+            plot.setVisible(group in self.shown)
         for place, group in enumerate(self.shown):
-            self.ci.addItem(self.plots[group], place // self._columns, place % self._columns)
+            grid.addItem(self.plots[group], place // self._columns, place % self._columns)
+        grid.activate()
 
     def _draw(self, group: str, name: str, key: Key, points: np.ndarray, starts: list[int]) -> set[tuple]:
         place, values, color = points[:, self.column], points[:, 2], self.color_of(key)
@@ -277,5 +288,9 @@ class PlotView(pg.GraphicsLayoutWidget):
         """Give the y axis a logarithmic scale; values that are not positive are left out."""
         self.logarithmic = logarithmic
         for group, plot in self.plots.items():
+            for line in self._lines[group].values():  # drawn anew: joints of what has no logarithm cannot stay
+                plot.removeItem(line)
+            self._lines[group].clear()
             plot.setLogMode(False, self._is_logarithmic(group))
+            plot.setYRange(0, 1)
             plot.enableAutoRange()

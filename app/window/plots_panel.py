@@ -225,7 +225,7 @@ class PlotsPanel(QWidget):
 
     def _set_logarithmic(self, logarithmic: bool) -> None:
         self.view.set_logarithmic(logarithmic)
-        self.mark_stale()
+        self.redraw()
 
     # ---- another run
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtGui import QPalette
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QIcon, QPainter, QPalette, QPen, QPixmap
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -37,6 +37,25 @@ def locked_keys(part: str, recipe: object) -> list[str]:
     """The options that a lock switches, in this recipe."""
     known = flat(recipe)
     return [key for key in LOCKS[part] if key in known]
+
+
+def padlock(color: QColor, closed: bool, scale: float = 1.0) -> QPixmap:
+    """A padlock of 12x14 logical pixels."""
+    picture = QPixmap(round(12 * scale), round(14 * scale))
+    picture.setDevicePixelRatio(scale)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QPen(color, 1.4))
+    left = 3.0 if closed else 6.0
+    painter.drawArc(QRectF(left, 1.2, 5.5, 7.0), 0, 180 * 16)
+    painter.drawLine(QPointF(left, 4.6), QPointF(left, 6.5))
+    if closed:
+        painter.drawLine(QPointF(left + 5.5, 4.6), QPointF(left + 5.5, 6.5))
+        painter.setBrush(color)
+    painter.drawRoundedRect(QRectF(1.2, 6.5, 9.0, 6.3), 1.2, 1.2)
+    painter.end()
+    return picture
 
 
 class PresetBar(QWidget):
@@ -116,19 +135,30 @@ class LockBar(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        label = QLabel("Hold still:")
-        label.setToolTip("What is held still keeps its values while everything else goes on")
-        layout.addWidget(label)
         self.buttons: dict[str, QToolButton] = {}
         for part in LOCKS:
             button = QToolButton()
             button.setObjectName(f"lock_{part}")
             button.setText(part.capitalize())
             button.setCheckable(True)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            button.setIconSize(QSize(12, 14))
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             button.toggled.connect(lambda held, part=part: self.locked.emit(part, held))
             self.buttons[part] = button
             layout.addWidget(button)
+
+    def changeEvent(self, event) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "buttons"):
+            self._draw_icons()
+
+    def _draw_icons(self) -> None:
+        for button in self.buttons.values():
+            group = QPalette.ColorGroup.Active if button.isEnabled() else QPalette.ColorGroup.Disabled
+            color = self.palette().color(group, QPalette.ColorRole.ButtonText)
+            button.setIcon(QIcon(padlock(color, button.isChecked(), self.devicePixelRatioF())))
 
     def show_locks(self, recipe: object, may_change) -> None:
         """Press the buttons of what the recipe holds still; `may_change(key)` tells (allowed, why not)."""
@@ -146,3 +176,4 @@ class LockBar(QWidget):
                 button.setToolTip(f"{verb} {HELD[part]} from the next step on ({', '.join(keys)})")
             else:
                 button.setToolTip(refusals[0] if refusals else f"This recipe has no stage that changes {HELD[part]}.")
+        self._draw_icons()

@@ -175,12 +175,13 @@ class RecipePanel(QWidget):
         self.preset_bar.show_preset(self.preset, bool(exact))
         self.lock_bar.show_locks(recipe, self.studio.changeable)
         values, baseline = presets.flat(recipe), presets.baseline(self.preset, defaults)
-        touched = set()
+        stages, known, touched = tuple(recipe.stages), Recipe().stages, set()
         for key in keys:
             allowed, why_not = self.studio.changeable(key)
-            self.lines[key].show_state(values[key], baseline[key], allowed, why_not)
-            touched.add(key.partition(".")[0] if "." in key else GENERAL)
-        stages, known = tuple(recipe.stages), Recipe().stages
+            section = key.partition(".")[0] if "." in key else GENERAL
+            restarts = "" if self.studio.session is None else section if section in stages else "the run"
+            self.lines[key].show_state(values[key], baseline[key], allowed, why_not, restarts)
+            touched.add(section)
         for name in touched:
             section = self.sections[name]
             section.note = "not in this recipe" if name in known and name not in stages else ""

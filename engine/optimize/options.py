@@ -42,11 +42,10 @@ class Meaning:
             return "a plain file name without folders"
         if self.choices:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
-        if self.low is not None and self.high is not None:
-            return f"{self.low:g} to {self.high:g}"
-        if self.low is not None:
-            return f"at least {self.low:g}"
-        return f"at most {self.high:g}" if self.high is not None else ""
+        low, high = (f"{bound:.12g}" if bound is not None else "" for bound in (self.low, self.high))
+        if low and high:
+            return f"{low} to {high}"
+        return f"at least {low}" if low else f"at most {high}" if high else ""
 
 
 @dataclass(frozen=True)
