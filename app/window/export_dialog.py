@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
 from app.window.choosers import Chooser, Question, ask_path
 from app.window.thumbnails import as_image
 from app.window.waiting import result_of
+from app.window.wrapped_label import WrappedLabel
 from engine.exchange.asset_files import AssetReport, AssetScene, asset_facts, estimated_sizes
 
 if TYPE_CHECKING:
@@ -87,9 +88,9 @@ class ExportDialog(QDialog):
         layout.addWidget(self._formats())
         layout.addLayout(self._place())
         layout.addWidget(self._outcome())
-        layout.addStretch(1)
+        layout.setSizeConstraint(QVBoxLayout.SizeConstraint.SetMinimumSize)
         layout.addLayout(self._foot())
-        self.resize(620, 560)
+        self.resize(620, 380)
         studio.busy_changed.connect(self._busy)
         self.read_scene()
 
@@ -101,9 +102,8 @@ class ExportDialog(QDialog):
         grid = QGridLayout(frame)
         grid.setColumnStretch(1, 1)
         for row, topic in enumerate(("Axes", "Units", "Faces", "Textures", "Colour")):
-            title, words = QLabel(f"<b>{topic}</b>"), QLabel("\u2026")
+            title, words = QLabel(f"<b>{topic}</b>"), WrappedLabel("\u2026")
             words.setObjectName(f"fact_{topic.lower()}")
-            words.setWordWrap(True)
             words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(words, row, 1)
@@ -139,6 +139,7 @@ class ExportDialog(QDialog):
         self.folder.setToolTip("Folder that the files go to")
         browse = QPushButton("Choose\u2026")
         browse.setObjectName("export_choose")
+        browse.setAutoDefault(False)
         browse.setToolTip("Choose the folder")
         browse.clicked.connect(self._browse)
         self.name.textChanged.connect(lambda _: self._enable())
@@ -158,9 +159,8 @@ class ExportDialog(QDialog):
         self.thumbnail = QLabel()
         self.thumbnail.setObjectName("export_thumbnail")
         self.thumbnail.setToolTip("What was written, read back and drawn")
-        self.words = QLabel()
+        self.words = WrappedLabel()
         self.words.setObjectName("export_words")
-        self.words.setWordWrap(True)
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         row = QHBoxLayout(self.outcome)
         row.addWidget(self.thumbnail)
@@ -180,6 +180,7 @@ class ExportDialog(QDialog):
         self.start.setDefault(True)
         self.close_button = buttons.addButton("Close", QDialogButtonBox.ButtonRole.RejectRole)
         self.close_button.setObjectName("export_close")
+        self.close_button.setAutoDefault(False)
         self.close_button.setToolTip("Close this dialog; an export under way is cancelled")
         self.start.clicked.connect(self.export)
         buttons.rejected.connect(self.reject)
@@ -290,6 +291,7 @@ class ExportDialog(QDialog):
             modes = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
             self.thumbnail.setPixmap(pixmap.scaled(THUMBNAIL, THUMBNAIL, *modes))
         self.outcome.show()
+        QTimer.singleShot(0, self, lambda: self.resize(self.width(), self.sizeHint().height()))
 
     def reject(self) -> None:
         """Closes; cancels what is being written."""

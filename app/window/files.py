@@ -11,6 +11,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
 
 from app.window.choosers import LIGHTS, MESHES, Chooser, Question, ask_path
+from app.window.project_picture import ProjectPicture
 from app.window.recent import RecentProjects
 from app.window.recipe_choice import choose_recipe
 from app.window.waiting import result_of
@@ -33,6 +34,7 @@ class Files(QObject):
         super().__init__(window)
         self.studio, self.window, self.choose = studio, window, choose
         self.recent = RecentProjects(studio.settings, self)
+        self.picture = ProjectPicture(studio)
         self.actions: dict[str, QAction] = {}
         add = self._add
         add("new", "New from images\u2026", "Ctrl+N", self.new, "Open a folder of photos with camera poses")
@@ -90,7 +92,7 @@ class Files(QObject):
 
     def open_sample(self) -> None:
         """Open the sample capture."""
-        self._leaving(self.studio.open_sample)
+        self.leaving(self.studio.open_sample)
 
     def open_path(self, path: Path) -> None:
         """Open what a path names: a project, a capture, a mesh to refine, an HDR light; asks before it ends a run."""
@@ -100,9 +102,9 @@ class Files(QObject):
         elif path.suffix.lower() in LIGHT_SUFFIXES and path.is_file():
             self.take_light(path)
         else:
-            self._leaving(lambda: self.studio.open(path))
+            self.leaving(lambda: self.studio.open(path))
 
-    def _leaving(self, then: Callable[[], None]) -> None:
+    def leaving(self, then: Callable[[], None]) -> None:
         """Do `then`, once a run that goes on has been stopped with the user's consent."""
         if self.studio.session is None or self.studio.state not in ("running", "paused"):
             then()

@@ -31,11 +31,12 @@ class Unfinished:
     step: int = 0
 
     def described(self, now: float) -> str:
-        """Two lines for a person."""
-        if self.saved is None:
-            return f"{self.folder.name}\nNothing was saved yet: it starts over. {self.folder.parent}"
-        where = f" at step {self.step}" + (f" of the run, stage {self.stage}" if self.stage else "")
-        return f"{self.folder.name}\nSaved {ago(now - self.saved)}{where}. {self.folder.parent}"
+        """Three lines for a person: name, when it was saved, where it is."""
+        saved = "Nothing was saved yet: it starts over"
+        if self.saved is not None:
+            where = f", step {self.step}" + (f", stage {self.stage}" if self.stage else "")
+            saved = f"Saved {ago(now - self.saved)}{where}"
+        return f"{self.folder.name}\n{saved}\n{self.folder}"
 
 
 def ago(seconds: float) -> str:
@@ -96,7 +97,8 @@ class RecoverDialog(QDialog):
         self.list = QListWidget()
         self.list.setObjectName("recover_list")
         self.list.setToolTip("Runs that can go on")
-        self.list.setWordWrap(True)
+        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setSpacing(4)
         now = time.time()
         for entry in found:
@@ -119,7 +121,7 @@ class RecoverDialog(QDialog):
         layout.addWidget(words)
         layout.addWidget(self.list, 1)
         layout.addWidget(buttons)
-        self.resize(520, 260)
+        self.resize(520, 150 + 64 * min(len(found), 4))
         self.accepted.connect(self._tell)
 
     def _tell(self) -> None:

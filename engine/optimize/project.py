@@ -18,7 +18,7 @@ from engine.optimize.project_lock import ProjectLock
 
 SCHEMA_VERSION = 1
 PROJECT, LOCK, METRICS, LOG = "project.toml", "project.lock", "metrics.json", "log.jsonl"
-COMPARISON = "comparison.png"
+COMPARISON, PREVIEW = "comparison.png", "preview.png"
 
 
 @dataclass
@@ -218,7 +218,7 @@ def _remove_own_files(folder: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     exports = folder / "exports"
-    own = [folder / name_ for name_ in (METRICS, LOG, COMPARISON)]
+    own = [folder / name_ for name_ in (METRICS, LOG, COMPARISON, PREVIEW)]
     own += [exports / "environment.hdr", *checkpoint_files(folder / "checkpoints")]
     if exports.is_dir():
         own += [path for path in exports.iterdir() if path.stem == name or path.name.startswith(f"{name}_")]

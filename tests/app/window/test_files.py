@@ -91,6 +91,18 @@ def test_save_and_save_as_keep_everything(files, studio, project, answers, tmp_p
 
 
 @pytest.mark.slow
+def test_a_paused_run_leaves_a_picture_for_the_start_page(files, studio, project, qtbot):
+    from PySide6.QtCore import QSize
+
+    from app.window.project_picture import write_picture
+
+    assert studio.call(write_picture).result(20) == project / "preview.png"
+    (project / "comparison.png").unlink(missing_ok=True)
+    picture = thumbnail(project, QSize(148, 104))
+    assert picture.size().toTuple() == (148, 104) and picture.pixelColor(74, 52).alpha() == 255
+
+
+@pytest.mark.slow
 def test_leaving_an_unfinished_run_asks_and_saves_it(files, studio, tiny_capture, answers, qtbot, shoot):
     studio.open(tiny_capture)
     wait_for(qtbot, lambda: studio.state == "ready")

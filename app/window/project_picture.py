@@ -1,0 +1,66 @@
+"""Keeps preview.png in the project's folder, the picture that the start page shows of a run that is not finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QTimer
+
+from app.window.recent import PREVIEW
+
+if TYPE_CHECKING:
+    from app.window.studio import Studio
+
+EVERY_SECONDS = 60
+SIZE = (208, 296)  # pixels, height and width
+
+
+def write_picture(session: Any) -> Path | None:
+    """Draw the session's mesh of this moment to its project's preview.png; None before there is a mesh.
+
+    For the engine thread: it draws with kernels.
+    """
+    import numpy as np
+
+    from engine.exchange import AssetRenderer, turntable, write_png
+    from engine.scene import Environment, Material
+    from engine.scene.conventions import linear_to_srgb
+
+    snapshot = session.snapshot_now()
+    if snapshot.mesh is None or not len(snapshot.mesh.triangles):
+        return None
+    textured = snapshot.material is not None and snapshot.mesh.uvs is not None
+    light = snapshot.environment or Environment(np.full((8, 16, 3), 0.8, np.float32))
+    renderer = AssetRenderer(snapshot.mesh, snapshot.material if textured else Material(), light)
+    color, alpha = renderer.render(turntable(snapshot.mesh.box, session.capture.up, 1, SIZE)[0])
+    straight = linear_to_srgb(color / np.maximum(alpha, 1e-6)[..., None])
+    pixels = (np.concatenate([straight, alpha[..., None]], -1) * 255 + 0.5).astype(np.uint8)
+    path = session.project.folder / PREVIEW
+    write_png(path, pixels)
+    return path
+
+
+class ProjectPicture(QObject):
+    """Has it drawn once a minute during a run, and when the run pauses."""
+
+    def __init__(self, studio: Studio) -> None:
+        super().__init__(studio)
+        self.studio = studio
+        self._timer = QTimer(self)
+        self._timer.setInterval(1000 * EVERY_SECONDS)
+        self._timer.timeout.connect(self.draw)
+        studio.state_changed.connect(self._state)
+
+    def _state(self, state: str) -> None:
+        if state == "running":
+            self._timer.start()
+            return
+        self._timer.stop()
+        if state == "paused":  # a finished run has its comparison
+            self.draw()
+
+    def draw(self) -> None:
+        """Have it drawn between two steps; where that fails the old one stays."""
+        if self.studio.session is not None:
+            self.studio.call(write_picture)
