@@ -36,6 +36,7 @@ class ScriptHost(QObject):
         self.dark = False
         self._script = ""  # the file that runs
         self.busy = False
+        studio.ending.connect(self.close)
 
     @property
     def folder(self) -> Path:

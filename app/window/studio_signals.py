@@ -43,6 +43,7 @@ class StudioSignals(QObject):
     project_changed = Signal(object)  # Path | None
     failed = Signal(str, str)  # sentence, details
     busy_changed = Signal(str, float)  # label of a long action and 0..1 (-1: unknown); "" when done
+    ending = Signal()  # the threads are about to end; those of others must too
     closed = Signal()  # after `shut_down`
 
     def __init__(self, settings: QSettings | None, parent: QObject | None) -> None:
