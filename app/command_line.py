@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,6 +30,19 @@ class CaptureFlags:
         listed = [f"capture.masks={self.masks.resolve()}"] if self.masks else []
         listed += ["capture.skip_bad_frames=true"] if self.skip_bad_frames else []
         return listed + (["capture.allow_outside=true"] if self.allow_outside else [])
+
+
+@dataclass
+class Gui:
+    """Open the studio window; `unrender` alone does the same."""
+
+    path: Positional[Path | None] = None
+    """Project folder or capture to open in it."""
+
+    def execute(self) -> int:
+        from app.window.application import run_window
+
+        return run_window(self.path)
 
 
 @dataclass
@@ -292,7 +306,8 @@ class Devices:
 
 
 Command = (
-    Annotated[Run, subcommand("run")]
+    Annotated[Gui, subcommand("gui")]
+    | Annotated[Run, subcommand("run")]
     | Annotated[Resume, subcommand("resume")]
     | Annotated[Batch, subcommand("batch")]
     | Annotated[Demo, subcommand("demo")]
@@ -309,11 +324,15 @@ Command = (
 
 
 def parse(arguments: list[str] | None = None) -> Command:
-    """The command of `arguments` (by default the process's); prints usage and exits with 2 when they do not fit."""
+    """The command of `arguments` (by default the process's), the window where there are none; prints usage and exits
+    with 2 when they do not fit."""
+    listed = sys.argv[1:] if arguments is None else arguments
+    if not listed:
+        return Gui()
     return tyro.cli(
         Command,
         prog="unrender",
         description="Unrender turns photographs back into the scene that made them.",
-        args=arguments,
+        args=listed,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )

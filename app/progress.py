@@ -8,16 +8,10 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from app.duration import duration
 from engine.optimize import messages
 
 PLAIN_INTERVAL = 5.0  # seconds between two plain lines of the same stage
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words, such as 1:02:03 or 4:05."""
-    minutes, rest = divmod(int(round(max(seconds, 0))), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class _Speed:

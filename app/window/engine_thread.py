@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.window.background import described
 from app.window.inbox import Inbox
+from app.window.loading import is_loaded, load_engine
 from engine.errors import Cancelled, UnrenderError
 from engine.optimize.messages import EvalReport, Failed, Message, Notice, Pause, Progress
 
@@ -42,6 +43,7 @@ class EngineThread:
         self._inbox, self._on_state, self._on_session, self._on_failed = inbox, on_state, on_session, on_failed
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._interrupt = threading.Event()  # ends reading photos, compiling and evaluating
+        self.saved_step = 0  # at which the session was last saved on purpose
         self._until: int | None = None
         self._broken = False  # the session met an error: it goes on from its last checkpoint
         self._evaluated = False
@@ -52,6 +54,10 @@ class EngineThread:
         self._thread.start()
 
     # ---- for the GUI thread
+
+    def warm_up(self) -> None:
+        """Load what a session needs."""
+        self._jobs.put(load_engine)
 
     def create(self, capture: Any, recipe: Any, folder: Path, excluded: set[int], until: int | None) -> None:
         """Make a new run in `folder` and start it; it pauses when `until` steps are done."""
@@ -186,10 +192,9 @@ class EngineThread:
         self._inbox.put_message(Progress("prepare", done, text))
 
     def _imported(self) -> type[Session]:
-        self._preparing(-1.0, "loading the engine")
-        from engine.optimize.session import Session
-
-        return Session
+        if not is_loaded():
+            self._preparing(-1.0, "loading the engine")
+        return load_engine()
 
     def _create(
         self, number: int, capture: Any, recipe: Any, folder: Path, excluded: set[int], until: int | None
@@ -218,7 +223,7 @@ class EngineThread:
         self._rest()
 
     def _adopt(self, session: Session) -> None:
-        self.session, self._broken = session, False
+        self.session, self._broken, self.saved_step = session, False, session.total_step
         session.preview_seconds = PREVIEW_SECONDS
         self._tell(lambda: self._on_session(session))
         listen(session, self._message)
@@ -290,6 +295,7 @@ class EngineThread:
         if not self._broken:
             session.run(until=0)  # takes no step: writes a checkpoint and forgets the wish to stop
             self._interrupt.clear()
+            self.saved_step = session.total_step
             if not session.finished:
                 self._message(Notice(f"stopped at step {session.total_step}; everything is saved"))
 
@@ -302,6 +308,7 @@ class EngineThread:
             session = self.session
         settle(session, paused=True)
         session.revert(path)
+        self.saved_step = session.total_step
         self._until, self._evaluated = None, False
         self._message(Notice(f"back at step {session.total_step} of {session.total_steps}"))
         self._tell(lambda: self._on_session(session))

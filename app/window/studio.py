@@ -149,6 +149,10 @@ class Studio(StudioEdits):
             self._engine = EngineThread(self.inbox, self._engine_state, self._engine_session, self.failed.emit)
         return self._engine
 
+    def warm_up(self) -> None:
+        """Load the engine and its kernels before the first run asks for them."""
+        self.engine.warm_up()
+
     def set_project_folder(self, path: Path | str | None) -> None:
         """Where the next run goes; None chooses a new folder below ~/Unrender."""
         self.project_folder = Path(path) if path else None
@@ -200,6 +204,19 @@ class Studio(StudioEdits):
         """End what runs as soon as possible, with a checkpoint; `run` goes on from there."""
         if self._engine is not None:
             self._engine.stop()
+
+    @property
+    def has_unsaved_steps(self) -> bool:
+        """Whether a run is unfinished and goes on, or has come farther than it was last saved on purpose."""
+        session = self._session
+        if session is None or session.finished:
+            return self.state == "running"
+        return self.state == "running" or session.total_step != self.engine.saved_step
+
+    def mark_saved(self) -> None:
+        """A checkpoint of this moment was written."""
+        if self._session is not None:
+            self.engine.saved_step = self._session.total_step
 
     def revert(self, path: Path | None = None) -> None:
         """Go back to the newest checkpoint or to that one, and wait there."""
@@ -305,6 +322,7 @@ class Studio(StudioEdits):
             return
         self._ended = True
         with contextlib.suppress(RuntimeError):  # where Qt has already deleted it
+            self.ending.emit()
             self.inbox.close()
         if self._engine is not None:
             self._engine.shut_down(save=False)

@@ -72,14 +72,14 @@ def open_studio(studio, qtbot, tiny_capture):
 
 @pytest.fixture
 def window(qtbot, studio):
-    """The main window on `studio`, shown."""
+    """The main window on `studio`, shown, with every panel made."""
     from app.window.main_window import MainWindow
 
     made = MainWindow(studio)
     made.resize(1400, 900)
     made.show()
     qtbot.waitExposed(made)
-    qtbot.wait(50)
+    wait_for(qtbot, lambda: made.is_ready)
     yield made
     made.close_without_asking()
 

@@ -1,0 +1,89 @@
+"""An error in one sentence, with details to copy; it never blocks the window."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontDatabase, QGuiApplication
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QStyle,
+    QVBoxLayout,
+    QWidget,
+)
+
+
+class ErrorDialog(QDialog):
+    """Shown with `tell`; a second error while it is open is added to the first."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("error_dialog")
+        self.setWindowTitle("Unrender")
+        self.setModal(False)
+        self.problems: list[tuple[str, str]] = []
+        picture = QLabel()
+        mark = self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
+        picture.setPixmap(mark.pixmap(36, 36))
+        picture.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.sentence = QLabel()
+        self.sentence.setObjectName("error_sentence")
+        self.sentence.setWordWrap(True)
+        self.sentence.setTextFormat(Qt.TextFormat.PlainText)
+        self.sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.sentence.setMinimumWidth(420)
+        self.details = QPlainTextEdit()
+        self.details.setObjectName("error_details")
+        self.details.setReadOnly(True)
+        self.details.setToolTip("What to send along when you report this")
+        self.details.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.details.setMinimumHeight(180)
+        self.details.hide()
+        self.more = QPushButton("Show details")
+        self.more.setObjectName("error_more")
+        self.more.setToolTip("Show where in the program it happened")
+        self.more.clicked.connect(self._toggle)
+        copy = QPushButton("Copy")
+        copy.setObjectName("error_copy")
+        copy.setToolTip("Copy the sentence and the details")
+        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.text()))
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.setObjectName("error_buttons")
+        buttons.addButton(self.more, QDialogButtonBox.ButtonRole.ActionRole)
+        buttons.addButton(copy, QDialogButtonBox.ButtonRole.ActionRole)
+        buttons.rejected.connect(self.close)
+        row = QHBoxLayout()
+        row.setSpacing(14)
+        row.addWidget(picture)
+        row.addWidget(self.sentence, 1)
+        layout = QVBoxLayout(self)
+        layout.addLayout(row)
+        layout.addWidget(self.details, 1)
+        layout.addWidget(buttons)
+
+    def tell(self, sentence: str, details: str) -> None:
+        """Show an error, or add it to the one that is shown."""
+        if not self.isVisible():
+            self.problems = []
+        if (sentence, details) not in self.problems:
+            self.problems.append((sentence, details))
+        self.sentence.setText("\n\n".join(dict.fromkeys(text for text, _ in self.problems)))
+        self.details.setPlainText("\n\n".join(text for _, text in self.problems if text))
+        self.more.setVisible(bool(self.details.toPlainText()))
+        self.adjustSize()
+        self.show()
+        self.raise_()
+
+    def text(self) -> str:
+        """What is copied."""
+        return f"{self.sentence.text()}\n\n{self.details.toPlainText()}".strip()
+
+    def _toggle(self) -> None:
+        shown = self.details.isHidden()
+        self.details.setVisible(shown)
+        self.more.setText("Hide details" if shown else "Show details")
+        self.adjustSize()

@@ -1,0 +1,392 @@
+"""The main window: start page or viewport in the middle, panels around it, menus, and how it is closed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QSize, QStandardPaths, Qt, QTimer
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence
+from PySide6.QtWidgets import (
+    QApplication,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QStackedWidget,
+    QTabWidget,
+    QToolBar,
+    QWidget,
+)
+
+from app.window.busy_bar import BusyBar
+from app.window.choosers import Question, ask_path
+from app.window.docks import Docks
+from app.window.drops import Drops
+from app.window.error_dialog import ErrorDialog
+from app.window.files import Files
+from app.window.help import AboutDialog, ShortcutsDialog
+from app.window.icons import icon
+from app.window.recover import offer_recovery
+from app.window.run_controls import RunControls
+from app.window.start_page import StartPage
+from app.window.theme import SETTING, THEMES, apply_theme, chosen_theme
+
+if TYPE_CHECKING:
+    from app.window.studio import Studio
+
+GEOMETRY, LAYOUT, VERSION = "window/geometry", "window/layout", 1
+VIEWPORT = "app.window.viewport.viewport:Viewport"
+
+
+class MainWindow(QMainWindow):
+    """One per program; everything it shows follows the studio."""
+
+    def __init__(self, studio: Studio) -> None:
+        super().__init__()
+        self.setObjectName("main_window")
+        self.setWindowTitle("Unrender")
+        self.setWindowIcon(icon("app"))
+        self.setMinimumSize(760, 520)
+        self.resize(1400, 900)
+        self.studio = studio
+        self.dark = apply_theme(QApplication.instance(), chosen_theme(studio.settings))
+        self.choose = ask_path
+        self.files = Files(studio, self, lambda *question: self.choose(*question))
+        self.errors = ErrorDialog(self)
+        self.start_page = StartPage(studio, files=self.files)
+        self.viewport: QWidget | None = None
+        self.question: QMessageBox | None = None  # asked before closing
+        self._ending = ""  # "saving" once the threads were told to end, "done" once they have
+        self._in_studio = False
+        self._layout_wanted = studio.settings.value(LAYOUT)
+        self.stack = QStackedWidget()
+        self.stack.setObjectName("centre")
+        self.stack.addWidget(self.start_page)
+        self.setCentralWidget(self.stack)
+        self.setDockNestingEnabled(True)
+        for corner, area in (
+            (Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea),
+            (Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea),
+        ):
+            self.setCorner(corner, area)
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        self.controls = RunControls(studio)
+        self.toolbar = QToolBar("Run")
+        self.toolbar.setObjectName("toolbar_run")
+        self.toolbar.setMovable(False)
+        self.toolbar.addWidget(self.controls)
+        self.addToolBar(self.toolbar)
+        self.docks = Docks(self, studio)
+        self.busy = BusyBar(studio)
+        self.statusBar().addPermanentWidget(self.busy)
+        self._default_layout = self.saveState(VERSION)
+        self._make_menus()
+        geometry = studio.settings.value(GEOMETRY)
+        if geometry is not None:
+            self.restoreGeometry(geometry)
+        self._leave_studio()
+        Drops(self, self.files.open_path)
+        studio.failed.connect(self.errors.tell)
+        studio.state_changed.connect(self._state)
+        studio.session_changed.connect(lambda _: self._title())
+        studio.capture_changed.connect(lambda _: self._title())
+        studio.message_received.connect(self._message)
+        studio.closed.connect(self._ended)
+        self.files.saved.connect(lambda _: studio.mark_saved())
+        self.start_page.started.connect(self.enter_studio)
+        self.docks.filled.connect(self._after_filling)
+        QTimer.singleShot(0, self._fill)
+
+    # ---- after the start
+
+    def _fill(self) -> None:
+        """Make what is not seen on the start page, without holding the window up."""
+        from app.window.docks import is_there, panel_class
+
+        if is_there(VIEWPORT):
+            self.studio.background("", lambda handle: panel_class(VIEWPORT), self._take_viewport, self._no_viewport)
+        else:
+            self.docks.fill()
+
+    def _take_viewport(self, kind: type[QWidget]) -> None:
+        self.viewport = kind(self.studio)
+        self.stack.addWidget(self.viewport)
+        if self._in_studio:
+            self.stack.setCurrentWidget(self.viewport)
+        self.docks.fill()
+
+    def _no_viewport(self, error: BaseException) -> None:
+        self.studio.say(error)
+        self.docks.fill()
+
+    def _after_filling(self) -> None:
+        offer_recovery(self.studio, self.files.recent, self)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every panel has been made."""
+        return self.docks.is_filled
+
+    # ---- start page and studio
+
+    def enter_studio(self) -> None:
+        """Show the viewport and the panels."""
+        if not self._in_studio:
+            self._in_studio = True
+            self.docks.set_visible(True)
+            self.toolbar.show()
+            if self._layout_wanted is None or not self.restoreState(self._layout_wanted, VERSION):
+                self.restoreState(self._default_layout, VERSION)
+                self._default_sizes()
+            if self.viewport is not None:
+                self.stack.setCurrentWidget(self.viewport)
+        self._follow_mode()
+
+    def leave_studio(self) -> None:
+        """Show the start page alone."""
+        if self._in_studio:
+            self._layout_wanted = self.saveState(VERSION)
+            self._leave_studio()
+
+    def _leave_studio(self) -> None:
+        self._in_studio = False
+        self.docks.set_visible(False)
+        self.toolbar.hide()
+        self.stack.setCurrentWidget(self.start_page)
+        self._follow_mode()
+
+    def _follow_mode(self) -> None:
+        self.mode_action.setChecked(not self._in_studio)
+        self.mode_action.setEnabled(self.studio.state != "empty")
+        for dock in self.docks.docks.values():
+            dock.toggleViewAction().setEnabled(self._in_studio)
+        self.layout_action.setEnabled(self._in_studio)
+
+    def _default_sizes(self) -> None:
+        docks, width = self.docks.docks, self.width()
+        side = {"capture": 0.2, "recipe": 0.235}
+        names = [name for name in side if name in docks]
+        sizes = [max(int(width * side[name]), 200) for name in names]
+        self.resizeDocks([docks[name] for name in names], sizes, Qt.Orientation.Horizontal)
+        if "plots" in docks:
+            self.resizeDocks([docks["plots"]], [int(self.height() * 0.27)], Qt.Orientation.Vertical)
+
+    def reset_layout(self) -> None:
+        """Put every panel back where it was at first."""
+        self._layout_wanted = None
+        self._in_studio = False
+        self.enter_studio()
+
+    def _state(self, state: str) -> None:
+        if state in ("running", "paused", "finished", "failed"):
+            self.enter_studio()
+        elif state == "empty":
+            self.leave_studio()
+        self._follow_mode()
+        self._title()
+
+    def _title(self) -> None:
+        words = {"running": "running", "paused": "paused", "finished": "finished", "failed": "stopped by an error"}
+        studio, parts = self.studio, []
+        if studio.project is not None:
+            parts.append(studio.project.name)
+        elif studio.capture is not None:
+            path = Path(studio.capture.path)
+            parts.append((path.parent if path.is_file() else path).resolve().name)
+        if studio.state in words:
+            parts.append(words[studio.state])
+        self.setWindowTitle(" \u2013 ".join([", ".join(parts), "Unrender"] if parts else ["Unrender"]))
+
+    def _message(self, message: object) -> None:
+        text = getattr(message, "text", "")
+        if text and hasattr(message, "level"):
+            self.statusBar().showMessage(text, 10000)
+
+    # ---- menus
+
+    def _make_menus(self) -> None:
+        bar = self.menuBar()
+        bar.setObjectName("menu_bar")
+        self.menus: dict[str, QMenu] = {}
+        for name in ("File", "Edit", "View", "Run", "Help"):
+            menu = bar.addMenu(f"&{name}")
+            menu.setObjectName(f"menu_{name.lower()}")
+            menu.setToolTipsVisible(True)
+            self.menus[name] = menu
+        self.files.fill(self.menus["File"])
+        self.menus["File"].addSeparator()
+        self._action("File", "close", "Close", "Ctrl+W", "Close what is open", self.close_project)
+        self._action("File", "quit", "Quit", "Ctrl+Q", "Close the window", self.close)
+        stack = self.studio.undo_stack
+        for name, action, keys in (
+            ("undo", stack.createUndoAction(self, "Undo"), QKeySequence.StandardKey.Undo),
+            ("redo", stack.createRedoAction(self, "Redo"), QKeySequence.StandardKey.Redo),
+        ):
+            action.setObjectName(f"edit_{name}")
+            action.setShortcut(QKeySequence(keys))
+            action.setToolTip(f"{name.capitalize()} the last change of options, photos or region")
+            self.menus["Edit"].addAction(action)
+        self._view_menu(self.menus["View"])
+        self.controls.fill(self.menus["Run"])
+        self._action("Help", "shortcuts", "Keyboard shortcuts", "F1", "Every key and what it does", self.show_shortcuts)
+        self._action("Help", "about", "About Unrender", "", "Version and licence", self.show_about)
+
+    def _action(self, menu: str, name: str, text: str, keys: str, tip: str, call) -> QAction:
+        action = QAction(text, self)
+        action.setObjectName(f"{menu.lower()}_{name}")
+        action.setToolTip(tip)
+        action.setStatusTip(tip)
+        if keys:
+            action.setShortcut(QKeySequence(keys))
+        action.triggered.connect(lambda _=False: call())
+        self.menus[menu].addAction(action)
+        return action
+
+    def _view_menu(self, menu: QMenu) -> None:
+        tip = "Go to the start page and back"
+        self.mode_action = self._action("View", "start", "Start page", "Ctrl+0", tip, self._turn)
+        self.mode_action.setCheckable(True)
+        menu.addSeparator()
+        for dock in self.docks.docks.values():
+            menu.addAction(dock.toggleViewAction())
+        tip = "Put every panel back where it was at first"
+        self.layout_action = self._action("View", "layout", "Reset layout", "", tip, self.reset_layout)
+        menu.addSeparator()
+        themes = menu.addMenu("Theme")
+        themes.setObjectName("menu_theme")
+        group = QActionGroup(self)
+        for name, words in THEMES.items():
+            action = themes.addAction(words)
+            action.setObjectName(f"theme_{name}")
+            action.setToolTip("Colours of the window")
+            action.setCheckable(True)
+            action.setChecked(name == chosen_theme(self.studio.settings))
+            action.triggered.connect(lambda _=False, name=name: self.set_theme(name))
+            group.addAction(action)
+        menu.addSeparator()
+        tip = "Save a picture of this window"
+        shot = self._action("View", "screenshot", "Screenshot of the window\u2026", "F12", tip, self.ask_screenshot)
+        shot.setIcon(icon("camera"))
+
+    def _turn(self) -> None:
+        if self._in_studio:
+            self.leave_studio()
+        else:
+            self.enter_studio()
+
+    def set_theme(self, name: str) -> None:
+        """Change the colours, now and for later starts."""
+        self.studio.settings.setValue(SETTING, name)
+        self.dark = apply_theme(QApplication.instance(), name)
+
+    def show_shortcuts(self) -> ShortcutsDialog:
+        """Open the table of shortcuts."""
+        dialog = ShortcutsDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
+        return dialog
+
+    def show_about(self) -> AboutDialog:
+        """Say what this is."""
+        dialog = AboutDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
+        return dialog
+
+    def ask_screenshot(self) -> None:
+        """Ask for a file and save a picture of the window in it."""
+        picture = self.grab()
+        folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation) or str(Path.home())
+        start = Path(folder) / time.strftime("unrender %Y-%m-%d %H.%M.%S.png")
+        question = Question("Save a picture of the window", "save", "Picture (*.png)", start)
+        self.choose(self, question, lambda path: self._save_picture(picture.toImage(), Path(path)))
+
+    def _save_picture(self, image, path: Path) -> None:
+        path = path if path.suffix.lower() == ".png" else path.with_name(path.name + ".png")
+
+        def work(_handle) -> None:
+            if not image.save(str(path)):
+                raise OSError(0, "The picture cannot be written", str(path))
+
+        self.studio.background("Saving the picture", work, lambda _: self.studio.notice(f"Saved {path}"))
+
+    # ---- closing
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether closing would end a run, or lose steps."""
+        return self.studio.has_unsaved_steps
+
+    def close_project(self) -> None:
+        """Close what is open and go to the start page; a run is saved first."""
+        self.files.leaving(self.studio.close_all)
+
+    def close_without_asking(self) -> None:
+        """Close at once; whoever made the studio closes that."""
+        self._ending = "done"
+        self.close()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask where a run is not finished, end the threads, and only then close."""
+        if self._ending == "done":
+            self._remember()
+            if self.viewport is not None:
+                self.viewport.shut_down()
+            self.errors.close()
+            event.accept()
+            return
+        event.ignore()
+        if self._ending:
+            return
+        if self.is_unfinished:
+            self._ask()
+        else:
+            self._end(save=False)
+
+    def _ask(self) -> None:
+        if self.question is not None:
+            self.question.raise_()
+            return
+        box = QMessageBox(QMessageBox.Icon.Question, "Unrender", "The run is not finished.", parent=self)
+        box.setObjectName("closing_question")
+        box.setInformativeText("Saved, it can go on later from where it is now; otherwise from its last autosave.")
+        save = box.addButton("Save and close", QMessageBox.ButtonRole.AcceptRole)
+        leave = box.addButton("Close without saving", QMessageBox.ButtonRole.DestructiveRole)
+        cancel = box.addButton(QMessageBox.StandardButton.Cancel)
+        save.setObjectName("save_and_close")
+        leave.setObjectName("close_without_saving")
+        cancel.setObjectName("keep_open")
+        leave.setToolTip("What was computed since the last checkpoint is lost")
+        box.setDefaultButton(save)
+        save.clicked.connect(lambda: self._end(save=True))
+        leave.clicked.connect(lambda: self._end(save=False))
+        box.finished.connect(self._answered)
+        self.question = box
+        box.open()
+
+    def _answered(self, _result: int) -> None:
+        if self.question is not None:
+            self.question.deleteLater()
+            self.question = None
+
+    def _end(self, save: bool) -> None:
+        self._ending = "saving"
+        self.stack.setEnabled(False)
+        self.studio.shut_down(save)
+
+    def _ended(self) -> None:
+        self._ending = "done"
+        self.close()
+
+    def _remember(self) -> None:
+        settings = self.studio.settings
+        settings.setValue(GEOMETRY, self.saveGeometry())
+        layout = self.saveState(VERSION) if self._in_studio else self._layout_wanted
+        if layout is not None:
+            settings.setValue(LAYOUT, layout)
+        settings.sync()
+
+    def sizeHint(self) -> QSize:
+        """The size at the first start."""
+        return QSize(1400, 900)
