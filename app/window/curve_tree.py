@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QPixmap
+from PySide6.QtGui import QColor, QIcon, QPalette, QPixmap
 from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from app.window.curves import GROUPS, LOSS, PSNR, UNITS, Key
@@ -48,6 +48,7 @@ class CurveTree(QTreeWidget):
         super().__init__(parent)
         self.setObjectName("curve_tree")
         self.setToolTip("Tick the curves to draw")
+        self.viewport().setBackgroundRole(QPalette.ColorRole.Window)  # on Base, empty boxes cannot be seen
         self.setColumnCount(2)
         self.setHeaderHidden(True)
         self.setRootIsDecorated(True)

@@ -219,10 +219,22 @@ def smoothed(values: np.ndarray, amount: float, starts: list[int] | None = None)
 
 
 def _box_mean(values: np.ndarray, half: int) -> np.ndarray:
+    """The window shrinks toward both ends and stays centred, so that a slope remains one."""
     total = np.concatenate([[0.0], np.cumsum(values)])
     place = np.arange(len(values))
-    low, high = np.maximum(place - half, 0), np.minimum(place + half + 1, len(values))
-    return (total[high] - total[low]) / (high - low)
+    reach = np.minimum(half, np.minimum(place, place[::-1]))
+    return (total[place + reach + 1] - total[place - reach]) / (2 * reach + 1)
+
+
+def thinned(points: np.ndarray, starts: list[int], count: int) -> tuple[np.ndarray, list[int]]:
+    """About `count` points in place of [N,3], means of neighbours of the same stage, and where stages begin now."""
+    share = max(1, math.ceil(len(points) / count))
+    parts, begins = [], []
+    for start, end in zip(starts, [*starts[1:], len(points)], strict=True):
+        begins.append(sum(map(len, parts)))
+        edges = np.arange(start, end, share)
+        parts.append(np.add.reduceat(points[:end], edges) / np.diff([*edges, end])[:, None])
+    return np.concatenate(parts), begins
 
 
 def value_at(points: np.ndarray, place: float, column: int) -> float:

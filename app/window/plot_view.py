@@ -13,8 +13,9 @@ from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QWidget
 
 from app.window.curve_tree import number_text
-from app.window.curves import GROUPS, PSNR, UNITS, Key, RunCurves, smoothed, stage_starts, value_at
+from app.window.curves import GROUPS, PSNR, UNITS, Key, RunCurves, smoothed, stage_starts, thinned, value_at
 
+DASHED_POINTS = 160  # of a curve of the other run
 WIDEST = 12  # values in one read-out
 STEP, SECONDS = 0, 1  # columns of a curve's points, which the x axis may show
 NARROWEST = 230  # pixels of a plot, below which fewer stand side by side
@@ -128,13 +129,21 @@ class PlotView(pg.GraphicsLayoutWidget):
             axis.setTextPen(ink)
         unit = UNITS[group]
         plot.setTitle(f"{group}, {unit}" if unit else group, color=ink.name(), size="9pt")
-        faint = QColor(ink)
-        faint.setAlpha(110)
+        faint = self._faint_ink()
         self._cursors[group].setPen(pg.mkPen(faint))
+        for mark in self._marks[group]:
+            mark.setPen(pg.mkPen(faint, style=Qt.PenStyle.DotLine))
+            if hasattr(mark, "label"):
+                mark.label.setColor(faint)
         self._values[group].setColor(ink)
         box = QColor(self.palette().color(QPalette.ColorRole.Base))
         box.setAlpha(225)
         self._values[group].fill = pg.mkBrush(box)
+
+    def _faint_ink(self) -> QColor:
+        ink = QColor(self.palette().color(QPalette.ColorRole.Text))
+        ink.setAlpha(120)
+        return ink
 
     def _make_plot(self, group: str) -> None:
         plot = pg.PlotItem(axisItems={"left": NumberAxis("left"), "bottom": NumberAxis("bottom")})
@@ -178,20 +187,23 @@ class PlotView(pg.GraphicsLayoutWidget):
         grid.activate()
 
     def _draw(self, group: str, name: str, key: Key, points: np.ndarray, starts: list[int]) -> set[tuple]:
-        place, values, color = points[:, self.column], points[:, 2], self.color_of(key)
-        style = Qt.PenStyle.DashLine if name else Qt.PenStyle.SolidLine
+        color, style = self.color_of(key), Qt.PenStyle.SolidLine
+        if name and len(points) > 1:  # dashes cannot be seen on noise
+            points, starts = thinned(points, starts, DASHED_POINTS)
+            style = Qt.PenStyle.DashLine
+        place, values = points[:, self.column], points[:, 2]
         if len(points) == 1:
             self._line(group, (name, key, "dot")).setData(
                 place, values, pen=None, symbol="d" if name else "o", symbolSize=8, symbolPen=color, symbolBrush=color
             )
             return {(name, key, "dot")}
         drawn = {(name, key, "line")}
-        if self.smoothing > 0:
+        if self.smoothing > 0 and not name:
             pale = QColor(color)
             pale.setAlpha(60)
             self._set_line(group, (name, key, "raw"), place, values, starts, pg.mkPen(pale, style=style))
             drawn.add((name, key, "raw"))
-            values = smoothed(values, self.smoothing, starts)
+        values = smoothed(values, self.smoothing, starts)
         self._set_line(group, (name, key, "line"), place, values, starts, pg.mkPen(color, width=1.5, style=style))
         return drawn
 
@@ -211,6 +223,8 @@ class PlotView(pg.GraphicsLayoutWidget):
         lines = self._lines[group]
         if which not in lines:
             lines[which] = pg.PlotDataItem()
+            if which[0]:  # as one path: dashes would begin anew at each point
+                lines[which].curve.setSegmentedLineMode("off")
             lines[which].setLogMode(False, self._is_logarithmic(group))
             self.plots[group].addItem(lines[which])
         return lines[which]
@@ -222,8 +236,7 @@ class PlotView(pg.GraphicsLayoutWidget):
             return
         for mark in marks:
             plot.removeItem(mark)
-        ink = QColor(self.palette().color(QPalette.ColorRole.Text))
-        ink.setAlpha(120)
+        ink = self._faint_ink()
         marks.clear()
         shown = -math.inf
         reach = max((place for _, place in places), default=0)
