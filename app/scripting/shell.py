@@ -57,6 +57,14 @@ class ConsoleShell(InteractiveShell):
     display_pub = Instance(DisplayPublisher, allow_none=True)
     failure: BaseException | None = None
 
+    def showtraceback(self, exc_tuple: Any = None, *arguments: Any, **named: Any) -> None:
+        """Show what was raised; an interrupt at once, as formatting a traceback takes a moment."""
+        kind, value, _ = self._get_exc_info(exc_tuple)
+        if issubclass(kind, KeyboardInterrupt):
+            self._showtraceback(kind, value, [])
+        else:
+            super().showtraceback(exc_tuple, *arguments, **named)
+
     def _showtraceback(self, etype: type, evalue: BaseException, stb: list[str]) -> None:
         """Send a traceback as a message; an interrupt needs no more than its name."""
         self.failure = evalue
