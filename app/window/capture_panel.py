@@ -25,12 +25,10 @@ from PySide6.QtWidgets import (
 from app.window.choosers import Chooser, ask_path
 from app.window.doctor_view import DoctorView
 from app.window.photo_list import FRAME, ORDERS, SORT, PhotoDelegate, PhotoList, PhotoModel
-from app.window.thumbnails import Thumbnails, as_image, loss_image, photo_image
+from app.window.thumbnails import Thumbnails, as_image, loss_image
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
-
-LARGEST = 640  # pixels, longest side of the picture below the list
 
 
 class Picture(QWidget):
@@ -237,25 +235,32 @@ class CapturePanel(QWidget):
             self.picture.set(None, "")
             self.picture.hide()
             return
-        self.picture.show()
         index = self.index_of(frame)
         self.list.setCurrentIndex(index)
         self.list.scrollTo(index)
-        size, stage = self.model.image_size, self.stage_size[0]
+        self.picture.setVisible(self.masked.isChecked())
+        if self.masked.isChecked():
+            self._show_loss(capture, frame)
 
-        def work(_handle: object) -> tuple[np.ndarray, str]:
-            name = capture.frames[frame].name
-            if size < 0:
-                return photo_image(capture.frames[frame], LARGEST), name
-            pixels = loss_image(capture, frame, size)
-            return pixels, f"{name} in stage {stage}: {pixels.shape[1]} x {pixels.shape[0]} pixels"
+    def _show_loss(self, capture: Any, frame: int) -> None:
+        """Below the list, the photo as the loss sees it; the viewport shows the photo itself."""
+        stage, size = self.stage_size
 
-        def done(made: tuple[np.ndarray, str]) -> None:
-            if self.studio.capture is capture and self.studio.view_frame == frame and self.model.image_size == size:
-                self.picture.set(QPixmap.fromImage(as_image(made[0])), made[1])
+        def work(_handle: object) -> np.ndarray:
+            return loss_image(capture, frame, size)
+
+        def is_asked() -> bool:
+            wanted = self.studio.capture is capture and self.studio.view_frame == frame
+            return wanted and self.masked.isChecked() and self.model.image_size == size
+
+        def done(pixels: np.ndarray) -> None:
+            if is_asked():
+                where = f" in stage {stage}" if stage else ""
+                text = f"{capture.frames[frame].name}{where}: {pixels.shape[1]} x {pixels.shape[0]} pixels"
+                self.picture.set(QPixmap.fromImage(as_image(pixels)), text)
 
         def failed(_error: BaseException) -> None:
-            if self.studio.capture is capture and self.studio.view_frame == frame:
+            if is_asked():
                 path = Path(capture.frames[frame].image_path)
                 self.picture.set(None, f"{path.name} cannot be read; it may have been moved or deleted.")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor, QGuiApplication
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
     QColorDialog,
     QComboBox,
@@ -33,8 +33,6 @@ ORDER = {"problem": 0, "warning": 1, "fact": 2}
 MARKS = {
     "problem": ("!", "#d9534f"),
     "warning": ("!", "#d08a1d"),
-    "fact": ("", "transparent"),
-    "good": ("\u2713", "#3f9d57"),
 }
 
 
@@ -43,10 +41,13 @@ class DoctorView(QWidget):
 
     summary_changed = Signal(str, int)  # one line, number of problems
 
-    def __init__(self, studio: Studio, parent: QWidget | None = None, choose: Chooser = ask_path) -> None:
+    def __init__(
+        self, studio: Studio, parent: QWidget | None = None, choose: Chooser = ask_path, whole: bool = False
+    ) -> None:
         super().__init__(parent)
         self.setObjectName("doctor_view")
         self.studio, self.choose = studio, choose
+        self.whole = whole  # as high as its content, for a page that scrolls by itself
         self.report: Report | None = None
         self.summary = QLabel("Open photos to see what is in them.")
         self.summary.setObjectName("doctor_summary")
@@ -109,10 +110,24 @@ class DoctorView(QWidget):
             rows.addLayout(self._up_choice(report))
         rows.addStretch(1)
         self.scroll.setWidget(content)
+        if self.whole:
+            QTimer.singleShot(0, self, self._fit)
         self._enable_remedies()
         self.summary_changed.emit(line, problems)
         if report is not None and report.frames and not report.mask_source:
             self._look_for_plain_background()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width, another height of the content."""
+        super().resizeEvent(event)
+        if self.whole and event.oldSize().width() != event.size().width():
+            QTimer.singleShot(0, self, self._fit)
+
+    def _fit(self) -> None:
+        content = self.scroll.widget()
+        if content is not None:
+            content.layout().activate()
+            self.scroll.setMinimumHeight(content.sizeHint().height() + 4)
 
     def _row(self, item: Finding) -> QWidget:
         row = QWidget()

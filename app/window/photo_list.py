@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Index = QModelIndex | QPersistentModelIndex
 
 FRAME = Qt.ItemDataRole.UserRole
-SPLIT, PSNR, EXCLUDED, SORT = FRAME + 1, FRAME + 2, FRAME + 3, FRAME + 4
+SPLIT, PSNR, EXCLUDED, SORT, BROKEN = (FRAME + number for number in range(1, 6))
 PICTURE = 96  # pixels, side of the square that holds a thumbnail
 CELL = QSize(112, 146)
 ORDERS = {"name": "Name", "error": "Error, worst first", "split": "Split"}
@@ -79,6 +79,8 @@ class PhotoModel(QAbstractListModel):
             return Qt.CheckState.Unchecked if excluded else Qt.CheckState.Checked
         if role == SORT:
             return self._place(row, frame.split, psnr)
+        if role == BROKEN:
+            return (row, self.image_size) in self.thumbnails.broken
         return {FRAME: row, SPLIT: frame.split, PSNR: psnr, EXCLUDED: excluded}.get(role)
 
     def _place(self, row: int, split: str, psnr: float | None) -> float:
@@ -97,7 +99,12 @@ class PhotoModel(QAbstractListModel):
     def _tip(self, frame: Any, psnr: float | None, excluded: bool) -> str:
         use = "held back for testing" if frame.split == "test" else "left out" if excluded else "used for training"
         score = "" if psnr is None else f"\nThe render matches it to {psnr:.1f} dB (PSNR; more is better)."
-        return f"{frame.name}: {use}.{score}\nClick to look through its camera."
+        mask = "its own transparency" if self.studio.capture.uses_alpha else "none"
+        if frame.mask_path is not None:
+            mask = frame.mask_path.name
+        elif self.studio.capture.has_masks and not self.studio.capture.uses_alpha:
+            mask = "from the background's colour or the region"
+        return f"{frame.name}: {use}.{score}\nMask: {mask}.\nClick to look through its camera."
 
 
 class PhotoDelegate(QStyledItemDelegate):
@@ -131,7 +138,8 @@ class PhotoDelegate(QStyledItemDelegate):
         excluded = bool(index.data(EXCLUDED))
         painter.setOpacity(0.35 if excluded else 1.0)
         square = QRect(cell.left() + (cell.width() - PICTURE) // 2, cell.top() + 6, PICTURE, PICTURE)
-        self._picture(painter, palette, square, index.data(Qt.ItemDataRole.DecorationRole))
+        picture = index.data(Qt.ItemDataRole.DecorationRole)
+        self._picture(painter, palette, square, picture, bool(index.data(BROKEN)))
         painter.setOpacity(1.0)
         if index.data(Qt.ItemDataRole.CheckStateRole) is not None:
             self._check(painter, option, cell, not excluded)
@@ -150,8 +158,12 @@ class PhotoDelegate(QStyledItemDelegate):
         painter.drawText(name.translated(0, line), Qt.AlignmentFlag.AlignCenter, words)
         painter.restore()
 
-    def _picture(self, painter: QPainter, palette: QPalette, square: QRect, picture: Any) -> None:
+    def _picture(self, painter: QPainter, palette: QPalette, square: QRect, picture: Any, broken: bool) -> None:
         if picture is None:
+            if broken:
+                painter.setPen(palette.color(QPalette.ColorRole.Text))
+                flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+                painter.drawText(square.adjusted(6, 6, -6, -6), flags, "cannot be read")
             painter.setPen(QPen(palette.color(QPalette.ColorRole.Mid), 1, Qt.PenStyle.DashLine))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(square.adjusted(0, 0, -1, -1))
@@ -164,6 +176,11 @@ class PhotoDelegate(QStyledItemDelegate):
         painter.drawPixmap(place, picture)
 
     def _check(self, painter: QPainter, option: Any, cell: QRect, checked: bool) -> None:
+        edge = option.palette.color(QPalette.ColorRole.Text)
+        edge.setAlpha(110)
+        painter.setPen(edge)
+        painter.setBrush(option.palette.color(QPalette.ColorRole.Base))
+        painter.drawRoundedRect(self.check_box(cell), 3, 3)
         button = QStyleOptionButton()
         button.rect, button.palette = self.check_box(cell), option.palette
         button.state = QStyle.StateFlag.State_Enabled

@@ -111,8 +111,7 @@ class StartPage(QWidget):
         self.recent.chosen.connect(self.files.open_path)
         self.none_yet = WrappedLabel("Projects that you run appear here.")
         self.none_yet.setObjectName("no_recent")
-        self.doctor = DoctorView(studio, choose=self.files.choose)
-        self.doctor.setMinimumHeight(150)
+        self.doctor = DoctorView(studio, choose=self.files.choose, whole=True)
         page.addWidget(self.recent)
         page.addWidget(self.none_yet)
         page.addWidget(self.doctor, 1000)
@@ -283,7 +282,7 @@ class StartPage(QWidget):
         if ready:
             self.folder.setText(_breakable(str(self.studio.next_folder())))
         examined = capture is not None or self.doctor.report is not None
-        has_recent = self.recent.count() > 0
+        has_recent = bool(self.files.recent.projects())
         self.below.setText("What was found in the photos" if examined else "Recent projects")
         self.doctor.setVisible(examined)
         self.recent.setVisible(not examined and has_recent)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication, QCheckBox, QColorDialog, QComboBox, 
 
 from app.window.capture_panel import CapturePanel
 from app.window.findings import plain_background
-from app.window.photo_list import FRAME, PhotoDelegate
+from app.window.photo_list import BROKEN, FRAME, PhotoDelegate
 from app.window.thumbnails import Thumbnails, loss_image
 from tests.app.window.conftest import wait_for
 from tests.app.window.drawn_capture import draw_capture
@@ -47,8 +47,7 @@ def test_a_click_looks_through_the_photo_and_a_button_ends_it(panel, open_studio
     watchdog.forgive()
     click(qtbot, panel, centre(panel, 3))
     assert open_studio.view_frame == 3
-    wait_for(qtbot, lambda: panel.picture.full is not None)
-    assert "photo_03" in panel.picture.caption.text()
+    assert panel.list.currentIndex().data(FRAME) == 3
     shoot(panel, "capture_panel")
     qtbot.mouseClick(panel.findChild(QPushButton, "free_camera"), Qt.MouseButton.LeftButton)
     assert open_studio.view_frame is None and not panel.list.selectionModel().hasSelection()
@@ -119,15 +118,19 @@ def test_thumbnails_are_bounded_and_start_over_with_another_capture(open_studio,
     assert len(kept) == 0 and kept.picture(0) is None
 
 
-def test_a_deleted_photo_is_said_and_nothing_breaks(qtbot, studio, tmp_path):
+def test_a_deleted_photo_is_said_and_nothing_breaks(qtbot, studio, tmp_path, shoot):
     folder = draw_capture(tmp_path / "gone")
     studio.open(folder)
     wait_for(qtbot, lambda: studio.state == "ready" and studio.doctor is not None)
     (folder / "photo_02.png").unlink()
     panel = CapturePanel(studio)
     qtbot.addWidget(panel)
+    panel.resize(380, 500)
     panel.show()
+    wait_for(qtbot, lambda: panel.index_of(2).data(BROKEN))
+    shoot(panel, "capture_panel_deleted")
     studio.look_through(2)
+    panel.masked.setChecked(True)
     wait_for(qtbot, lambda: "cannot be read" in panel.picture.caption.text())
 
 
