@@ -111,8 +111,14 @@ class Canvas(QWidget):
         self.model.resize(self.width(), self.height(), self.devicePixelRatioF())
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        model, drawn = self.model, self.model.drawn
         painter = QPainter(self)
+        try:
+            self._paint_all(painter)
+        finally:
+            painter.end()  # here and now: whoever looks at this thread's frames may keep the painter alive
+
+    def _paint_all(self, painter: QPainter) -> None:
+        model, drawn = self.model, self.model.drawn
         painter.fillRect(self.rect(), BACKGROUND)
         if model.studio.capture is None and model.studio.snapshot is None:
             paint_hint(

@@ -20,7 +20,9 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     while len(header := source.read(8)) == 8:
         height, width = struct.unpack("<ii", header)
         size = height * width * 12
-        photo, render = (np.frombuffer(source.read(size), np.float32).reshape(height, width, 3) for _ in range(2))
+        photo, render = (
+            np.frombuffer(bytearray(source.read(size)), np.float32).reshape(height, width, 3) for _ in range(2)
+        )
         error = flip_evaluator.evaluate(photo, render, "LDR", applyMagma=False)[0]
         sink.write(np.ascontiguousarray(error, np.float32).tobytes())
         sink.flush()

@@ -16,10 +16,10 @@ import numpy as np
 class FlipMaps:
     """`submit` returns at once; `done(token, error [H,W])` is called on a thread of this object's own.
 
-    Child and thread are started by the first call. Where the child dies nothing comes; the next call starts another.
+    Child and thread are started by the first call. Where the child dies `error` is None; the next call starts another.
     """
 
-    def __init__(self, done: Callable[[Any, np.ndarray], None]) -> None:
+    def __init__(self, done: Callable[[Any, np.ndarray | None], None]) -> None:
         self._done = done
         self._condition = threading.Condition()
         self._pair: tuple[Any, np.ndarray, np.ndarray] | None = None
@@ -59,7 +59,7 @@ class FlipMaps:
                 error = self._asked(photo, render)
             except (OSError, ValueError):  # the child is gone
                 self._end()
-                continue
+                error = None
             if not self._closed:
                 self._done(token, error)
         self._end()

@@ -87,19 +87,23 @@ class Frusta:
         hidden: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda pixels, depth: np.zeros(len(depth), bool),
     ) -> None:
         """Draw all of them, the one under the cursor brighter, those behind the surface (`hidden`) faint."""
-        behind = hidden(*camera.project(self.centres)) if len(self.centres) else []
-        for frame, points in enumerate(self._points):
-            begin, end = points[[e[0] for e in self.EDGES]], points[[e[1] for e in self.EDGES]]
-            pixels, shown = visible_segments(camera, begin, end, self._size * 0.05)
-            if not shown.any():
-                continue
+        count = len(self._points)
+        if not count:
+            return
+        behind = hidden(*camera.project(self.centres))
+        begin, end = (self._points[:, [edge[k] for edge in self.EDGES]].reshape(-1, 3) for k in range(2))
+        pixels, shown = visible_segments(camera, begin, end, self._size * 0.05)
+        inside = (np.minimum(pixels[:, :2], pixels[:, 2:]) < (camera.width, camera.height)).all(1)
+        shown &= inside & (np.maximum(pixels[:, :2], pixels[:, 2:]) > 0).all(1)
+        pixels, shown = pixels.reshape(count, -1, 4), shown.reshape(count, -1)
+        for frame in np.flatnonzero(shown.any(1)).tolist():
             color = QColor(EXCLUDED if frame in excluded else score_color(scores.get(frame)))
             if frame == hovered:
                 color = CHOSEN
             else:
                 color.setAlpha(45 if behind[frame] else 190)
             painter.setPen(QPen(color, 2.0 if frame == hovered else 1.1))
-            _lines(painter, pixels[shown])
+            _lines(painter, pixels[frame, shown[frame]])
 
     def at(self, camera: Camera, x: float, y: float) -> int | None:
         """The frame whose pyramid is under the cursor, the nearest to the eye first."""

@@ -249,20 +249,23 @@ class ViewThread(QObject):
             return replace(drawn, error=qimage(error_colors(error, "difference")), error_values=error)
         if request.compare == "flip":
             last = self._result
-            if last is not None and last.error is not None and last.request.photo == request.photo:
+            same = last is not None and last.request.compare == "flip" and last.request.photo == request.photo
+            if same and last.error is not None:
                 drawn = replace(drawn, error=last.error, error_values=last.error_values)  # until the new one comes
             if drawn.final:
                 self._flip.submit(request, on_white(photo), on_white(render))
         return drawn
 
-    def _add_error(self, request: DrawRequest, error: np.ndarray) -> None:
-        """The child has measured what was drawn for `request`."""
-        picture = qimage(error_colors(error, "flip"))
+    def _add_error(self, request: DrawRequest, error: np.ndarray | None) -> None:
+        """The child has measured what was drawn for `request`, or is gone."""
+        found: dict[str, Any] = {"problem": "The visible error could not be measured; choose another comparison."}
+        if error is not None:
+            found = {"error": qimage(error_colors(error, "flip")), "error_values": error}
         with self._condition:
             drawn = self._result
             if drawn is None or drawn.request is not request:
                 return
-            self._result = replace(drawn, error=picture, error_values=error)
+            self._result = replace(drawn, **found)
             tell, self._told = not self._told, True
         if tell and not self._closed:
             self.drawn.emit()
