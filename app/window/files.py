@@ -33,7 +33,7 @@ class Files(QObject):
     def __init__(self, studio: Studio, window: QWidget, choose: Chooser = ask_path) -> None:
         super().__init__(window)
         self.studio, self.window, self.choose = studio, window, choose
-        self.recent = RecentProjects(studio.settings, self)
+        self.recent = RecentProjects(studio.settings, self, studio.background)
         self.picture = ProjectPicture(studio)
         self.actions: dict[str, QAction] = {}
         add = self._add
@@ -127,6 +127,7 @@ class Files(QObject):
         self.studio.background("Saving", lambda handle: result_of(future, handle), lambda _: then())
 
     def _fill_recent(self) -> None:
+        self.recent.look()
         self.recent_menu.clear()
         for entry in self.recent.projects():
             action = self.recent_menu.addAction(f"{entry.name}    {Path(entry.folder).parent}")

@@ -94,23 +94,28 @@ def _problems(report: Report) -> list[Finding]:
 def _facts(report: Report) -> list[str]:
     facts = []
     if report.frames:
-        facts.append(f"{report.frames} photos: {report.train} to learn from, {report.test} held back for testing.")
-    if report.image_sizes:
-        facts.append("Size: " + ", ".join(f"{size.replace('x', ' x ')}" for size in list(report.image_sizes)[:4]))
+        sizes = [size.replace("x", " x ") for size in report.image_sizes]
+        more = f" and {len(sizes) - 2} other sizes" if len(sizes) > 2 else ""
+        of_size = f" of {' and '.join(sizes[:2])}{more} pixels" if sizes else ""
+        facts.append(f"{report.frames} photos{of_size}: {report.train} to learn from, {report.test} for testing.")
     if report.mask_source:
-        facts.append(f"Masks: {report.masks} of {report.frames}, from {report.mask_source}.")
-    if report.covered is not None:
-        cut = f" It is cut off at the border of {report.cut} photos." if report.cut else ""
-        facts.append(f"The object covers {report.covered:.0%} of a typical photo.{cut}")
+        text = f"Masks: {report.masks} of {report.frames}, from {report.mask_source}."
+        if report.covered is not None:
+            text += f" The object covers {report.covered:.0%} of a typical photo."
+            text += f" It is cut off at the border of {report.cut} photos." if report.cut else ""
+        facts.append(text)
+    angle = ""
     if report.fields_of_view:
         least, most = report.fields_of_view
-        angle = f"{least:.0f}" if round(least) == round(most) else f"{least:.0f} to {most:.0f}"
-        facts.append(f"Field of view: {angle} degrees.")
+        span = f"{least:.0f}" if round(least) == round(most) else f"{least:.0f} to {most:.0f}"
+        angle = f" Field of view: {span} degrees."
+    if report.axes_through is not None:
+        facts.append(f"{report.axes_through} of {report.frames} cameras look straight at the object.{angle}")
+    elif angle:
+        facts.append(angle.strip())
     if report.up:
         vector = ", ".join(f"{value:.3g}" for value in np.array(report.up) + 0.0)
         facts.append(f"Up is ({vector}), from {report.up_source}.")
-    if report.axes_through is not None:
-        facts.append(f"{report.axes_through} of {report.frames} cameras look straight at the object.")
     if report.format:
         facts.append(f"Format: {report.format}.")
     return facts

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, QRect, QSettings, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QImageReader
@@ -32,21 +34,42 @@ class RecentProject:
 
 
 class RecentProjects(QObject):
-    """At most twelve, newest first; folders that are gone are left out without a word."""
+    """At most twelve, newest first; folders that are gone are left out without a word.
+
+    `background` is a studio's: disks may be slow, or gone, so `look` looks from there; without it, at once.
+    """
 
     changed = Signal()
 
-    def __init__(self, settings: QSettings, parent: QObject | None = None) -> None:
+    def __init__(
+        self, settings: QSettings, parent: QObject | None = None, background: Callable[..., Any] | None = None
+    ) -> None:
         super().__init__(parent)
-        self.settings = settings
+        self.settings, self._background = settings, background
+        self._missing: frozenset[str] = frozenset()
+        self.look()
 
     def projects(self) -> list[RecentProject]:
-        """Those whose folder still holds a project."""
-        return [entry for entry in self._stored() if (Path(entry.folder) / PROJECT).is_file()]
+        """Those whose folder still held a project when `look` looked last."""
+        return [entry for entry in self._stored() if entry.folder not in self._missing]
+
+    def look(self) -> None:
+        """See which folders are still there; `changed` tells when that is news."""
+        folders = [entry.folder for entry in self._stored()]
+        if self._background is None:
+            self._take(_missing(folders))
+        elif folders:
+            self._background("", lambda _: _missing(folders), self._take, lambda error: None)
+
+    def _take(self, missing: frozenset[str]) -> None:
+        if missing != self._missing:
+            self._missing = missing
+            self.changed.emit()
 
     def add(self, folder: Path, capture: str = "", running: bool | None = None) -> None:
         """Put a project at the head of the list; `running` None keeps what is known of it."""
         path = str(Path(folder).absolute())
+        self._missing -= {path}
         known = next((entry for entry in self._stored() if entry.folder == path), RecentProject(path))
         entry = replace(known, opened=time.time(), capture=capture or known.capture)
         if running is not None:
@@ -77,6 +100,11 @@ class RecentProjects(QObject):
         self.settings.setValue(KEY, json.dumps([asdict(entry) for entry in entries[:MOST]]))
         self.settings.sync()  # a crash must find it
         self.changed.emit()
+
+
+def _missing(folders: list[str]) -> frozenset[str]:
+    """Those that hold no project; reads from the disk."""
+    return frozenset(folder for folder in folders if not (Path(folder) / PROJECT).is_file())
 
 
 def thumbnail(folder: Path, size: QSize) -> QImage | None:

@@ -56,6 +56,7 @@ class RecentList(QListWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Lists what has changed while nobody looked."""
         super().showEvent(event)
+        self.recent.look()
         if self._stale:
             self.refresh()
 

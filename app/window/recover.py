@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
-from app.window.recent import RecentProjects
+from app.window.recent import PROJECT, RecentProjects
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
@@ -50,7 +50,7 @@ def ago(seconds: float) -> str:
 
 def unfinished(folders: list[Path]) -> list[Unfinished]:
     """Those of `folders` that nobody runs now, with what their newest checkpoint says; reads from the disk."""
-    return [last_save(folder) for folder in folders if not is_held(folder)]
+    return [last_save(folder) for folder in folders if (folder / PROJECT).is_file() and not is_held(folder)]
 
 
 def is_held(folder: Path) -> bool:

@@ -156,6 +156,8 @@ def test_recent_projects_survive_and_missing_ones_vanish(settings, tmp_path, qtb
     assert [entry.name for entry in again.projects()][:3] == ["p9", "p14", "p13"] and len(again.projects()) == 12
     assert again.projects()[0].capture == "photos 9" and again.projects()[1].running
     shutil.rmtree(tmp_path / "p14")
+    with qtbot.waitSignal(again.changed):
+        again.look()
     assert "p14" not in [entry.name for entry in again.projects()]
     again.forget(tmp_path / "p9")
     assert again.projects()[0].name == "p13"

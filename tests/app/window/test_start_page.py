@@ -139,7 +139,8 @@ def test_recent_projects_are_shown_with_pictures_and_open(page, studio, tmp_path
         files.recent.add(fake_project(tmp_path / f"project {number}", 15 * number))
     assert len(files.recent.projects()) == 12 and page.recent.isVisible()
     (tmp_path / "project 9" / "project.toml").unlink()
-    page.recent.refresh()
+    files.recent.look()
+    wait_for(qtbot, lambda: page.recent.count() == 11)
     assert page.recent.count() == 11 and page.recent.item(0).text() == "project 13"
 
     def painted() -> bool:
