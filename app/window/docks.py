@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.window.studio import Studio
 
 Area = Qt.DockWidgetArea
+LEAST = QSize(366, 150)  # pixels that a panel may insist on
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,9 @@ PLACES = (
 )
 
 
+TABS = (("recipe", "light"), ("plots", "console"), ("console", "script"), ("script", "log"))
+
+
 def is_there(panel: str) -> bool:
     """Whether a panel's module exists; nothing is imported but its package."""
     return importlib.util.find_spec(panel.split(":")[0]) is not None
@@ -118,11 +122,16 @@ class Holder(QWidget):
         super().__init__()
         self._size = QSize(*size)
         self.box = QVBoxLayout(self)
+        self.box.setSizeConstraint(QVBoxLayout.SizeConstraint.SetNoConstraint)
         self.box.setContentsMargins(0, 0, 0, 0)
 
     def sizeHint(self) -> QSize:
         """The size of the default layout."""
         return self._size
+
+    def minimumSizeHint(self) -> QSize:
+        """What panels need at least, but never so much that the window cannot be made small."""
+        return self.box.minimumSize().boundedTo(LEAST)
 
 
 class Docks(QObject):
@@ -139,12 +148,25 @@ class Docks(QObject):
         for place in PLACES:
             if any(is_there(panel) for panel in place.panels):
                 self._make(place)
-        for first, second in (("recipe", "light"), ("plots", "console"), ("console", "script"), ("script", "log")):
+        self._tabify(TABS)
+
+    def _tabify(self, pairs: tuple[tuple[str, str], ...]) -> None:
+        for first, second in pairs:
             if first in self.docks and second in self.docks:
-                window.tabifyDockWidget(self.docks[first], self.docks[second])
+                self.window.tabifyDockWidget(self.docks[first], self.docks[second])
         for name in ("recipe", "plots"):
             if name in self.docks:
                 self.docks[name].raise_()
+
+    def place(self, beside: str = "") -> None:
+        """Put every dock where it belongs; with `beside`, the photos become a tab beside that dock."""
+        for place in PLACES:
+            dock = self.docks.get(place.name)
+            if dock is not None:
+                dock.setFloating(False)
+                self.window.addDockWidget(place.area, dock)
+                dock.show()
+        self._tabify((*TABS, (beside, "capture")) if beside else TABS)
 
     def _make(self, place: Place) -> None:
         dock = QDockWidget(place.title, self.window)
@@ -200,6 +222,7 @@ class Docks(QObject):
             splitter.setChildrenCollapsible(False)
             holder.box.addWidget(splitter)
         splitter.addWidget(widget)
+        splitter.setStretchFactor(splitter.count() - 1, splitter.count() - 1)  # what there is room for goes below
 
     def _say(self, place: Place, error: BaseException) -> None:
         sentence, details = described(error)
@@ -208,8 +231,3 @@ class Docks(QObject):
     def panel(self, name: str) -> QWidget | None:
         """The first panel in a dock; None where it is not there (yet)."""
         return next(iter(self.panels.get(name, [])), None)
-
-    def set_visible(self, visible: bool) -> None:
-        """Show or hide every dock, as in the default layout."""
-        for dock in self.docks.values():
-            dock.setVisible(visible)

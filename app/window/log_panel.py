@@ -43,7 +43,7 @@ class _Filter(QSortFilterProxyModel):
     def set(self, rank: int, text: str) -> None:
         """Change what is let through."""
         self.rank, self.text = rank, text.lower()
-        self.invalidateFilter()
+        self.invalidate()
 
     def filterAcceptsRow(self, row: int, parent: QModelIndex) -> bool:
         """Whether a row is shown."""

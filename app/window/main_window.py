@@ -14,28 +14,26 @@ from PySide6.QtWidgets import (
     QMenu,
     QMessageBox,
     QStackedWidget,
-    QTabWidget,
-    QToolBar,
     QWidget,
 )
 
 from app.window.busy_bar import BusyBar
 from app.window.choosers import Question, ask_path
-from app.window.docks import Docks
+from app.window.docks import is_there, panel_class
 from app.window.drops import Drops
 from app.window.error_dialog import ErrorDialog
 from app.window.files import Files
 from app.window.help import AboutDialog, ShortcutsDialog
 from app.window.icons import icon
 from app.window.recover import offer_recovery
-from app.window.run_controls import RunControls
 from app.window.start_page import StartPage
 from app.window.theme import SETTING, THEMES, apply_theme, chosen_theme
+from app.window.workspace import Workspace
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
 
-GEOMETRY, LAYOUT, VERSION = "window/geometry", "window/layout", 1
+GEOMETRY, LAYOUT = "window/geometry", "window/layout"
 VIEWPORT = "app.window.viewport.viewport:Viewport"
 
 
@@ -55,37 +53,23 @@ class MainWindow(QMainWindow):
         self.files = Files(studio, self, lambda *question: self.choose(*question))
         self.errors = ErrorDialog(self)
         self.start_page = StartPage(studio, files=self.files)
-        self.viewport: QWidget | None = None
         self.question: QMessageBox | None = None  # asked before closing
         self._ending = ""  # "saving" once the threads were told to end, "done" once they have
-        self._in_studio = False
-        self._layout_wanted = studio.settings.value(LAYOUT)
         self.stack = QStackedWidget()
         self.stack.setObjectName("centre")
         self.stack.addWidget(self.start_page)
         self.setCentralWidget(self.stack)
-        self.setDockNestingEnabled(True)
-        for corner, area in (
-            (Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea),
-            (Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea),
-        ):
-            self.setCorner(corner, area)
-        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
-        self.controls = RunControls(studio)
-        self.toolbar = QToolBar("Run")
-        self.toolbar.setObjectName("toolbar_run")
-        self.toolbar.setMovable(False)
-        self.toolbar.addWidget(self.controls)
-        self.addToolBar(self.toolbar)
-        self.docks = Docks(self, studio)
+        self.workspace = Workspace(studio)
+        self.workspace.want_layout(studio.settings.value(LAYOUT))
+        self.stack.addWidget(self.workspace)
+        self.docks, self.controls = self.workspace.docks, self.workspace.controls
         self.busy = BusyBar(studio)
         self.statusBar().addPermanentWidget(self.busy)
-        self._default_layout = self.saveState(VERSION)
         self._make_menus()
         geometry = studio.settings.value(GEOMETRY)
         if geometry is not None:
             self.restoreGeometry(geometry)
-        self._leave_studio()
+        self.leave_studio()
         Drops(self, self.files.open_path)
         studio.failed.connect(self.errors.tell)
         studio.state_changed.connect(self._state)
@@ -102,18 +86,13 @@ class MainWindow(QMainWindow):
 
     def _fill(self) -> None:
         """Make what is not seen on the start page, without holding the window up."""
-        from app.window.docks import is_there, panel_class
-
         if is_there(VIEWPORT):
             self.studio.background("", lambda handle: panel_class(VIEWPORT), self._take_viewport, self._no_viewport)
         else:
             self.docks.fill()
 
     def _take_viewport(self, kind: type[QWidget]) -> None:
-        self.viewport = kind(self.studio)
-        self.stack.addWidget(self.viewport)
-        if self._in_studio:
-            self.stack.setCurrentWidget(self.viewport)
+        self.workspace.set_viewport(kind(self.studio))
         self.docks.fill()
 
     def _no_viewport(self, error: BaseException) -> None:
@@ -132,58 +111,28 @@ class MainWindow(QMainWindow):
 
     def enter_studio(self) -> None:
         """Show the viewport and the panels."""
-        if not self._in_studio:
-            self._in_studio = True
-            self.docks.set_visible(True)
-            self.toolbar.show()
-            if self._layout_wanted is None or not self.restoreState(self._layout_wanted, VERSION):
-                self.restoreState(self._default_layout, VERSION)
-                self._default_sizes()
-            if self.viewport is not None:
-                self.stack.setCurrentWidget(self.viewport)
-        self._follow_mode()
+        self.stack.setCurrentWidget(self.workspace)
+        self._follow_page()
 
     def leave_studio(self) -> None:
         """Show the start page alone."""
-        if self._in_studio:
-            self._layout_wanted = self.saveState(VERSION)
-            self._leave_studio()
-
-    def _leave_studio(self) -> None:
-        self._in_studio = False
-        self.docks.set_visible(False)
-        self.toolbar.hide()
         self.stack.setCurrentWidget(self.start_page)
-        self._follow_mode()
+        self._follow_page()
 
-    def _follow_mode(self) -> None:
-        self.mode_action.setChecked(not self._in_studio)
-        self.mode_action.setEnabled(self.studio.state != "empty")
+    def _follow_page(self) -> None:
+        inside = self.stack.currentWidget() is self.workspace
+        self.page_action.setChecked(not inside)
+        self.page_action.setEnabled(self.studio.state != "empty")
         for dock in self.docks.docks.values():
-            dock.toggleViewAction().setEnabled(self._in_studio)
-        self.layout_action.setEnabled(self._in_studio)
-
-    def _default_sizes(self) -> None:
-        docks, width = self.docks.docks, self.width()
-        side = {"capture": 0.2, "recipe": 0.235}
-        names = [name for name in side if name in docks]
-        sizes = [max(int(width * side[name]), 200) for name in names]
-        self.resizeDocks([docks[name] for name in names], sizes, Qt.Orientation.Horizontal)
-        if "plots" in docks:
-            self.resizeDocks([docks["plots"]], [int(self.height() * 0.27)], Qt.Orientation.Vertical)
-
-    def reset_layout(self) -> None:
-        """Put every panel back where it was at first."""
-        self._layout_wanted = None
-        self._in_studio = False
-        self.enter_studio()
+            dock.toggleViewAction().setEnabled(inside)
+        self.layout_action.setEnabled(inside)
 
     def _state(self, state: str) -> None:
         if state in ("running", "paused", "finished", "failed"):
             self.enter_studio()
         elif state == "empty":
             self.leave_studio()
-        self._follow_mode()
+        self._follow_page()
         self._title()
 
     def _title(self) -> None:
@@ -245,13 +194,13 @@ class MainWindow(QMainWindow):
 
     def _view_menu(self, menu: QMenu) -> None:
         tip = "Go to the start page and back"
-        self.mode_action = self._action("View", "start", "Start page", "Ctrl+0", tip, self._turn)
-        self.mode_action.setCheckable(True)
+        self.page_action = self._action("View", "start", "Start page", "Ctrl+0", tip, self._turn)
+        self.page_action.setCheckable(True)
         menu.addSeparator()
         for dock in self.docks.docks.values():
             menu.addAction(dock.toggleViewAction())
         tip = "Put every panel back where it was at first"
-        self.layout_action = self._action("View", "layout", "Reset layout", "", tip, self.reset_layout)
+        self.layout_action = self._action("View", "layout", "Reset layout", "", tip, self.workspace.reset)
         menu.addSeparator()
         themes = menu.addMenu("Theme")
         themes.setObjectName("menu_theme")
@@ -270,7 +219,7 @@ class MainWindow(QMainWindow):
         shot.setIcon(icon("camera"))
 
     def _turn(self) -> None:
-        if self._in_studio:
+        if self.stack.currentWidget() is self.workspace:
             self.leave_studio()
         else:
             self.enter_studio()
@@ -331,8 +280,8 @@ class MainWindow(QMainWindow):
         """Ask where a run is not finished, end the threads, and only then close."""
         if self._ending == "done":
             self._remember()
-            if self.viewport is not None:
-                self.viewport.shut_down()
+            if self.workspace.viewport is not None:
+                self.workspace.viewport.shut_down()
             self.errors.close()
             event.accept()
             return
@@ -382,7 +331,7 @@ class MainWindow(QMainWindow):
     def _remember(self) -> None:
         settings = self.studio.settings
         settings.setValue(GEOMETRY, self.saveGeometry())
-        layout = self.saveState(VERSION) if self._in_studio else self._layout_wanted
+        layout = self.workspace.layout_state()
         if layout is not None:
             settings.setValue(LAYOUT, layout)
         settings.sync()

@@ -37,6 +37,8 @@ _COLORS = {  # role: (dark, light)
 }
 _DISABLED = {"WindowText": ("#70777e", "#9aa1a7"), "Text": ("#70777e", "#9aa1a7"), "ButtonText": ("#70777e", "#9aa1a7")}
 
+_EDGE = ("#767d85", "#868c92")  # of what can be ticked
+
 _SHEET = """
 QToolTip {{ color: {ToolTipText}; background: {ToolTipBase}; border: 1px solid {Mid}; padding: 3px; }}
 QMainWindow::separator {{ background: {Window}; width: 5px; height: 5px; }}
@@ -49,6 +51,12 @@ QStatusBar::item {{ border: none; }}
 QProgressBar {{ border: 1px solid {Mid}; border-radius: 3px; background: {Base};
     text-align: center; min-height: 15px; }}
 QProgressBar::chunk {{ background: {Highlight}; border-radius: 2px; }}
+QRadioButton::indicator {{ width: 11px; height: 11px; border: 1px solid {edge}; border-radius: 6px;
+    background: {Base}; }}
+QRadioButton::indicator:checked {{ width: 5px; height: 5px; border: 4px solid {Highlight}; background: white; }}
+QRadioButton::indicator:disabled {{ border-color: {Mid}; }}
+QCheckBox::indicator:unchecked, QAbstractItemView::indicator:unchecked {{ width: 11px; height: 11px;
+    border: 1px solid {edge}; border-radius: 2px; background: {Base}; }}
 QPushButton#start_run {{ background: {Highlight}; color: {HighlightedText}; border: none; border-radius: 4px;
     padding: 5px 14px; }}
 QPushButton#start_run:disabled {{ background: {Mid}; color: {off}; }}
@@ -76,7 +84,7 @@ def style_sheet(dark: bool) -> str:
     """What the palette alone cannot say."""
     column = 0 if dark else 1
     names = {name: pair[column] for name, pair in _COLORS.items()}
-    return _SHEET.format(**names, off=_DISABLED["Text"][column])
+    return _SHEET.format(**names, off=_DISABLED["Text"][column], edge=_EDGE[column])
 
 
 def chosen_theme(settings: QSettings) -> Theme:

@@ -11,6 +11,7 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt looks for a display
 
 import pytest  # noqa: E402
+import shiboken6  # noqa: E402
 from PySide6.QtCore import QSettings  # noqa: E402
 
 from engine.optimize.options import set_option  # noqa: E402
@@ -79,9 +80,12 @@ def window(qtbot, studio):
     made.resize(1400, 900)
     made.show()
     qtbot.waitExposed(made)
-    wait_for(qtbot, lambda: made.is_ready)
+    made.activateWindow()  # keys go to the active window
+    wait_for(qtbot, lambda: made.is_ready and made.isActiveWindow())
     yield made
     made.close_without_asking()
+    qtbot.wait(10)
+    shiboken6.delete(made)
 
 
 @pytest.fixture

@@ -1,0 +1,222 @@
+"""The main window by clicks and keys: pages, panels, menus, themes, layout, closing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPalette
+from PySide6.QtWidgets import QApplication, QPushButton, QToolButton
+
+from app.window.application import has_display
+from app.window.main_window import MainWindow
+from tests.app.window.conftest import own_threads, wait_for
+
+ROOT = Path(__file__).resolve().parents[3]
+PANELS = ("capture", "recipe", "light", "plots", "console", "script", "log")
+LEFT = Qt.MouseButton.LeftButton
+
+
+def click(qtbot, parent, name, kind=QPushButton):
+    qtbot.mouseClick(parent.findChild(kind, name), LEFT)
+
+
+def trigger(window, menu, name):
+    next(action for action in window.menus[menu].actions() if action.objectName() == name).trigger()
+
+
+def short(studio, steps=2000):
+    """A run of hull and volume that would take long."""
+    studio.set_option("stages", ["hull", "volume"])
+    studio.set_option("volume.steps", steps)
+    studio.set_option("run.evaluate", False)
+
+
+def test_it_begins_with_the_start_page_alone(window, shoot):
+    assert window.start_page.isVisible() and not window.workspace.isVisible()
+    assert not window.studio.problems
+    shoot(window, "main_start")
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_every_panel_is_made(window, name):
+    assert window.docks.panel(name) is not None
+
+
+def test_a_dropped_folder_opens_and_the_studio_is_shown(window, tiny_capture, qtbot, shoot, watchdog):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(tiny_capture))])
+    drop = (Qt.DropAction.CopyAction, data, LEFT, Qt.KeyboardModifier.NoModifier)
+    enter = QDragEnterEvent(QPointF(50, 50), *drop)
+    QApplication.sendEvent(window, enter)
+    assert enter.isAccepted()
+    QApplication.sendEvent(window, QDropEvent(QPointF(50, 50), *drop))
+    wait_for(qtbot, lambda: window.studio.state == "ready")
+    assert "balls" in window.windowTitle()
+    watchdog.forgive()
+    qtbot.keyClick(window, Qt.Key.Key_0, Qt.KeyboardModifier.ControlModifier)
+    qtbot.wait(300)
+    watchdog.forgive()  # the first painting of every panel
+    assert window.workspace.toolbar.isVisible() and window.docks.docks["capture"].isVisible()
+    shoot(window, "main_ready")
+    watchdog.forgive()
+    window.resize(1000, 700)
+    qtbot.wait(100)
+    shoot(window, "main_ready_small")
+    watchdog.forgive()
+    centre = window.workspace.viewport.size()
+    assert centre.width() >= 330 and centre.height() >= 250, centre
+
+
+def test_panels_hide_and_the_layout_goes_back(window, open_studio, qtbot):
+    window.enter_studio()
+    dock = window.docks.docks["capture"]
+    dock.toggleViewAction().trigger()
+    assert not dock.isVisible()
+    trigger(window, "View", "view_layout")
+    assert dock.isVisible()
+
+
+def test_layout_and_theme_are_remembered(window, open_studio, settings, qtbot):
+    window.enter_studio()
+    window.docks.docks["recipe"].toggleViewAction().trigger()
+    window.docks.docks["capture"].hide()
+    window.set_theme("light")
+    window.close_without_asking()
+    second = MainWindow(open_studio)
+    qtbot.addWidget(second)
+    second.show()
+    wait_for(qtbot, lambda: second.is_ready)
+    second.enter_studio()
+    assert not second.dark and not second.docks.docks["capture"].isVisible()
+    assert second.docks.docks["plots"].isVisible()
+    second.close_without_asking()
+
+
+def test_themes_differ_and_stay_readable(window, open_studio, qtbot, shoot):
+    window.enter_studio()
+    for name in ("dark", "light"):
+        window.set_theme(name)
+        qtbot.wait(50)
+        palette = window.palette()
+        text = palette.color(QPalette.ColorRole.WindowText).lightness()
+        ground = palette.color(QPalette.ColorRole.Window).lightness()
+        assert abs(text - ground) > 120 and (text > ground) == (name == "dark")
+        shoot(window, f"theme_{name}")
+
+
+def test_an_error_is_a_sentence_with_details_and_does_not_block(window, tmp_path, qtbot, shoot):
+    window.files.open_path(tmp_path)
+    wait_for(qtbot, window.errors.isVisible)
+    assert "holds no camera poses" in window.errors.sentence.text() and not window.errors.details.isVisible()
+    click(qtbot, window.errors, "error_more")
+    assert "Traceback" in window.errors.details.toPlainText() and window.errors.details.isVisible()
+    click(qtbot, window.errors, "error_copy")
+    assert "holds no camera poses" in QApplication.clipboard().text()
+    shoot(window.errors, "error_dialog")
+    window.studio.failed.emit("Another thing.", "")
+    assert "Another thing." in window.errors.sentence.text()
+    window.errors.close()
+
+
+def test_help_lists_shortcuts_of_every_menu(window, qtbot, shoot):
+    dialog = window.show_shortcuts()
+    table = dialog.table
+    rows = {}
+    for index in range(table.topLevelItemCount()):
+        group = table.topLevelItem(index)
+        rows |= {group.child(i).text(0): group.child(i).text(1) for i in range(group.childCount())}
+    assert rows["Pause"] == "F6" and rows["Undo"] == "Ctrl+Z" and rows["Keyboard shortcuts"] == "F1"
+    shoot(dialog, "shortcuts")
+    dialog.close()
+    about = window.show_about()
+    assert "Unrender" in about.words.text()
+    shoot(about, "about")
+    about.close()
+
+
+def test_no_two_menu_actions_share_a_key(window):
+    keys = {}
+    for menu in window.menus.values():
+        for action in menu.actions():
+            if not action.shortcut().isEmpty():
+                keys.setdefault(action.shortcut().toString(), []).append(action.objectName())
+    assert all(len(names) == 1 for names in keys.values()), keys
+
+
+def test_a_screenshot_is_saved(window, tmp_path, qtbot):
+    window.choose = lambda parent, question, then: then(tmp_path / "picture")
+    qtbot.keyClick(window, Qt.Key.Key_F12)
+    wait_for(qtbot, (tmp_path / "picture.png").exists)
+
+
+def test_buttons_have_names_tips_and_icons(window):
+    for button in window.controls.findChildren(QToolButton):
+        assert button.objectName() and button.toolTip() and not button.icon().isNull(), button.text()
+
+
+@pytest.mark.slow
+def test_closing_asks_while_a_run_goes_on(window, open_studio, qtbot, shoot):
+    studio = open_studio
+    short(studio)
+    studio.run()
+    wait_for(qtbot, lambda: studio.session is not None and studio.session.total_step > 3)
+    window.close()
+    assert window.isVisible() and window.question is not None
+    qtbot.wait(50)
+    shoot(window.question, "closing")
+    click(qtbot, window.question, "keep_open") if window.question.findChild(QPushButton, "keep_open") else None
+    wait_for(qtbot, lambda: window.question is None)
+    step = studio.session.total_step
+    wait_for(qtbot, lambda: studio.session.total_step > step)
+    window.close()
+    project = studio.project
+    click(qtbot, window.question, "save_and_close")
+    wait_for(qtbot, lambda: not window.isVisible())
+    assert "unrender-engine" not in own_threads()
+    newest = sorted((project / "checkpoints").glob("*.json"))[-1]
+    assert newest.stat().st_mtime > time.time() - 30
+
+
+@pytest.mark.slow
+def test_closing_without_saving_writes_no_checkpoint(window, open_studio, qtbot):
+    studio = open_studio
+    studio.set_option("run.checkpoint_seconds", 1000)
+    short(studio)
+    studio.run()
+    wait_for(qtbot, lambda: studio.session is not None and studio.session.total_step > 3)
+    project = studio.project
+    before = sorted((project / "checkpoints").glob("*.json"))
+    window.close()
+    click(qtbot, window.question, "close_without_saving")
+    wait_for(qtbot, lambda: not window.isVisible())
+    assert sorted((project / "checkpoints").glob("*.json")) == before
+
+
+def test_closing_with_nothing_open_just_closes(window, qtbot):
+    window.close()
+    wait_for(qtbot, lambda: not window.isVisible())
+
+
+def test_no_display_is_said_with_the_command_that_needs_none(tmp_path):
+    names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    environment = {key: value for key, value in os.environ.items() if key not in names}
+    for extra in ([], ["gui"]):
+        command = [sys.executable, "-m", "app", *extra]
+        told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        assert told.returncode == 1 and "unrender run CAPTURE --out DIR" in told.stderr and not told.stdout
+    environment["DISPLAY"] = ":73"  # nobody is there: Qt itself gives up
+    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert told.returncode == 1 and told.stderr.startswith("error: there is no display"), told.stderr
+
+
+def test_a_named_platform_counts_as_a_display(monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    assert has_display()
