@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from PySide6.QtGui import QImage
 
@@ -50,7 +51,7 @@ class Drawn:
 
     request: DrawRequest
     camera: Camera  # of the size that was drawn
-    picture: QImage | None  # premultiplied; None before there is a snapshot
+    picture: QImage | None  # premultiplied, scaled to the full size; None before there is a snapshot
     image: PreviewImage | None  # the numbers behind it
     photo: QImage | None = None
     photo_rgba: np.ndarray | None = None
@@ -61,9 +62,10 @@ class Drawn:
     problem: str = ""  # a sentence, where something could not be drawn
 
 
-def qimage(rgba: np.ndarray) -> QImage:
-    """A QImage of its own memory, in the format that painting is fastest with."""
-    rgba = np.ascontiguousarray(rgba)
-    height, width = rgba.shape[:2]
-    shared = QImage(rgba.data, width, height, 4 * width, QImage.Format.Format_RGBA8888_Premultiplied)
-    return shared.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
+def qimage(rgba: np.ndarray, size: tuple[int, int] | None = None) -> QImage:
+    """A QImage of its own memory, in the format that painting is fastest with, scaled to `size` (width, height)."""
+    if size is not None and size != (rgba.shape[1], rgba.shape[0]):
+        rgba = cv2.resize(rgba, size, interpolation=cv2.INTER_LINEAR)
+    swapped = cv2.cvtColor(np.ascontiguousarray(rgba), cv2.COLOR_RGBA2BGRA)
+    height, width = swapped.shape[:2]
+    return QImage(swapped.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied).copy()

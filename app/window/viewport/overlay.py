@@ -102,7 +102,7 @@ class Frusta:
                 color = CHOSEN
             else:
                 color.setAlpha(45 if behind[frame] else 190)
-            painter.setPen(QPen(color, 2.0 if frame == hovered else 1.1))
+            painter.setPen(QPen(color, 2.0 if frame == hovered else 1.0))
             _lines(painter, pixels[frame, shown[frame]])
 
     def at(self, camera: Camera, x: float, y: float) -> int | None:

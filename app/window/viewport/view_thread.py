@@ -235,11 +235,11 @@ class ViewThread(QObject):
                 draft=request.moving and scale < 1.0,
                 cancelled=lambda: self._newer() and not request.moving,
             )
-            drawn = replace(drawn, picture=qimage(image.rgba), image=image)
+            drawn = replace(drawn, picture=qimage(image.rgba, (full.width, full.height)), image=image)
             if photo is not None:
                 drawn = self._with_error(drawn, photo)
         if photo is not None:
-            drawn = replace(drawn, photo=qimage(photo), photo_rgba=photo)
+            drawn = replace(drawn, photo=qimage(photo, (full.width, full.height)), photo_rgba=photo)
         return drawn
 
     def _with_error(self, drawn: Drawn, photo: np.ndarray) -> Drawn:
