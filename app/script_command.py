@@ -52,7 +52,7 @@ def script(
 
 def _say(message: messages.Message) -> None:
     """What a person wants to know of a run that a script drives; the script itself prints the rest."""
-    if isinstance(message, messages.Notice) and message.level == "warning":
+    if isinstance(message, messages.Notice):
         print(f"note: {message.text}", file=sys.stderr, flush=True)
     elif isinstance(message, messages.StageChanged) and message.state == "begin":
         print(f"stage {message.stage}", file=sys.stderr, flush=True)

@@ -206,7 +206,7 @@ class Kernel:
         except KeyboardInterrupt:
             interrupted = True
         if failure is not None:
-            self._publish("stream", {"name": "stderr", "text": f"\x1b[31m{failure.details.rstrip()}\x1b[0m\n"})
+            self._publish("stream", {"name": "stderr", "text": f"\x1b[91m{failure.details.rstrip()}\x1b[0m\n"})
         elif interrupted:
-            self._publish("stream", {"name": "stderr", "text": "\x1b[31mInterrupted\x1b[0m\n"})
+            self._publish("stream", {"name": "stderr", "text": "\x1b[91mInterrupted\x1b[0m\n"})
         done(failure, interrupted)

@@ -69,7 +69,7 @@ class ConsoleShell(InteractiveShell):
         """Send a traceback as a message; an interrupt needs no more than its name."""
         self.failure = evalue
         if issubclass(etype, KeyboardInterrupt):
-            stb = ["\x1b[31mInterrupted\x1b[0m"]
+            stb = ["\x1b[91mInterrupted\x1b[0m"]
         content = {"ename": etype.__name__, "evalue": str(evalue), "traceback": list(stb)}
         self.publish("error", content)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRect, QSize, Qt
+from typing import Any
+
+from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontDatabase, QKeyEvent, QPainter, QPaintEvent, QPalette, QTextCursor, QTextFormat
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QWidget
 
@@ -28,7 +30,10 @@ class LineNumbers(QWidget):
 
 
 class CodeEdit(QPlainTextEdit):
-    """Python source."""
+    """Python source. Its keys come before the window's, which may use the same ones."""
+
+    save_pressed = Signal()  # Ctrl+S
+    run_pressed = Signal()  # F5
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -41,6 +46,8 @@ class CodeEdit(QPlainTextEdit):
         self.highlighter = PythonHighlighter(self.document(), self._dark)
         self._numbers = LineNumbers(self)
         self.failed_line = 0  # from 1; 0: none
+        self._revision = self.document().revision()
+        self.textChanged.connect(self._edited)
         self.blockCountChanged.connect(lambda _count: self.setViewportMargins(self.margin, 0, 0, 0))
         self.updateRequest.connect(self._scrolled)
         self.cursorPositionChanged.connect(self._mark)
@@ -78,6 +85,12 @@ class CodeEdit(QPlainTextEdit):
         """No line has failed."""
         self.failed_line = 0
         self._mark()
+
+    def _edited(self) -> None:
+        """An edited text has not failed; that the highlighter colours it changes nothing."""
+        revision, self._revision = self._revision, self.document().revision()
+        if revision != self._revision and self.failed_line:
+            self.clear_failure()
 
     def _mark(self) -> None:
         marks = []
@@ -125,8 +138,25 @@ class CodeEdit(QPlainTextEdit):
             painter.drawText(place, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, str(number + 1))
             block, top = block.next(), top + height
 
+    def _own_key(self, event: QKeyEvent) -> Any:
+        """The signal of a key, None of all others."""
+        if event.key() == Qt.Key.Key_F5 and not event.modifiers():
+            return self.run_pressed
+        control = event.modifiers() == Qt.KeyboardModifier.ControlModifier
+        return self.save_pressed if control and event.key() == Qt.Key.Key_S else None
+
+    def event(self, event: QEvent) -> bool:
+        """Keeps its own keys from the window's shortcuts."""
+        if event.type() == QEvent.Type.ShortcutOverride and self._own_key(event) is not None:
+            event.accept()
+            return True
+        return super().event(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Tab indents by four spaces, Return keeps the indentation, Backspace takes four spaces back at once."""
+        if (pressed := self._own_key(event)) is not None:
+            pressed.emit()
+            return
         cursor, key = self.textCursor(), event.key()
         before = cursor.block().text()[: cursor.positionInBlock()]
         if key == Qt.Key.Key_Tab and not event.modifiers():

@@ -85,7 +85,7 @@ class ConsolePanel(QWidget):
         self.console = console = RichJupyterWidget(gui_completion="droplist", paging="inside", parent=None)
         console.setObjectName("console")
         console.setToolTip("")
-        console.banner = "\n".join(BANNER) + "\n\n"
+        console.banner = "\n".join(BANNER) + "\n"
         console.include_other_output = False
         console.confirm_restart = False
         console.custom_restart = console.custom_interrupt = True
@@ -121,6 +121,9 @@ class ConsolePanel(QWidget):
             f".out-prompt {{ color: {result}; }} .out-prompt-number {{ font-weight: bold; }}\n"
         )
         self.console.syntax_style = "monokai" if dark else "default"
+        prompt = self.console._previous_prompt_obj
+        if prompt is not None and not self.console._executing:  # the one that waits was painted in the old colours
+            self.console._update_prompt(prompt.number)
 
     def _show_busy(self, busy: bool) -> None:
         self._interrupt.setEnabled(busy)

@@ -73,7 +73,7 @@ class LightPanel(QWidget):
         self.exposure, self.exposure_text = self._slider(
             "light_exposure", int(-10 * STOPS), int(10 * STOPS), "Brighten the light for looking, in photographic stops"
         )
-        self.back = self._button("Back to it as it is", "light_back", "Show the light being optimized, unturned")
+        self.back = self._button("Back to the run's light", "light_back", "Show the light being optimized, as it is")
         self.back.clicked.connect(self._reset_choice)
         self.save = self._button("Save as HDR …", "light_save", "Write the light as shown to an .hdr file")
         self.save.clicked.connect(self._ask_save)

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 import assets
@@ -36,7 +35,6 @@ class ScriptEditor(QWidget):
         self.text.setPlainText(START)
         self.text.document().setModified(False)
         self.text.document().modificationChanged.connect(lambda _changed: self._refresh())
-        self.text.textChanged.connect(self.text.clear_failure)
         self.name = QLabel()
         self.name.setObjectName("script_name")
         self.outcome = QLabel()
@@ -50,12 +48,8 @@ class ScriptEditor(QWidget):
         self.open_button.setMenu(self._open_menu())
         save = self._button("Save", "script_save", "Save the script (Ctrl+S)", self.save)
         save_as = self._button("Save as …", "script_save_as", "Save the script under another name", self.save_as)
-        for keys, button in (("F5", self.run_button), (QKeySequence.StandardKey.Save, save)):
-            action = QAction(self.text)
-            action.setShortcut(QKeySequence(keys))
-            action.setShortcutContext(self._context)
-            action.triggered.connect(button.click)
-            self.text.addAction(action)
+        self.text.run_pressed.connect(self.run_button.click)
+        self.text.save_pressed.connect(save.click)
         bar = QHBoxLayout()
         for widget in (new, self.open_button, save, save_as):
             bar.addWidget(widget)
@@ -71,12 +65,6 @@ class ScriptEditor(QWidget):
         layout.addWidget(self.outcome)
         self.setFocusProxy(self.text)
         self._refresh()
-
-    @property
-    def _context(self):
-        from PySide6.QtCore import Qt
-
-        return Qt.ShortcutContext.WidgetShortcut
 
     def _button(self, text: str, name: str, tip: str, pressed: Any) -> QPushButton:
         button = QPushButton(text)

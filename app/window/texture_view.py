@@ -112,7 +112,7 @@ class TextureCanvas(QWidget):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Pan while held; tell the texel."""
         if self._held is not None:
-            self.offset += event.position() - self._held
+            self.offset = self.offset + event.position() - self._held
             self._held, self._fitted = event.position(), False
             self.update()
         self.pointed.emit(*self.texel(event.position()))
