@@ -236,13 +236,16 @@ class ExportDialog(QDialog):
         """Write the ticked formats; the outcome is shown below."""
         from engine.exchange.asset_child import export_in_child
 
-        scene, formats, name = self.scene, self.chosen, self.name.text().strip()
+        formats, name = self.chosen, self.name.text().strip()
         folder = Path(self.folder.text().strip()).expanduser()
         self.outcome.hide()
         self.progress.setRange(0, 0)
         self.progress.show()
 
+        future = self.studio.call(scene_of)  # of this moment: the run may have gone on
+
         def work(handle: Any) -> AssetReport:
+            scene = result_of(future, handle) or self.scene
             return export_in_child(folder, name, formats, scene, handle.report, lambda: handle.cancelled)
 
         self._handle = self.studio.background(LABEL, work, self._done, self._refuse)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
 LIGHT_SUFFIXES = (".hdr",)
+PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr")
 
 
 class Files(QObject):
@@ -95,12 +96,17 @@ class Files(QObject):
         self.leaving(self.studio.open_sample)
 
     def open_path(self, path: Path) -> None:
-        """Open what a path names: a project, a capture, a mesh to refine, an HDR light; asks before it ends a run."""
+        """Open what a path names: a project, a capture or one of its photos, a mesh to refine, an HDR light.
+
+        Asks before it ends a run.
+        """
         path = Path(path)
         if path.suffix.lower() in MESH_SUFFIXES and path.is_file():
             self.take_mesh(path)
         elif path.suffix.lower() in LIGHT_SUFFIXES and path.is_file():
             self.take_light(path)
+        elif path.suffix.lower() in PHOTO_SUFFIXES and path.is_file():
+            self.leaving(lambda: self.studio.open(path.parent))
         else:
             self.leaving(lambda: self.studio.open(path))
 

@@ -51,7 +51,7 @@ def test_the_dialog_states_what_one_has_to_know_and_writes_it(dialog, studio, tm
     click(qtbot, dialog, "format_hdr", QCheckBox)
     say(qtbot, dialog, "export_name", "cup")
     say(qtbot, dialog, "export_folder", str(tmp_path / "out"))
-    with qtbot.waitSignal(dialog.exported, timeout=60000) as exported:
+    with qtbot.waitSignal(dialog.exported, timeout=300000) as exported:
         click(qtbot, dialog, "export_start")
         assert not dialog.start.isEnabled() and dialog.progress.isVisible()
     report = exported.args[0]
@@ -70,7 +70,7 @@ def test_the_dialog_states_what_one_has_to_know_and_writes_it(dialog, studio, tm
 def test_a_place_that_cannot_be_written_gets_one_clear_sentence(dialog, tmp_path, qtbot, shoot):
     (tmp_path / "file").write_text("not a folder")
     say(qtbot, dialog, "export_folder", str(tmp_path / "file" / "out"))
-    with qtbot.waitSignal(dialog.refused, timeout=60000) as refused:
+    with qtbot.waitSignal(dialog.refused, timeout=300000) as refused:
         click(qtbot, dialog, "export_start")
     assert "cannot be written" in refused.args[0] and "\n" not in refused.args[0]
     assert dialog.findChild(QLabel, "export_words").text() == refused.args[0]
@@ -93,6 +93,6 @@ def test_closing_cancels_what_is_being_written(dialog, tmp_path, qtbot):
     say(qtbot, dialog, "export_folder", str(tmp_path / "out"))
     click(qtbot, dialog, "export_start")
     handle = dialog._handle
-    with qtbot.waitSignal(dialog.refused, timeout=60000):
+    with qtbot.waitSignal(dialog.refused, timeout=300000):
         click(qtbot, dialog, "export_close")
     assert handle.cancelled and not dialog.isVisible() and not (tmp_path / "out").exists()

@@ -112,6 +112,12 @@ def test_a_folder_can_be_dropped_anywhere(page, studio, tiny_capture, qtbot):
     assert studio.capture.path == tiny_capture
 
 
+def test_a_photo_that_is_dropped_opens_its_folder(page, studio, tiny_capture, qtbot):
+    assert drop(page, tiny_capture / "photo_02.png")
+    wait_for(qtbot, lambda: studio.state == "ready")
+    assert studio.capture.path == tiny_capture
+
+
 def test_a_mesh_of_ones_own_is_refined(page, studio, answers, tiny_capture, tmp_path, qtbot):
     import trimesh
 
