@@ -242,9 +242,9 @@ class PreviewRenderer:
 
     def _composed(self, values: np.ndarray, surface: Surface, draft: bool) -> np.ndarray:
         """[H,W,4] premultiplied."""
-        four = torch.ones(len(values), 4)
-        four[:, :3] = torch.from_numpy(values)
-        image = self._rasterizer.compose(four, surface.buffer, torch.zeros(4))
+        four = np.ones((len(values), 4), np.float32)
+        four[:, :3] = values
+        image = self._rasterizer.compose(torch.from_numpy(four), surface.buffer, torch.zeros(4))
         if not draft:
             edges = self._source.edges
             image = self._rasterizer.coverage(image, surface.clip, self._source.triangles, surface.buffer, edges)

@@ -42,6 +42,7 @@ class ViewModel(QObject):
         self.drawn: Drawn | None = None
         self.width, self.height, self.ratio = 1, 1, 1.0
         self.latencies: list[float] = []  # seconds from request to picture, the last ones
+        self._warmed = False
         self._framed_surface = False  # whether the camera was placed by what there is to see
         self.thread = ViewThread(self)
         self.thread.drawn.connect(self._take)
@@ -342,4 +343,7 @@ class ViewModel(QObject):
 
     def _state_changed(self, state: str) -> None:
         self.thread.training = state == "running"
+        if state == "running" and not self._warmed:
+            self._warmed = True
+            self.thread.run(self.thread.warm_up)
         self.changed.emit()

@@ -20,6 +20,7 @@ from app.window.viewport.photo import Photos
 from engine.errors import Cancelled
 
 BUDGET = 0.040  # seconds of drawing while moving; painting and the event loop take the rest of 50 ms
+TRAINING_BUDGET = 0.025  # the same while training runs; the thread then rests as long as it drew
 STILL_SECONDS = 0.12  # without a newer request until refining begins
 LEAST_SCALE = 0.125
 QUICK_SECONDS = 0.15  # what takes less is drawn at full size at once when still
@@ -34,15 +35,15 @@ class Pace:
         self.scale = 0.4
         self._full_seconds = 0.2  # what a full-size picture is expected to take
 
-    def measured(self, scale: float, seconds: float) -> None:
+    def measured(self, scale: float, seconds: float, budget: float = BUDGET) -> None:
         """Learn from one drawing at `scale`."""
         full = seconds / (scale * scale)
         self._full_seconds += 0.5 * (full - self._full_seconds) if scale < 1 else full - self._full_seconds
-        if scale < 1 or seconds < BUDGET:
-            factor = (BUDGET / max(seconds, 1e-4)) ** 0.5
+        if scale < 1 or seconds < budget:
+            factor = (budget / max(seconds, 1e-4)) ** 0.5
             self.scale = min(max(scale * min(max(factor, 0.6), 1.4), LEAST_SCALE), 1.0)
         else:
-            self.scale = min(self.scale, max((BUDGET / seconds) ** 0.5, LEAST_SCALE))
+            self.scale = min(self.scale, max((budget / seconds) ** 0.5, LEAST_SCALE))
         if self.scale > 0.9:
             self.scale = 1.0
 
@@ -75,7 +76,7 @@ class ViewThread(QObject):
         self._jobs: deque[tuple[Callable[[], Any], Future]] = deque()
         self._job_done = 0.0
         self._flip = FlipMaps(self._add_error)
-        self._rest_until = 0.0
+        self._rest_until = self._move_until = 0.0
         self._paces: dict[str, Pace] = {}
         self._renderer = None
         self._limited = False
@@ -156,7 +157,9 @@ class ViewThread(QObject):
                 if self._jobs and now > self._job_done + JOB_SECONDS:
                     return None, self._jobs.popleft()
                 if request is not None:
-                    rest = self._rest_until - now if request.patient and self.training else 0.0
+                    rest = 0.0
+                    if self.training:
+                        rest = (self._rest_until if request.patient else self._move_until) - now
                     if rest <= 0:
                         self._request = None
                         return request, None
@@ -194,8 +197,10 @@ class ViewThread(QObject):
                 drawn = Drawn(request, full, None, None, final=True, problem=f"{error}" or type(error).__name__)
             seconds = time.perf_counter() - start
             if self._renderer is known:  # else it includes what a new snapshot needs once
-                pace.measured(scale, seconds)
+                pace.measured(scale, seconds, TRAINING_BUDGET if self.training else BUDGET)
             self._publish(replace(drawn, seconds=seconds))
+        if request.moving and self.training:
+            self._move_until = time.perf_counter() + min(seconds, BUDGET)
         if request.patient:
             took = time.perf_counter() - began
             self._rest_until = time.perf_counter() + took * (1 / TRAINING_SHARE - 1)
@@ -279,10 +284,25 @@ class ViewThread(QObject):
         return self._renderer
 
     def _limit_threads(self) -> None:
-        if not self._limited:
-            import numba
+        """Leave the other cores to the steps: this thread's share of numba and torch is one thread each."""
+        if self._limited:
+            return
+        import numba
+        import torch
 
-            from engine.kernels import settings  # noqa: F401  (chooses the threading layer before the first kernel)
+        from engine.kernels import settings  # noqa: F401  (chooses the threading layer before the first kernel)
 
-            numba.set_num_threads(1)  # of this thread: the steps keep theirs
-            self._limited = True
+        numba.set_num_threads(1)
+        torch.set_num_threads(1)  # as the session does in its thread
+        self._limited = True
+
+    def warm_up(self) -> None:
+        """Load what drawing needs before there is something to draw."""
+        from engine.optimize.preview import PreviewRenderer
+        from engine.optimize.snapshot import SceneSnapshot
+        from engine.scene import Camera, Mesh
+
+        vertices = np.array([[-1, -1, 2], [1, -1, 2], [0, 1, 2]], np.float32)
+        mesh = Mesh(vertices, np.array([[0, 1, 2]], np.int32))
+        snapshot = SceneSnapshot("", 0, 0, mesh, np.full((3, 5), 0.5, np.float32))
+        PreviewRenderer(snapshot).image(Camera(np.eye(4), (8.0, 8.0), (4.0, 4.0), 8, 8))
