@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.window import kernel_cache
 from app.window.background import described
 from app.window.inbox import Inbox
 from app.window.loading import is_loaded, load_engine
@@ -38,11 +39,13 @@ class EngineThread:
         on_state: Callable[[str], None],
         on_session: Callable[[Session | None], None],
         on_failed: Callable[[str, str], None],
+        prepare_kernels: bool = True,
     ) -> None:
         self.session: Session | None = None
         self._inbox, self._on_state, self._on_session, self._on_failed = inbox, on_state, on_session, on_failed
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._interrupt = threading.Event()  # ends reading photos, compiling and evaluating
+        self._prepare_kernels = prepare_kernels
         self.saved_step = 0  # at which the session was last saved on purpose
         self._until: int | None = None
         self._broken = False  # the session met an error: it goes on from its last checkpoint
@@ -57,7 +60,8 @@ class EngineThread:
 
     def warm_up(self) -> None:
         """Load what a session needs."""
-        self._jobs.put(load_engine)
+        self._interrupt.clear()
+        self._jobs.put(self._imported)
 
     def create(self, capture: Any, recipe: Any, folder: Path, excluded: set[int], until: int | None) -> None:
         """Make a new run in `folder` and start it; it pauses when `until` steps are done."""
@@ -194,7 +198,11 @@ class EngineThread:
     def _imported(self) -> type[Session]:
         if not is_loaded():
             self._preparing(-1.0, "loading the engine")
-        return load_engine()
+        session_type = load_engine()
+        if self._prepare_kernels and not kernel_cache.fill(self._preparing):
+            self._message(Notice("The kernels could not be compiled beforehand: the first steps take longer."))
+        self._prepare_kernels = False
+        return session_type
 
     def _create(
         self, number: int, capture: Any, recipe: Any, folder: Path, excluded: set[int], until: int | None
@@ -226,7 +234,7 @@ class EngineThread:
         self.session, self._broken, self.saved_step = session, False, session.total_step
         session.preview_seconds = PREVIEW_SECONDS
         self._tell(lambda: self._on_session(session))
-        listen(session, self._message)
+        session.listen(self._message)
 
     def _go(self, until: int | None, steps: int | None) -> None:
         session = self.session
@@ -339,14 +347,3 @@ def settle(session: Session, paused: bool) -> None:
     session.queue(Pause(paused))
     while session.paused != paused:
         session.serve(0.0)
-
-
-def listen(session: Session, on_message: Callable[[Message], None]) -> None:
-    """Hear the session from now on, and what it said while nobody listened."""
-    if hasattr(session, "listen"):
-        session.listen(on_message)
-        return
-    session.on_message = on_message
-    for message in session._early:
-        on_message(message)
-    session._early.clear()

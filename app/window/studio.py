@@ -146,7 +146,9 @@ class Studio(StudioEdits):
     def engine(self) -> EngineThread:
         """The engine thread, started when it is first needed."""
         if self._engine is None:
-            self._engine = EngineThread(self.inbox, self._engine_state, self._engine_session, self.failed.emit)
+            prepare = self.settings.value("engine/prepare_kernels", True, bool)
+            hear = (self._engine_state, self._engine_session, self.failed.emit)
+            self._engine = EngineThread(self.inbox, *hear, prepare)
         return self._engine
 
     def warm_up(self) -> None:

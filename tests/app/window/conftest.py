@@ -21,7 +21,7 @@ from tests.app.window.watchdog import Watchdog  # noqa: E402
 PICTURES = Path(__file__).parent / "screenshots"  # not part of the repository: for a person to look at
 
 
-def wait_for(qtbot, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_for(qtbot, condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Let the event loop run until `condition` holds."""
     qtbot.waitUntil(lambda: bool(condition()), timeout=int(1000 * seconds))
 
@@ -29,6 +29,16 @@ def wait_for(qtbot, condition: Callable[[], bool], seconds: float = 60.0) -> Non
 def own_threads() -> list[str]:
     """Names of the threads that the window started and that still live."""
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("unrender")]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def garbage(qapp):
+    """Collects on this thread only, as the window does: the watchdog's thread must not delete Qt objects."""
+    from app.window.garbage import GuiGarbage
+
+    made = GuiGarbage()
+    yield made
+    made.stop()
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +52,7 @@ def settings(tmp_path) -> QSettings:
     """Settings in a file of this test; new projects go beside it."""
     made = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
     made.setValue("projects/folder", str(tmp_path / "projects"))
+    made.setValue("engine/prepare_kernels", False)  # a child process would compile them; tests find them or do
     return made
 
 
@@ -78,10 +89,10 @@ def window(qtbot, studio):
 
     made = MainWindow(studio)
     made.resize(1400, 900)
-    made.show()
-    qtbot.waitExposed(made)
+    with qtbot.waitExposed(made, timeout=60000):
+        made.show()
     made.activateWindow()  # keys go to the active window
-    wait_for(qtbot, lambda: made.is_ready and made.isActiveWindow())
+    wait_for(qtbot, lambda: made.is_ready)
     yield made
     made.close_without_asking()
     qtbot.wait(10)
