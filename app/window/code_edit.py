@@ -46,7 +46,7 @@ class CodeEdit(QPlainTextEdit):
         self.highlighter = PythonHighlighter(self.document(), self._dark)
         self._numbers = LineNumbers(self)
         self.failed_line = 0  # from 1; 0: none
-        self._revision = self.document().revision()
+        self._failed_text = ""
         self.textChanged.connect(self._edited)
         self.blockCountChanged.connect(lambda _count: self.setViewportMargins(self.margin, 0, 0, 0))
         self.updateRequest.connect(self._scrolled)
@@ -74,7 +74,7 @@ class CodeEdit(QPlainTextEdit):
 
     def go_to(self, line: int, failed: bool = False) -> None:
         """Put the cursor on a line (from 1), marked as failed or not."""
-        self.failed_line = line if failed else 0
+        self.failed_line, self._failed_text = (line, self.toPlainText()) if failed else (0, "")
         block = self.document().findBlockByNumber(line - 1)
         if block.isValid():
             self.setTextCursor(QTextCursor(block))
@@ -88,8 +88,7 @@ class CodeEdit(QPlainTextEdit):
 
     def _edited(self) -> None:
         """An edited text has not failed; that the highlighter colours it changes nothing."""
-        revision, self._revision = self._revision, self.document().revision()
-        if revision != self._revision and self.failed_line:
+        if self.failed_line and self.toPlainText() != self._failed_text:
             self.clear_failure()
 
     def _mark(self) -> None:

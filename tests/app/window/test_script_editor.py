@@ -68,6 +68,7 @@ def test_a_script_runs_in_the_consoles_namespace(both, qtbot, shoot, watchdog):
 
 
 def test_a_script_that_raises_shows_file_line_and_message(both, qtbot, tmp_path, shoot):
+    apply_theme(QApplication.instance(), "dark")
     path = tmp_path / "breaks.py"
     path.write_text('"""A docstring\nover two lines."""\n\n\ndef half(x):\n    return x / 0  # oh\n\n\nhalf(3)\n')
     both.editor.open_file(path)
@@ -77,7 +78,6 @@ def test_a_script_that_raises_shows_file_line_and_message(both, qtbot, tmp_path,
     assert both.editor.outcome.text() == f"{path}, line 6: ZeroDivisionError: division by zero"
     assert both.editor.text.textCursor().blockNumber() == 5
     wait_for(qtbot, lambda: "in half" in output(both))
-    apply_theme(QApplication.instance(), "dark")
     qtbot.wait(100)
     shoot(both, "script_editor_dark")
     apply_theme(QApplication.instance(), "light")
