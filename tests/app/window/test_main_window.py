@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QObject, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPalette
-from PySide6.QtWidgets import QApplication, QPushButton, QToolButton
+from PySide6.QtWidgets import QApplication, QPushButton, QToolButton, QWidget
 
 from app.window.application import has_display
 from app.window.main_window import MainWindow
@@ -46,6 +46,25 @@ def test_it_begins_with_the_start_page_alone(window, shoot):
 @pytest.mark.parametrize("name", PANELS)
 def test_every_panel_is_made(window, name):
     assert window.docks.panel(name) is not None
+
+
+def test_no_part_of_the_window_flashes_up_as_a_window_of_its_own(studio, qtbot):
+    shown = []
+
+    class Watcher(QObject):
+        def eventFilter(self, watched, event):
+            if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+                shown.append(watched.objectName())
+            return False
+
+    watcher = Watcher()
+    QApplication.instance().installEventFilter(watcher)
+    made = MainWindow(studio)
+    made.show()
+    wait_for(qtbot, lambda: made.is_ready)
+    QApplication.instance().removeEventFilter(watcher)
+    made.close_without_asking()
+    assert set(shown) == {"main_window"}, shown
 
 
 def test_a_dropped_folder_opens_and_the_studio_is_shown(window, tiny_capture, qtbot, shoot, watchdog):
