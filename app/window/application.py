@@ -52,9 +52,11 @@ def run_window(target: Path | None = None) -> int:
     app.setDesktopFileName("unrender")
 
     from app.window.background import described
+    from app.window.garbage import GuiGarbage
     from app.window.main_window import MainWindow
     from app.window.studio import Studio
 
+    garbage = GuiGarbage()
     studio = Studio(QSettings("Unrender", "studio"))
     window = MainWindow(studio)
     hook = sys.excepthook
@@ -74,6 +76,7 @@ def run_window(target: Path | None = None) -> int:
         sys.excepthook = hook
         signal.signal(signal.SIGINT, before)
         studio.close()
+        garbage.stop()
 
 
 def after_showing(studio, target: Path | None) -> None:

@@ -27,6 +27,7 @@ class Watchdog(QObject):
         self.worst = 0.0
         self.late: list[str] = []  # one text per late beat: seconds and the stack at that time
         self._gui = threading.get_ident()
+        self._frames: list = []  # looked at; given up on the GUI thread only, whose Qt objects they may hold last
         self._stack = ""
         self._starved, self._cpu = 0.0, time.process_time()
         self._last = self._outside = time.perf_counter()
@@ -50,10 +51,12 @@ class Watchdog(QObject):
         self._running = False
         self._timer.stop()
         self._sampler.join()
+        self._frames.clear()
 
     def _beat(self) -> None:
         now = time.perf_counter()
         held = now - max(self._last, self._outside) - BEAT_MS / 1000 - self._starved
+        self._frames.clear()
         self.worst = max(self.worst, held)
         if held > self.limit:
             self.late.append(f"held for {1000 * held:.0f} ms\n{self._stack or 'another thread held the interpreter'}")
@@ -69,8 +72,9 @@ class Watchdog(QObject):
             now = time.perf_counter()
             overshoot = now - asleep - BEAT_MS / 1000
             self._starved += max(0.0, overshoot - (time.process_time() - cpu) - 0.002)
-            frame = sys._current_frames().get(self._gui)
-            lines = traceback.format_stack(frame)
+            held = [sys._current_frames().get(self._gui)]
+            lines = traceback.format_stack(held[0])
+            self._frames.append(held.pop())
             if not any(part in line for line in lines for part in INSIDE):
                 self._outside = now
             elif now - max(self._last, self._outside) > self.limit / 2 and not self._stack:
