@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QMenu, QToolButton, QWidget
 
 from app.window.viewport.camera_control import AXIS_VIEWS
@@ -45,8 +45,15 @@ COMPARE_TIPS = {
 AXIS_TIPS = {"front": "1", "back": "Ctrl+1", "right": "3", "left": "Ctrl+3", "top": "7", "bottom": "Ctrl+7"}
 
 
+CHECKED = """QToolButton:checked { background: palette(highlight); color: palette(highlighted-text);
+    border: 1px solid palette(highlight); border-radius: 3px; }"""
+
+
 class ViewToolbar(QWidget):
     """Shows and sets what the model holds."""
+
+    picture_wanted = Signal()
+    film_wanted = Signal()
 
     def __init__(self, model: ViewModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -92,7 +99,11 @@ class ViewToolbar(QWidget):
             "view_region", "Region", "Show the box that limits the reconstruction; drag its handles", "region_shown"
         )
         self.background = self._switch("view_background", "Backdrop", "Show the light behind the object", "background")
+        self.save = self._button("view_save", "Save", "Save what the view shows, as a picture or a film")
+        self.save.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.save.setMenu(self._save_menu())
         model.changed.connect(self.refresh)
+        model.studio.snapshot_changed.connect(lambda _: self.refresh())
         model.studio.capture_changed.connect(lambda _: self._list_photos())
         self._list_photos()
 
@@ -119,6 +130,7 @@ class ViewToolbar(QWidget):
     def _switch(self, name: str, text: str, tip: str, what: str) -> QToolButton:
         button = self._button(name, text, tip)
         button.setCheckable(True)
+        button.setStyleSheet(CHECKED)
         button.clicked.connect(lambda checked: self.model.set_shown(what, checked))
         return button
 
@@ -129,6 +141,18 @@ class ViewToolbar(QWidget):
             action = menu.addAction(f"{view.capitalize()}\t{AXIS_TIPS[view]}")
             action.setObjectName(f"view_axis_{view}")
             action.triggered.connect(lambda _=False, view=view: self.model.axis_view(view))
+        return menu
+
+    def _save_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.setObjectName("view_save_menu")
+        for name, text, signal in (
+            ("view_save_picture", "Picture of the view…", self.picture_wanted),
+            ("view_save_film", "Turntable film…", self.film_wanted),
+        ):
+            action = menu.addAction(text)
+            action.setObjectName(name)
+            action.triggered.connect(lambda _=False, signal=signal: signal.emit())
         return menu
 
     def _list_photos(self) -> None:
@@ -165,6 +189,8 @@ class ViewToolbar(QWidget):
             self.views,
         ):
             widget.setEnabled(has_photos)
+        self.save.setEnabled(has_photos)
+        self.save.menu().actions()[1].setEnabled(model.studio.snapshot is not None)
         for button, value in (
             (self.turning, model.turning),
             (self.grid, model.grid),

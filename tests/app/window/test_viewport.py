@@ -399,6 +399,20 @@ def test_a_screenshot_and_a_film_are_written(qtbot, view, open_studio, tmp_path)
     assert not open_studio.problems
 
 
+def test_the_save_menu_asks_where_to(qtbot, view, open_studio, tmp_path):
+    view.choose = lambda parent, question, then: then(tmp_path / "shown")
+    heard = []
+    open_studio.message_received.connect(lambda message: heard.append(message.text))
+    picture_action, film_action = view.toolbar.save.menu().actions()
+    assert film_action.isEnabled()
+    picture_action.trigger()
+    qtbot.waitUntil(lambda: any("shown.png" in text for text in heard), timeout=TIMEOUT)
+    assert (tmp_path / "shown.png").exists()
+    film_action.trigger()
+    qtbot.wait(200)
+    open_studio.cancel_background()
+
+
 def test_a_cancelled_film_leaves_nothing(qtbot, view, open_studio, tmp_path):
     from app.window.viewport.record import save_turntable
 
