@@ -81,8 +81,7 @@ class Kernel:
     def shut_down(self, seconds: float = 1.0) -> bool:
         """End the thread; what cannot be ended is left behind, silent. Whether it ended."""
         self._detached.set()
-        self._thread.put(self._end)
-        self._thread.end()
+        self._thread.end(self._end)
         return self._thread.join(seconds)
 
     # ---- on the kernel's thread

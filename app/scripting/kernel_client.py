@@ -15,9 +15,9 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from app.scripting.kernel import Kernel, Message, make_message
 
-CHUNK = 2000  # characters of output shown at a time, so that the window stays responsive
+CHUNK = 1000  # characters of output shown at a time, so that the window stays responsive
 PERIOD_MS = 50  # between two chunks
-BACKLOG = 8_000  # characters of output that wait before the script has to
+BACKLOG = 4_000  # characters of output that wait before the script has to
 
 
 class Channel(QObject):

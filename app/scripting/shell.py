@@ -7,6 +7,7 @@ import sys
 import tempfile
 import types
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,14 @@ class ConsoleShell(InteractiveShell):
             stb = ["\x1b[91mInterrupted\x1b[0m"]
         content = {"ename": etype.__name__, "evalue": str(evalue), "traceback": list(stb)}
         self.publish("error", content)
+
+    def _tee(self, channel: str) -> AbstractContextManager:
+        """IPython would keep a copy of all output, and patch the streams of every thread for that."""
+        return nullcontext()
+
+    def _format_exception_for_storage(self, exception: BaseException, *_: Any, **__: Any) -> dict[str, Any]:
+        """Only what it was: to format a traceback twice would take a moment before the next prompt."""
+        return {"ename": type(exception).__name__, "evalue": str(exception), "traceback": []}
 
     def init_io(self) -> None:
         """Leaves the terminal alone."""

@@ -16,6 +16,7 @@ class ScriptThread:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._guard = threading.Lock()  # an interrupt hits the job that it was meant for, and nothing after it
         self._interruptible = False
+        self._last: Callable[[], None] | None = None  # set once it is to end
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
 
@@ -40,10 +41,11 @@ class ScriptThread:
                 _raise_in(self._thread, KeyboardInterrupt)
             return self._interruptible
 
-    def end(self) -> None:
-        """End once the jobs are done; interrupts the one that runs."""
-        self._jobs.put(None)
+    def end(self, last: Callable[[], None]) -> None:
+        """Interrupt what runs, forget what waits, run `last` and end."""
+        self._last = last
         self.interrupt()
+        self._jobs.put(None)
 
     def join(self, seconds: float) -> bool:
         """Wait for the end; whether it came."""
@@ -54,9 +56,11 @@ class ScriptThread:
         while True:
             try:
                 job = self._jobs.get()
-                if job is None:
+                if self._last is None:
+                    self._run(job)
+                elif job is None:
+                    self._last()
                     return
-                self._run(job)
             except KeyboardInterrupt:  # it came a moment too late
                 pass
 
