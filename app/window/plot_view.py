@@ -18,6 +18,7 @@ from app.window.curves import GROUPS, PSNR, UNITS, Key, RunCurves, smoothed, sta
 DASHED_POINTS = 160  # of a curve of the other run
 WIDEST = 12  # values in one read-out
 STEP, SECONDS = 0, 1  # columns of a curve's points, which the x axis may show
+LOWEST = 130  # pixels of the area, below which stages are not named
 NARROWEST = 230  # pixels of a plot, below which fewer stand side by side
 
 
@@ -56,6 +57,8 @@ class PlotView(pg.GraphicsLayoutWidget):
         self._points: dict[str, list[tuple[str, Key, np.ndarray]]] = {}
         self._columns = 0
         self._mouse = pg.SignalProxy(self.scene().sigMouseMoved, rateLimit=30, slot=self._hover)
+        self.ci.setContentsMargins(2, 0, 6, 2)
+        self.ci.setSpacing(2)
         self._take_palette()
 
     def show_runs(self, keys: list[Key], run: RunCurves, other: RunCurves | None, other_name: str = "") -> bool:
@@ -241,7 +244,8 @@ class PlotView(pg.GraphicsLayoutWidget):
         shown = -math.inf
         reach = max((place for _, place in places), default=0)
         for name, place in places:
-            label = name if place - shown > reach * 0.04 or shown == -math.inf else None
+            wide = place - shown > reach * 0.04 or shown == -math.inf
+            label = name if wide and self.height() >= LOWEST else None
             shown = place if label else shown
             mark = pg.InfiniteLine(
                 place,

@@ -78,6 +78,7 @@ class RecipePanel(QWidget):
         self.column = QVBoxLayout(self.content)
         self.column.setContentsMargins(0, 0, 4, 0)
         self.column.setSpacing(0)
+        self.column.addWidget(self.stage_list)  # scrolls with the options, so that low panels have room for them
         self.column.addWidget(self.empty)
         self.column.addStretch(1)
         self.scroll.setObjectName("option_scroll")
@@ -91,8 +92,8 @@ class RecipePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 4, 4)
         layout.setSpacing(6)
-        for widget in (self.preset_bar, self.lock_bar, self.stage_list):
-            layout.addWidget(widget)
+        layout.addWidget(self.preset_bar)
+        layout.addWidget(self.lock_bar)
         layout.addLayout(finder)
         layout.addWidget(self.notice)
         layout.addWidget(self.scroll, 1)
