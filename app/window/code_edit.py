@@ -122,20 +122,21 @@ class CodeEdit(QPlainTextEdit):
 
     def paint_numbers(self, strip: QWidget, rect: QRect) -> None:
         """Draw the line numbers that `rect` of the strip shows."""
-        painter, palette = QPainter(strip), self.palette()
-        painter.fillRect(rect, palette.color(QPalette.ColorRole.AlternateBase))
-        painter.setFont(self.font())
-        block, here = self.firstVisibleBlock(), self.textCursor().blockNumber()
-        top = self.blockBoundingGeometry(block).translated(self.contentOffset()).top()
-        while block.isValid() and top <= rect.bottom():
-            height = self.blockBoundingRect(block).height()
-            number = block.blockNumber()
-            role = QPalette.ColorRole.Text if number == here else QPalette.ColorRole.PlaceholderText
-            color = QColor("#e5534b") if number + 1 == self.failed_line else palette.color(role)
-            painter.setPen(color)
-            place = QRect(0, int(top), strip.width() - 8, int(height))
-            painter.drawText(place, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, str(number + 1))
-            block, top = block.next(), top + height
+        palette = self.palette()
+        with QPainter(strip) as painter:
+            painter.fillRect(rect, palette.color(QPalette.ColorRole.AlternateBase))
+            painter.setFont(self.font())
+            block, here = self.firstVisibleBlock(), self.textCursor().blockNumber()
+            top = self.blockBoundingGeometry(block).translated(self.contentOffset()).top()
+            while block.isValid() and top <= rect.bottom():
+                height = self.blockBoundingRect(block).height()
+                number = block.blockNumber()
+                role = QPalette.ColorRole.Text if number == here else QPalette.ColorRole.PlaceholderText
+                color = QColor("#e5534b") if number + 1 == self.failed_line else palette.color(role)
+                painter.setPen(color)
+                place = QRect(0, int(top), strip.width() - 8, int(height))
+                painter.drawText(place, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, str(number + 1))
+                block, top = block.next(), top + height
 
     def _own_key(self, event: QKeyEvent) -> Any:
         """The signal of a key, None of all others."""

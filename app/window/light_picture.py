@@ -62,22 +62,22 @@ class LightPictureView(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """The map twice, side by side, as far as it is seen; a mark at the front."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        frame = self.frame
-        if self.pixmap is None:
-            painter.setPen(self.palette().color(QPalette.ColorRole.PlaceholderText))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self.text)
-            return
-        painter.setClipRect(frame)
-        shift = (-self.degrees / 360 % 1) * frame.width()
-        whole = QRectF(self.pixmap.rect())
-        for left in (shift - frame.width(), shift):
-            painter.drawPixmap(frame.translated(left, 0), self.pixmap, whole)
-        for color, width in ((QColor(0, 0, 0, 120), 3), (QColor(255, 255, 255, 200), 1)):
-            painter.setPen(QPen(color, width))
-            x = frame.center().x()
-            painter.drawLine(int(x), int(frame.bottom() - 9), int(x), int(frame.bottom()))
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            frame = self.frame
+            if self.pixmap is None:
+                painter.setPen(self.palette().color(QPalette.ColorRole.PlaceholderText))
+                painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self.text)
+                return
+            painter.setClipRect(frame)
+            shift = (-self.degrees / 360 % 1) * frame.width()
+            whole = QRectF(self.pixmap.rect())
+            for left in (shift - frame.width(), shift):
+                painter.drawPixmap(frame.translated(left, 0), self.pixmap, whole)
+            for color, width in ((QColor(0, 0, 0, 120), 3), (QColor(255, 255, 255, 200), 1)):
+                painter.setPen(QPen(color, width))
+                x = frame.center().x()
+                painter.drawLine(int(x), int(frame.bottom() - 9), int(x), int(frame.bottom()))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Take hold of the map."""

@@ -75,13 +75,13 @@ class TextureCanvas(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """The texture; texels stay sharp squares when they are large."""
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), self.palette().color(QPalette.ColorRole.Base))
-        if self.pixmap is not None:
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.scale < 1)
-            size = self.pixmap.size()
-            target = QRectF(self.offset.x(), self.offset.y(), size.width() * self.scale, size.height() * self.scale)
-            painter.drawPixmap(target, self.pixmap, QRectF(self.pixmap.rect()))
+        with QPainter(self) as painter:
+            painter.fillRect(self.rect(), self.palette().color(QPalette.ColorRole.Base))
+            if self.pixmap is not None:
+                painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.scale < 1)
+                size = self.pixmap.size()
+                target = QRectF(self.offset.x(), self.offset.y(), size.width() * self.scale, size.height() * self.scale)
+                painter.drawPixmap(target, self.pixmap, QRectF(self.pixmap.rect()))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fits again where it was fitted."""
