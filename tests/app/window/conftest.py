@@ -16,6 +16,7 @@ from PySide6.QtCore import QSettings  # noqa: E402
 
 from engine.optimize.options import set_option  # noqa: E402
 from tests.app.window.drawn_capture import RECIPE, draw_capture  # noqa: E402
+from tests.app.window.viewing import empty_view, view  # noqa: E402, F401
 from tests.app.window.watchdog import Watchdog  # noqa: E402
 
 PICTURES = Path(__file__).parent / "screenshots"  # not part of the repository: for a person to look at
