@@ -31,6 +31,8 @@ def load_engine() -> type[Session]:
     with _LOCK:
         if not is_loaded():
             map_libraries()
+        import torch._inductor  # noqa: F401  (by far the slowest part of making a session, which else imports it)
+
         import engine.optimize.stages  # noqa: F401  (registers the stages)
         from engine.optimize.session import Session
 
