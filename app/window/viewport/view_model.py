@@ -342,7 +342,9 @@ class ViewModel(QObject):
         self._chosen()
 
     def _state_changed(self, state: str) -> None:
-        self.thread.training = state == "running"
+        was, self.thread.training = self.thread.training, state == "running"
+        if was and not self.thread.training and self.studio.snapshot is not None:
+            self.ask()  # in full, what was drawn small to leave the machine to the steps
         if state == "running" and not self._warmed:
             self._warmed = True
             self.thread.run(self.thread.warm_up)

@@ -26,6 +26,8 @@ LEAST_SCALE = 0.125
 QUICK_SECONDS = 0.15  # what takes less is drawn at full size at once when still
 JOB_SECONDS = 0.25  # after which a job is done even while pictures are asked for
 TRAINING_SHARE = 0.1  # of its time the thread spends on new snapshots while training runs
+PATIENT_SECONDS = 0.4  # for one new snapshot while training runs; what takes longer at full size is drawn smaller
+LONGEST_REST = 4.0  # seconds after which a new snapshot is drawn in any case
 
 
 class Pace:
@@ -46,6 +48,10 @@ class Pace:
             self.scale = min(self.scale, max((budget / seconds) ** 0.5, LEAST_SCALE))
         if self.scale > 0.9:
             self.scale = 1.0
+
+    def within(self, seconds: float) -> float:
+        """The largest scale that should not take longer than `seconds`."""
+        return 1.0 if self._full_seconds <= seconds else max((seconds / self._full_seconds) ** 0.5, LEAST_SCALE)
 
     def sizes(self, moving: bool) -> list[float]:
         """The scales to draw one after another."""
@@ -184,7 +190,8 @@ class ViewThread(QObject):
         """Draw at one or more sizes; whether the full size was reached."""
         began = time.perf_counter()
         pace = self._paces.setdefault(self._kind(request), Pace())
-        for scale in pace.sizes(request.moving):
+        hurried = request.patient and self.training
+        for scale in [pace.within(PATIENT_SECONDS)] if hurried else pace.sizes(request.moving):
             if self._newer() and not request.moving:
                 return False
             start, known = time.perf_counter(), self._renderer
@@ -203,7 +210,7 @@ class ViewThread(QObject):
             self._move_until = time.perf_counter() + min(seconds, BUDGET)
         if request.patient:
             took = time.perf_counter() - began
-            self._rest_until = time.perf_counter() + took * (1 / TRAINING_SHARE - 1)
+            self._rest_until = time.perf_counter() + min(took * (1 / TRAINING_SHARE - 1), LONGEST_REST)
         return not request.moving or scale == 1.0
 
     @staticmethod
