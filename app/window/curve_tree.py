@@ -48,14 +48,17 @@ class CurveTree(QTreeWidget):
         super().__init__(parent)
         self.setObjectName("curve_tree")
         self.setToolTip("Tick the curves to draw")
+        self.setMinimumWidth(200)
         self.viewport().setBackgroundRole(QPalette.ColorRole.Window)  # on Base, empty boxes cannot be seen
         self.setColumnCount(2)
         self.setHeaderHidden(True)
         self.setRootIsDecorated(True)
         self.setUniformRowHeights(True)
-        self.header().setStretchLastSection(False)
-        self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self.setIndentation(14)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.header().setMinimumSectionSize(20)
+        self.header().setStretchLastSection(True)
+        self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         self._groups: dict[str, QTreeWidgetItem] = {}
         self._items: dict[Key, QTreeWidgetItem] = {}
         self._colors: dict[Key, QColor] = {}

@@ -241,12 +241,11 @@ class PlotView(pg.GraphicsLayoutWidget):
             plot.removeItem(mark)
         ink = self._faint_ink()
         marks.clear()
-        shown = -math.inf
         reach = max((place for _, place in places), default=0)
-        for name, place in places:
-            wide = place - shown > reach * 0.04 or shown == -math.inf
+        for index, (name, place) in enumerate(places):
+            following = places[index + 1][1] if index + 1 < len(places) else math.inf
+            wide = following - place > max(reach * 0.06, 2)  # of stages without steps the one after them is named
             label = name if wide and self.height() >= LOWEST else None
-            shown = place if label else shown
             mark = pg.InfiniteLine(
                 place,
                 angle=90,
@@ -255,6 +254,7 @@ class PlotView(pg.GraphicsLayoutWidget):
                 labelOpts={"position": 0.97, "color": ink, "rotateAxis": (1, 0), "anchors": [(1, 0), (1, 0)]},
             )
             mark.setToolTip(name)
+            mark.setZValue(-10)  # behind the curves
             marks.append(mark)
             plot.addItem(mark, ignoreBounds=True)
 

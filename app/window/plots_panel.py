@@ -29,7 +29,7 @@ from PySide6.QtWidgets import (
 
 from app.window.compare_runs import OtherRun, RecipeDifference, read_run
 from app.window.curve_tree import CurveTree
-from app.window.curves import PREVIEW, PSNR, Key, RunCurves, read_log
+from app.window.curves import LOSS, PREVIEW, PSNR, Key, RunCurves, read_log
 from app.window.plot_view import SECONDS, STEP, PlotView
 from engine.optimize.messages import EvalReport, StepReport
 
@@ -108,7 +108,7 @@ class PlotsPanel(QWidget):
         for widget in (self.tree, self.view, self.difference):
             self.splitter.addWidget(widget)
         self.splitter.setStretchFactor(1, 1)
-        self.splitter.setSizes([200, 600, 280])
+        self.splitter.setSizes([250, 600, 280])
         self.splitter.setChildrenCollapsible(False)
         self.difference.hide()
         self.pages = QStackedWidget()
@@ -125,7 +125,7 @@ class PlotsPanel(QWidget):
         studio.message_received.connect(self._message)
         studio.session_changed.connect(self._session_changed)
         studio.state_changed.connect(self._state_changed)
-        studio.scores_changed.connect(self._scores)
+        studio.test_measured.connect(self._test_measured)
         studio.recipe_changed.connect(lambda key: self._show_difference())
         self.tree.chosen_changed.connect(self.mark_stale)
         self.axis.currentIndexChanged.connect(self._set_axis)
@@ -148,11 +148,14 @@ class PlotsPanel(QWidget):
             self.run.add_evaluation(message.metrics)
             self.mark_stale()
 
-    def _scores(self, scores: dict[int, float]) -> None:
-        test = self.studio.capture.test if self.studio.capture is not None else []
-        values = [scores[frame] for frame in test if frame in scores]
-        if values and len(values) == len(test) and self.run.step:
-            self.run.add(PSNR, PREVIEW, self.run.step, self.run.seconds, float(np.mean(values)))
+    def _test_measured(self, step: int, psnr: float) -> None:
+        """Put it where the snapshot was taken, which is some steps back."""
+        times = next((curve.points() for key, curve in self.run.curves.items() if key[0] == LOSS), None)
+        if times is None or not len(times) or step > self.run.step:
+            return
+        known = self.run.curves.get((PSNR, PREVIEW))
+        if known is None or not len(known) or known.points()[-1, 0] < step:
+            self.run.add(PSNR, PREVIEW, step, float(np.interp(step, times[:, 0], times[:, 1])), psnr)
             self.mark_stale()
 
     def _session_changed(self, session: Any) -> None:

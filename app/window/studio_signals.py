@@ -37,6 +37,7 @@ class StudioSignals(QObject):
     capture_options_changed = Signal()  # before a run: the photos have to be read again
     excluded_changed = Signal(object)  # set[int]
     scores_changed = Signal(object)  # dict[int, float]; Qt knows no dict with whole numbers as keys
+    test_measured = Signal(int, float)  # total step of a snapshot, mean PSNR of all test photos with it
     view_frame_changed = Signal(object)  # int | None
     relight_changed = Signal(object)  # Environment | None
     region_changed = Signal(object)  # [2,3] | None

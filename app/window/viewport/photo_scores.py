@@ -27,6 +27,8 @@ class PhotoScoring(QObject):
         self._dated: dict[int, int] = {}  # version of the snapshot that a frame was measured with
         self._rest_until = 0.0
         self._busy = False
+        self._rounds = 0
+        self._tested: tuple | None = None  # snapshot, dB by test photo: all test photos are measured with the same one
         self._scorer = None  # touched by the view thread only
         self._timer = QTimer(self, interval=ROUND_MS)
         self._timer.timeout.connect(self._offer)
@@ -40,7 +42,7 @@ class PhotoScoring(QObject):
             self._timer.start()
 
     def _forget(self, _capture) -> None:
-        self._dated, self._turn = {}, 0
+        self._dated, self._turn, self._tested = {}, 0, None
         self._timer.stop()
         self._begin(self.model.studio.snapshot)
 
@@ -49,13 +51,22 @@ class PhotoScoring(QObject):
         snapshot, capture = studio.snapshot, studio.capture
         if self._busy or snapshot is None or capture is None or time.perf_counter() < self._rest_until:
             return
+        begun, done = self._tested or (snapshot, {})
+        if begun is not snapshot and len(done) == len(capture.test):
+            begun, done = snapshot, {}
+        self._tested = begun, done
+        left = [frame for frame in capture.test if frame not in done]
         count = len(capture.frames)
         order = [(self._turn + i) % count for i in range(count)]
+        if self.model.frame is not None:
+            order.insert(0, self.model.frame)  # what is looked through comes first
         stale = [frame for frame in order if self._dated.get(frame) != snapshot.version]
-        if not stale:
+        if not stale and not left:
             self._timer.stop()
             return
-        self._busy = True
+        self._busy, self._rounds = True, self._rounds + 1
+        if left and (self._rounds % 2 or not stale):
+            snapshot, stale = begun, left
         training = studio.state == "running"
         self.model.thread.run(lambda: self._measure(snapshot, capture, stale, training))
 
@@ -82,6 +93,14 @@ class PhotoScoring(QObject):
         studio = self.model.studio
         if capture is not studio.capture:
             return
-        self._dated |= {frame: version for frame, (_, version) in measured.items()}
+        begun, done = self._tested
+        whole = len(done) == len(capture.test)
+        for frame, (score, version) in measured.items():
+            if version == begun.version and frame in capture.test:
+                done[frame] = score
+        fresh = {f: pair for f, pair in measured.items() if pair[1] >= self._dated.get(f, pair[1])}
+        self._dated |= {frame: version for frame, (_, version) in fresh.items()}
         self._turn = max(measured, default=self._turn - 1) + 1
-        studio.set_scores(studio.scores | {frame: score for frame, (score, _) in measured.items()})
+        studio.set_scores(studio.scores | {frame: score for frame, (score, _) in fresh.items()})
+        if done and not whole and len(done) == len(capture.test):
+            studio.test_measured.emit(begun.total_step, sum(done.values()) / len(done))

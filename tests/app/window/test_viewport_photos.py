@@ -123,9 +123,22 @@ def test_the_region_is_dragged_and_set_on_release(qtbot, view, open_studio, shoo
 def test_photos_are_scored_when_nothing_else_is_to_do(qtbot, view, open_studio):
     qtbot.waitUntil(lambda: len(open_studio.scores) == len(open_studio.capture.frames), timeout=TIMEOUT)
     assert all(5 < score < 60 for score in open_studio.scores.values())
+    means = []
+    open_studio.test_measured.connect(lambda step, psnr: means.append((step, psnr)))
     publish(open_studio, snapshot(2))
     open_studio.set_scores({})
     qtbot.waitUntil(lambda: len(open_studio.scores) == len(open_studio.capture.frames), timeout=TIMEOUT)
+    qtbot.waitUntil(lambda: bool(means), timeout=TIMEOUT)
+    assert means == [(10, pytest.approx(np.mean([open_studio.scores[frame] for frame in open_studio.capture.test])))]
+
+
+def test_new_snapshots_are_drawn_soon_even_where_drawing_takes_long():
+    from app.window.viewport.view_thread import LONGEST_REST, PATIENT_SECONDS, Pace
+
+    pace = Pace()
+    pace.measured(1.0, 6.0)
+    assert pace.within(PATIENT_SECONDS) ** 2 * 6.0 == pytest.approx(PATIENT_SECONDS)
+    assert LONGEST_REST <= 5
 
 
 def test_moving_is_drawn_small_where_full_size_takes_long(qtbot, view, monkeypatch):
