@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from engine.capture.doctor import Report
 
 ORDER = {"problem": 0, "warning": 1, "fact": 2}
+NOTHING_OPEN = "Open photos to see what is in them."
+LOOKING = "Looking at the photos\u2026"
 MARKS = {
     "problem": ("!", "#d9534f"),
     "warning": ("!", "#d08a1d"),
@@ -49,7 +51,7 @@ class DoctorView(QWidget):
         self.studio, self.choose = studio, choose
         self.whole = whole  # as high as its content, for a page that scrolls by itself
         self.report: Report | None = None
-        self.summary = QLabel("Open photos to see what is in them.")
+        self.summary = QLabel(NOTHING_OPEN)
         self.summary.setObjectName("doctor_summary")
         self.summary.setWordWrap(True)
         self.copy_button = QPushButton("Copy")
@@ -86,7 +88,7 @@ class DoctorView(QWidget):
         found = findings(report) if report is not None else []
         problems = sum(item.level == "problem" for item in found)
         if report is None:
-            line = "Open photos to see what is in them."
+            line = NOTHING_OPEN if self.studio.capture is None else LOOKING
         elif problems:
             line = f"{problems} problem{'s' * (problems != 1)} found"
         else:

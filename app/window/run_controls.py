@@ -58,6 +58,7 @@ class RunControls(QWidget):
         self.setObjectName("run_controls")
         self.studio = studio
         self.pace = Pace()
+        self._preparing = ""  # what is loaded or compiled
         self.actions_: dict[str, QAction] = {}
         self.buttons: dict[str, QToolButton] = {}
         self._make_actions()
@@ -204,6 +205,8 @@ class RunControls(QWidget):
         elif state == "ready":
             self._clear()
             self.stage_bar.setFormat("Ready to run")
+        elif state == "running" and not session:
+            self._show(self.stage_bar, -1.0, self._preparing or "Starting")
         elif state == "finished":
             self._show(self.stage_bar, 1.0, "Finished")
             self._show(self.run_bar, 1.0, "All stages are done")
@@ -237,6 +240,8 @@ class RunControls(QWidget):
         bar.setRange(0, 0 if done < 0 else 1000)
         bar.setValue(int(1000 * max(done, 0.0)))
         bar.setFormat(text.replace("%", "%%"))
+        if done < 0 and bar is self.stage_bar:  # a bar that only moves has no room for words
+            self.run_bar.setFormat(bar.format())
 
     def _total(self, done: int, count: int) -> None:
         self._show(self.run_bar, done / count if count else 0.0, f"step {done:,} of {count:,}" if count else "")
@@ -259,7 +264,13 @@ class RunControls(QWidget):
     def _message(self, message: object) -> None:
         if isinstance(message, Progress):
             label = LABELS.get(message.stage, message.stage.capitalize())
-            self._show(self.stage_bar, message.done, f"{label}: {message.text}" if message.text else label)
+            words = f"{label}: {message.text}" if message.text else label
+            done = message.done
+            if message.stage == "photos" and done >= 1:
+                done, words = -1.0, "All photos are read; making the run ready"
+            self._preparing = words if message.stage == "prepare" and message.done < 1 else ""
+            if self.studio.state != "ready":  # what is prepared beforehand is not waited for yet
+                self._show(self.stage_bar, done, words)
         elif isinstance(message, StageChanged) and message.state == "begin":
             self._show(self.stage_bar, -1.0, f"{message.stage.capitalize()}: begins")
             self.left.setText("")

@@ -272,13 +272,15 @@ class StartPage(QWidget):
             counts = f"{len(capture.train)} photos to learn from, {len(capture.test)} for testing"
             self.opened.setText(f"<b>{name}</b><br>{counts}")
         under_way = "Open images first." if capture is None else "The run is under way."
+        if state == "opening":
+            under_way = "Being opened\u2026" if capture is None else "The project is being opened\u2026"
         self.advice.setText(READY if ready else under_way)
         self.run_button.setEnabled(ready)
         self.change.setEnabled(ready)
         self.from_mesh.setEnabled(ready)
         self.from_photos.setEnabled(capture is None or ready)
         for widget in (self.folder, self.folder_title, self.change):
-            widget.setVisible(capture is not None)
+            widget.setVisible(ready)
         if ready:
             self.folder.setText(_breakable(str(self.studio.next_folder())))
         examined = capture is not None or self.doctor.report is not None

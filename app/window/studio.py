@@ -128,7 +128,7 @@ class Studio(StudioEdits):
                 self.doctor = report
                 self.doctor_changed.emit(report)
 
-        self._examining = self._background.start("", lambda handle: doctor_of(capture), done, lambda error: None)
+        self._examining = self._background.start("", lambda handle: doctor_of(capture), done)
 
     def _examine_closed(self, path: Path) -> None:
         """Have the doctor look at a capture that could not be opened, so that the window can say how to mend it."""

@@ -108,3 +108,14 @@ def test_clicks_run_pause_step_stop_and_revert(controls, open_studio, qtbot, sho
     next(action for action in controls.revert_menu.actions() if f"Step {saved:,}," in action.text()).trigger()
     wait_for(qtbot, lambda: studio.session.total_step == saved)
     assert not studio.problems
+
+
+def test_it_says_at_once_that_a_run_begins(controls, open_studio):
+    open_studio.message_received.emit(Progress("prepare", 0.2, "compiling"))
+    assert controls.stage_bar.format() == "Ready to run"
+    controls._state("running")
+    assert controls.stage_bar.maximum() == 0 and controls.run_bar.format() == "Preparing: compiling"
+    open_studio.state = "running"
+    open_studio.message_received.emit(Progress("photos", 1.0, "photo 48 of 48: a"))
+    assert controls.stage_bar.maximum() == 0 and "All photos are read" in controls.run_bar.format()
+    open_studio.state = "ready"
