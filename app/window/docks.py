@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QSize, Qt, Signal
 from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QSplitter, QTabBar, QVBoxLayout, QWidget
 
 from app.window.background import described
 
@@ -145,6 +145,7 @@ class Docks(QObject):
         self.docks: dict[str, QDockWidget] = {}
         self.panels: dict[str, list[QWidget]] = {}
         self.is_filled = False
+        self._bars: list[QTabBar] = []  # the tabs that Qt makes between docks
         for place in PLACES:
             if any(is_there(panel) for panel in place.panels):
                 self._make(place)
@@ -173,6 +174,9 @@ class Docks(QObject):
         dock.setObjectName(f"dock_{place.name}")
         dock.setToolTip(place.tip)
         dock.setWidget(Holder(place.size))
+        dock.topLevelChanged.connect(self._titles)
+        dock.dockLocationChanged.connect(self._titles)
+        dock.visibilityChanged.connect(self._titles)
         action = dock.toggleViewAction()
         action.setObjectName(f"show_{place.name}")
         action.setShortcut(QKeySequence(place.keys))
@@ -181,6 +185,27 @@ class Docks(QObject):
         self.window.addDockWidget(place.area, dock)
         self.docks[place.name] = dock
         self.panels[place.name] = []
+
+    def _titles(self, *_: object) -> None:
+        """Leave the title bar out where a tab names the panel already."""
+        for dock in self.docks.values():
+            tabbed = not dock.isFloating() and any(not d.isHidden() for d in self.window.tabifiedDockWidgets(dock))
+            old = dock.titleBarWidget()
+            if tabbed == (old is None):
+                dock.setTitleBarWidget(QWidget() if tabbed else None)
+                if old is not None:
+                    old.deleteLater()
+        for bar in self.window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            if bar not in self._bars:
+                self._bars.append(bar)
+                bar.setToolTip("Double click to take a panel out; double click its title to put it back")
+                bar.tabBarDoubleClicked.connect(lambda index, bar=bar: self._take_out(bar.tabText(index)))
+
+    def _take_out(self, title: str) -> None:
+        """Have a tab stand as a window of its own."""
+        for dock in self.docks.values():
+            if dock.windowTitle() == title:
+                dock.setFloating(True)
 
     def fill(self) -> None:
         """Import the panels' modules elsewhere, then make them, one per turn of the event loop."""

@@ -62,6 +62,8 @@ class LightPanel(QWidget):
         self.picture.turned.connect(lambda degrees: self.turn.setValue(round(degrees) % 360))
         self.source = QComboBox()
         self.source.setObjectName("light_source")
+        self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.source.setMinimumContentsLength(8)
         self.source.setToolTip("The light to look at the scene under; training goes on with its own")
         self.source.addItem(OWN, None)
         for name in assets.environments():
@@ -95,6 +97,7 @@ class LightPanel(QWidget):
         scroll = QScrollArea()
         scroll.setWidget(content)
         scroll.setWidgetResizable(True)
+        scroll.setSizeAdjustPolicy(QScrollArea.SizeAdjustPolicy.AdjustToContents)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         outer = QVBoxLayout(self)

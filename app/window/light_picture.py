@@ -37,10 +37,12 @@ class LightPictureView(QWidget):
 
     def heightForWidth(self, width: int) -> int:
         """Half the width, within reason."""
-        return min(width // 2, 320)
+        return 80 if self.pixmap is None else min(width // 2, 320)
 
     def show_map(self, rgb: np.ndarray | None) -> None:
         """Show another map, [H,2H,3] uint8, or none."""
+        if (self.pixmap is None) != (rgb is None):
+            self.updateGeometry()
         self.pixmap = None
         if rgb is not None:
             rgb = np.ascontiguousarray(rgb)

@@ -164,6 +164,7 @@ class MainWindow(QMainWindow):
             menu.setToolTipsVisible(True)
             self.menus[name] = menu
         self.files.fill(self.menus["File"])
+        self._recordings()
         self.menus["File"].addSeparator()
         self._action("File", "close", "Close", "Ctrl+W", "Close what is open", self.close_project)
         self._action("File", "quit", "Quit", "Ctrl+Q", "Close the window", self.close)
@@ -180,6 +181,27 @@ class MainWindow(QMainWindow):
         self.controls.fill(self.menus["Run"])
         self._action("Help", "shortcuts", "Keyboard shortcuts", "F1", "Every key and what it does", self.show_shortcuts)
         self._action("Help", "about", "About Unrender", "", "Version and licence", self.show_about)
+
+    def _recordings(self) -> None:
+        """What the view's own button Save does, where one looks for it first."""
+        tip = "Save what the view shows as a picture"
+        picture = self._action(
+            "File", "picture", "Save picture of the view\u2026", "Ctrl+P", tip, lambda: ask("picture")
+        )
+        tip = "Save a film that turns once around the object"
+        film = self._action("File", "film", "Save turntable film\u2026", "", tip, lambda: ask("film"))
+
+        def ask(what: str) -> None:
+            if self.workspace.viewport is not None:
+                getattr(self.workspace.viewport.toolbar, f"{what}_wanted").emit()
+
+        def enable(*_: object) -> None:
+            picture.setEnabled(self.studio.capture is not None)
+            film.setEnabled(self.studio.snapshot is not None)
+
+        self.studio.capture_changed.connect(enable)
+        self.studio.snapshot_changed.connect(enable)
+        enable()
 
     def _action(self, menu: str, name: str, text: str, keys: str, tip: str, call) -> QAction:
         action = QAction(text, self)

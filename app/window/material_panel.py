@@ -54,7 +54,7 @@ class MaterialPanel(QWidget):
         self.waiting = QLabel()
         self.waiting.setObjectName("material_waiting")
         self.waiting.setWordWrap(True)
-        self.waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.waiting.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
         self.waiting.setMargin(16)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)

@@ -101,6 +101,29 @@ def test_panels_hide_and_the_layout_goes_back(window, open_studio, qtbot):
     assert dock.isVisible()
 
 
+def test_a_tab_names_its_panel_alone_and_can_be_taken_out(window, open_studio, qtbot):
+    window.enter_studio()
+    dock = window.docks.docks["light"]
+    wait_for(qtbot, lambda: dock.titleBarWidget() is not None, 10)
+    assert window.docks.docks["capture"].titleBarWidget() is None
+    bar = next(bar for bar in window.docks._bars if dock.windowTitle() in [bar.tabText(i) for i in range(bar.count())])
+    names = [bar.tabText(index) for index in range(bar.count())]
+    bar.tabBarDoubleClicked.emit(names.index(dock.windowTitle()))
+    wait_for(qtbot, lambda: dock.isFloating() and dock.titleBarWidget() is None, 10)
+    trigger(window, "View", "view_layout")
+    assert not dock.isFloating()
+
+
+def test_the_file_menu_saves_picture_and_film(window, open_studio, qtbot):
+    wanted = []
+    window.workspace.viewport.toolbar.picture_wanted.disconnect()
+    window.workspace.viewport.toolbar.picture_wanted.connect(lambda: wanted.append("picture"))
+    trigger(window, "File", "file_picture")
+    assert wanted == ["picture"]
+    film = next(action for action in window.menus["File"].actions() if action.objectName() == "file_film")
+    assert not film.isEnabled()  # there is nothing to turn around yet
+
+
 def test_layout_and_theme_are_remembered(window, open_studio, settings, qtbot):
     window.enter_studio()
     window.docks.docks["recipe"].toggleViewAction().trigger()
