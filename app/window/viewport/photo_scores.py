@@ -65,9 +65,9 @@ class PhotoScoring(QObject):
             self._timer.stop()
             return
         self._busy, self._rounds = True, self._rounds + 1
-        if left and (self._rounds % 2 or not stale):
-            snapshot, stale = begun, left
         training = studio.state == "running"
+        if left and (self._rounds % (4 if training else 2) or not stale):  # the curve of test photos comes first
+            snapshot, stale = begun, left
         self.model.thread.run(lambda: self._measure(snapshot, capture, stale, training))
 
     def _measure(self, snapshot, capture, frames: list[int], training: bool) -> None:
