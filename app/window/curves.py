@@ -148,6 +148,9 @@ class RunCurves:
 
     def continued(self, newer: RunCurves) -> None:
         """Append a run's later curves to these earlier ones."""
+        final = newer.curves.get((PSNR, TEST_PHOTOS))
+        if final is not None and (PSNR, TEST_PHOTOS) in self.curves and not newer.step:
+            newer.curves.pop((PSNR, TEST_PHOTOS))  # told again when a finished run was opened: it is not of step 0
         starts = [curve.points()[0, 0] for curve in newer.curves.values() if len(curve)]
         if starts:
             self.forget_from(min(starts))

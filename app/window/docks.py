@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QSize, Qt, Signal
+from PySide6.QtCore import QObject, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QSplitter, QTabBar, QVBoxLayout, QWidget
 
@@ -146,6 +146,8 @@ class Docks(QObject):
         self.panels: dict[str, list[QWidget]] = {}
         self.is_filled = False
         self._bars: list[QTabBar] = []  # the tabs that Qt makes between docks
+        self._later = QTimer(self, singleShot=True, interval=0)
+        self._later.timeout.connect(self._titles)
         for place in PLACES:
             if any(is_there(panel) for panel in place.panels):
                 self._make(place)
@@ -174,9 +176,8 @@ class Docks(QObject):
         dock.setObjectName(f"dock_{place.name}")
         dock.setToolTip(place.tip)
         dock.setWidget(Holder(place.size))
-        dock.topLevelChanged.connect(self._titles)
-        dock.dockLocationChanged.connect(self._titles)
-        dock.visibilityChanged.connect(self._titles)
+        for signal in (dock.topLevelChanged, dock.dockLocationChanged, dock.visibilityChanged):
+            signal.connect(lambda *_: self._later.start())  # all at once, when the docks have found their places
         action = dock.toggleViewAction()
         action.setObjectName(f"show_{place.name}")
         action.setShortcut(QKeySequence(place.keys))
@@ -186,7 +187,7 @@ class Docks(QObject):
         self.docks[place.name] = dock
         self.panels[place.name] = []
 
-    def _titles(self, *_: object) -> None:
+    def _titles(self) -> None:
         """Leave the title bar out where a tab names the panel already."""
         for dock in self.docks.values():
             tabbed = not dock.isFloating() and any(not d.isHidden() for d in self.window.tabifiedDockWidgets(dock))

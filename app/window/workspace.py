@@ -65,6 +65,8 @@ class Workspace(QMainWindow):
             self._corners()
             if self._wanted is None or not self.restoreState(self._wanted, VERSION):
                 self.reset()
+            elif self.width() < WIDE:  # it may be remembered from a wider window
+                self._move_photos(False)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Give the bottom panels the whole width where there is little."""

@@ -389,3 +389,15 @@ def test_a_project_that_is_opened_again_shows_how_it_went(open_studio, qtbot, mo
     wait_for(qtbot, lambda: panel.run.step == 21, 30)
     assert panel.run.curves[(LOSS, "total")].points()[-1, 0] == 21
     assert not studio.problems
+
+
+def test_the_result_told_again_on_opening_keeps_the_curves_of_the_log():
+    logged, told = RunCurves(), RunCurves()
+    for entry in whole_run():
+        logged.add_report(entry)
+    logged.add_evaluation({"psnr": 28.0})
+    count = len(logged.curves[(LOSS, "total")])
+    told.add_evaluation({"psnr": 28.0})
+    logged.continued(told)
+    assert len(logged.curves[(LOSS, "total")]) == count
+    assert logged.curves[(PSNR, TEST_PHOTOS)].points()[-1, 0] == logged.step
