@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 
 from app.window.background import ProgressHandle
 from app.window.curves import RunCurves, read_log
+from app.window.loading import load_engine
 from app.window.option_fields import text_of
 from engine.errors import ProjectError, RecipeError
 from engine.optimize.options import difference, set_option
@@ -39,6 +40,7 @@ class OtherRun:
 
 def read_run(folder: Path, handle: ProgressHandle) -> OtherRun:
     """The run in a project folder, without locking it. Raises ProjectError for a folder that is none, or is empty."""
+    load_engine()  # torch breaks when two threads import it at once
     from engine.optimize.project import LOG, Project
     from engine.optimize.recipe import Recipe
 

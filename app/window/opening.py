@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.window.loading import load_engine
 from engine.errors import CaptureError, ProjectError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def opened(path: Path, section: Any) -> Opened:
     if not path.exists():
         raise CaptureError(f"{path}: there is no such folder; it may have been moved or deleted")
     if (path / PROJECT).is_file():
+        load_engine()  # torch breaks when two threads import it at once
         from engine.optimize.project import Project
         from engine.optimize.recipe import Recipe
 

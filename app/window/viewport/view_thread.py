@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
+from app.window.loading import load_engine
 from app.window.viewport.compare import difference, error_colors, on_white
 from app.window.viewport.drawing import Drawn, DrawRequest, qimage
 from app.window.viewport.flip_map import FlipMaps
@@ -305,6 +306,7 @@ class ViewThread(QObject):
 
     def warm_up(self) -> None:
         """Load what drawing needs before there is something to draw."""
+        load_engine()  # torch breaks when two threads import it at once
         from engine.optimize.preview import PreviewRenderer
         from engine.optimize.snapshot import SceneSnapshot
         from engine.scene import Camera, Mesh
