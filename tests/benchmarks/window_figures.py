@@ -42,8 +42,7 @@ SLICE_SECONDS = 6.0
 
 def go_ahead() -> None:
     """Put this process before all others, as far as `--ahead` says; its engine thread keeps its place below it."""
-    first = int(os.environ.get("UNRENDER_FIGURES_NICE", "0"))
-    if first:
+    if first := int(os.environ.get("UNRENDER_FIGURES_NICE", "0")):
         set_priority = os.setpriority
         set_priority(os.PRIO_PROCESS, 0, first)
         os.setpriority = lambda kind, who, value: set_priority(kind, who, value + first)
@@ -51,15 +50,22 @@ def go_ahead() -> None:
             Path("/proc/self/autogroup").write_text("-20")
 
 
+def serve(milliseconds: int) -> None:
+    """Serve the event loop; QTest.qWait would keep the interpreter to itself meanwhile, and hold the training up."""
+    from PySide6.QtCore import QEventLoop, QTimer
+
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     """Serve the event loop until `condition` holds. Raises TimeoutError."""
-    from PySide6.QtTest import QTest
-
     until = time.perf_counter() + seconds
     while not condition():
         if time.perf_counter() > until:
             raise TimeoutError(f"waited {seconds:g} s")
-        QTest.qWait(2)
+        serve(10)
 
 
 class Opened:
@@ -92,12 +98,6 @@ class Opened:
     def canvas(self):
         """What the pictures are painted on."""
         return self.window.workspace.viewport.canvas
-
-    def warmed(self) -> None:
-        """Wait until the engine thread has loaded what a run needs."""
-        done: list[bool] = []
-        self.studio.engine.call(lambda: done.append(True))
-        wait_until(lambda: bool(done))
 
     def run(self) -> None:
         """Press Run on the start page."""
@@ -134,7 +134,9 @@ def child_start(folder: Path) -> None:
 def child_preview(folder: Path) -> dict[str, float]:
     """Run, once everything is loaded, and a second time in the same window."""
     opened = Opened(folder)
-    opened.warmed()
+    done: list[bool] = []  # loading what a run needs
+    opened.studio.engine.call(lambda: done.append(True))
+    wait_until(lambda: bool(done))
     model = opened.canvas.model
     seconds = []
     for _ in range(2):
@@ -158,7 +160,7 @@ def child_latency(folder: Path, stage: str = "volume", seconds: float = 25.0) ->
     opened = Opened(folder, SHAPE_AT_ONCE if stage == "shape" else {})
     opened.run()
     wait_until(lambda: opened.studio.snapshot is not None and opened.studio.snapshot.stage == stage)
-    canvas, waiting, found = opened.canvas, [], []
+    canvas, waiting, found, steps = opened.canvas, [], [], []
     painted = canvas._paint_all
 
     def paint(painter) -> None:
@@ -169,20 +171,19 @@ def child_latency(folder: Path, stage: str = "volume", seconds: float = 25.0) ->
             found.append(now - waiting.pop(0))
 
     canvas._paint_all = paint
-    begun, steps = time.perf_counter(), []
-    opened.studio.steps_reported.connect(lambda reports: steps.extend(reports))
-    middle, number = canvas.rect().center(), 0
+    begun = time.perf_counter()
+    opened.studio.steps_reported.connect(steps.extend)
+    middle = canvas.rect().center()
     QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=middle)
-    while time.perf_counter() - begun < seconds:
-        number += 1
-        QTest.qWait(33)
+    for number in range(round(30 * seconds)):
+        serve(33)
         waiting.append(time.perf_counter())
         QTest.mouseMove(canvas, middle + QPoint(5 * (number % 40), 3 * (number % 25)))
     QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=middle)
-    figures = sorted(1000 * value for value in found)
+    figures, rate = sorted(1000 * value for value in found), len(steps) / (time.perf_counter() - begun)
     opened.close()
     ninety = figures[int(0.9 * len(figures))]
-    return {"median_ms": statistics.median(figures), "90_percent_ms": ninety, "steps_per_s": len(steps) / seconds}
+    return {"median_ms": statistics.median(figures), "90_percent_ms": ninety, "steps_per_s": rate}
 
 
 def child_console(folder: Path) -> dict[str, float]:
@@ -206,10 +207,10 @@ def child_console(folder: Path) -> dict[str, float]:
         dog = Watchdog()
         QTest.keyClicks(field, "while True: pass")
         QTest.keyClick(field, Qt.Key.Key_Return)
-        QTest.qWait(500)
+        serve(500)
         if not panel._host.busy:  # a block waits for an empty line
             QTest.keyClick(field, Qt.Key.Key_Return)
-        QTest.qWait(2000)
+        serve(2000)
         if not panel._host.busy:
             raise RuntimeError(f"the loop does not run: {field.toPlainText()}")
         since = time.perf_counter()
@@ -256,7 +257,7 @@ def child_window(folder: Path) -> None:
     opened = Opened(folder, SHAPE_AT_ONCE)
     count_steps(folder / "steps")
     opened.run()
-    wait_until(lambda: False, 3600)
+    opened.app.exec()  # until it is killed
 
 
 # ---- what the parent measures
@@ -298,7 +299,6 @@ def start(times: int) -> dict[str, float]:
             busy.append(float(child.stdout.readline().split()[1]))
             seconds.append(time.perf_counter() - since)
             child.wait(60)
-            print(f"  start: {seconds[-1]:.2f} s", file=sys.stderr, flush=True)
     return {"median_s": statistics.median(seconds), "least_s": min(seconds), "processor_s": statistics.median(busy)}
 
 
