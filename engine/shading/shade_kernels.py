@@ -27,8 +27,7 @@ CHUNKS = 8  # of points; each has its own gradient of the light, summed in order
 
 # atan(x) / x in powers of x^2, a Chebyshev fit on [0,1]: within 5e-7 radian
 A0, A1, A2, A3, A4, A5, A6 = (
-    np.float32(x)
-    for x in (0.99999933, -0.33326377, 0.19879890, -0.13480456, 0.08374224, -0.03689905, 0.00782557)
+    np.float32(x) for x in (0.99999933, -0.33326377, 0.19879890, -0.13480456, 0.08374224, -0.03689905, 0.00782557)
 )
 
 
@@ -163,16 +162,22 @@ def forward_chunk(
             open_specular = occluded_lobe(cosine, open_diffuse, roughness[i])[0]
         for k in range(3):
             irradiance = (
-                w00 * irradiance_map[y, x, k] + w01 * irradiance_map[y, x + 1, k]
-                + w10 * irradiance_map[y + 1, x, k] + w11 * irradiance_map[y + 1, x + 1, k]
+                w00 * irradiance_map[y, x, k]
+                + w01 * irradiance_map[y, x + 1, k]
+                + w10 * irradiance_map[y + 1, x, k]
+                + w11 * irradiance_map[y + 1, x + 1, k]
             )
             first = (
-                q00 * sharp[t, s, k] + q01 * sharp[t, s + 1, k]
-                + q10 * sharp[t + 1, s, k] + q11 * sharp[t + 1, s + 1, k]
+                q00 * sharp[t, s, k]
+                + q01 * sharp[t, s + 1, k]
+                + q10 * sharp[t + 1, s, k]
+                + q11 * sharp[t + 1, s + 1, k]
             )
             second = (
-                q00 * blurred[t, s, k] + q01 * blurred[t, s + 1, k]
-                + q10 * blurred[t + 1, s, k] + q11 * blurred[t + 1, s + 1, k]
+                q00 * blurred[t, s, k]
+                + q01 * blurred[t, s + 1, k]
+                + q10 * blurred[t + 1, s, k]
+                + q11 * blurred[t + 1, s + 1, k]
             )
             albedo = (DIELECTRIC + metal * (base[i, k] - DIELECTRIC)) * scale + bias
             diffuse[i, k] = (ONE - metal) * base[i, k] * (ONE - albedo) * irradiance * open_diffuse

@@ -1,7 +1,8 @@
 """Make the README's pictures of the window: `QT_QPA_PLATFORM=offscreen python tests/tools/make_window_pictures.py`.
 
 Opens the real window on the sample capture, runs it, and takes one picture in the middle of the run and one at its end,
-looking through a test photo with the wipe. `--quick` uses the goal "quick look". Takes as long as the run does.
+looking through a test photo with the wipe. `--quick` uses the goal "quick look"; `--project DIR` takes the second
+picture only, of a finished project. Takes as long as the run does.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ class Photographer:
             self.window.enter_studio()
             self.studio.run()
         elif state == "finished":
+            self.window.enter_studio()
             self.studio.look_through(self.studio.capture.test[2])
-            self.window.viewport.model.set_compare("wipe")
+            self.window.workspace.viewport.model.set_compare("wipe")
             QTimer.singleShot(4000, lambda: (self.take("window_compare"), self.leave("")))
 
     def steps(self, reports: list) -> None:
@@ -70,7 +72,8 @@ class Photographer:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    parser.add_argument("--project", type=Path)
+    chosen = parser.parse_args()
     app = QApplication(sys.argv[:1])
     from app.window.main_window import MainWindow
     from app.window.studio import Studio
@@ -81,8 +84,9 @@ def main() -> int:
         window = MainWindow(studio)
         window.resize(*SIZE)
         window.show()
-        photographer = Photographer(app, window, studio, folder, quick)
-        QTimer.singleShot(3000, studio.open_sample)
+        photographer = Photographer(app, window, studio, folder, chosen.quick)
+        start = studio.open_sample if chosen.project is None else lambda: studio.open(chosen.project)
+        QTimer.singleShot(3000, start)
         code = app.exec()
         return code or (0 if "window_compare" in photographer.taken else 1)
 

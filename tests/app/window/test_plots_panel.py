@@ -1,79 +1,29 @@
-"""The plots: bounded memory, going back, reading logs, and a panel driven by clicks whose pictures can be looked at."""
+"""The plots panel driven by clicks, with pictures to look at."""
 
 from __future__ import annotations
 
 import csv
-import json
-import math
 import time
 
-import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QAbstractButton, QCheckBox, QComboBox, QLabel, QSlider, QTableWidget, QToolButton
 
-from app.window import curves as curves_module
 from app.window.curves import (
-    CAPACITY,
     LOSS,
     MESH,
     PREVIEW,
     PSNR,
-    RATE,
-    SURFACE,
     TEST_PHOTOS,
-    TIME,
     TRAIN_PHOTOS,
-    Curve,
-    RunCurves,
-    read_log,
-    smoothed,
-    stage_starts,
-    thinned,
-    value_at,
 )
 from app.window.plots_panel import PlotsPanel
 from app.window.theme import palette
 from engine.optimize.messages import EvalReport, StepReport
-from engine.optimize.project import Project
 from engine.optimize.recipe import Recipe
 from tests.app.window.conftest import wait_for
-
-STAGES = (("volume", 300), ("shape", 250), ("refine", 200))
-
-
-def report(stage, step, steps, total_step) -> StepReport:
-    noise = np.random.default_rng(total_step).random()
-    loss = math.exp(-step / 100) * (1 + 0.2 * noise) + 0.01
-    terms = {"color": 0.7 * loss, "mask": 0.3 * loss}
-    if stage == "shape":
-        terms |= {"l_dev": 0.1 * loss, "entropy": 0.02 * loss}
-    return StepReport(
-        *(stage, step, steps, total_step, 750, loss, terms, 20 + 6 * (1 - math.exp(-step / 100)) + noise),
-        seconds=total_step * 0.05,
-        learning_rates={"vertices": 0.1 * math.exp(-step / 300), "texture": 0.01},
-        timings={"views": 0.002, "shading": 0.03 + 0.005 * noise, "backward": 0.04},
-        mesh={"faces": 9000.0 + step, "components": 3, "non_manifold_edges": 0} if total_step % 40 == 0 else {},
-    )
-
-
-def whole_run() -> list[StepReport]:
-    reports, total = [], 0
-    for stage, steps in STAGES:
-        for step in range(1, steps + 1):
-            total += 1
-            reports.append(report(stage, step, steps, total))
-    return reports
-
-
-def project(folder, recipe, reports):
-    made = Project.create(folder, recipe, folder / "photos")
-    for entry in reports:
-        made.log("StepReport", {"seconds": entry.seconds} | vars(entry))
-    made.log("EvalReport", {"seconds": 60.0, "metrics": {"psnr": 27.5}})
-    made.close()
-    return folder
+from tests.app.window.made_run import project, whole_run
 
 
 @pytest.fixture
@@ -106,109 +56,6 @@ def tick_everything(panel):
 
 
 # ---- curves
-
-
-def test_memory_stays_bounded_and_the_curve_keeps_its_shape():
-    curve = Curve(capacity=256)
-    for step in range(100_000):
-        curve.add(step, 0.1 * step, math.sin(step / 10_000))
-    points = curve.points()
-    assert 128 <= len(points) <= 257 and curve.nbytes == 256 * 3 * 8
-    assert np.abs(points[:, 2] - np.sin(points[:, 0] / 10_000)).max() < 0.02
-    assert (np.diff(points[:, 0]) > 0).all() and points[-1, 0] > 99_000
-    assert curve.last == math.sin(99_999 / 10_000)
-
-
-def test_half_an_hour_of_steps_fits_a_few_megabytes():
-    run = RunCurves()
-    for step in range(1, 30_000):
-        run.add_report(report("refine", step, 30_000, step))
-    assert run.nbytes < 4e6 and max(map(len, run.curves.values())) <= CAPACITY + 1
-
-
-def test_names_that_scripts_invent_are_bounded_too():
-    run = RunCurves()
-    for number in range(1000):
-        run.add(LOSS, f"term {number}", number, number, 1.0)
-    assert len(run.curves) == curves_module.MAX_CURVES
-
-
-def test_a_report_fills_every_group():
-    run = RunCurves()
-    for entry in whole_run():
-        run.add_report(entry)
-    groups = {group: [name for other, name in run.keys() if other == group] for group in curves_module.GROUPS}
-    assert groups[LOSS] == ["total", "color", "mask"] and groups[SURFACE] == ["deviation", "entropy"]
-    assert groups[PSNR] == [TRAIN_PHOTOS] and groups[RATE] == ["vertices", "texture"]
-    assert groups[TIME] == ["views", "shading", "backward"]
-    assert groups[MESH] == ["faces", "components", "non-manifold edges"]
-    assert [name for name, *_ in run.stages] == ["volume", "shape", "refine"]
-    assert run.curves[(TIME, "views")].last == 2.0  # milliseconds
-
-
-def test_going_back_takes_the_curve_back():
-    run = RunCurves()
-    for entry in whole_run()[:400]:
-        run.add_report(entry)
-    run.add_report(report("shape", 20, 250, 320))
-    points = run.curves[(LOSS, "total")].points()
-    assert points[-1, 0] == 320 and (np.diff(points[:, 0]) > 0).all()
-    run.add_report(report("volume", 1, 300, 1))
-    assert [name for name, *_ in run.stages] == ["volume"] and len(run.curves[(LOSS, "total")]) == 1
-
-
-def test_what_is_not_finite_is_left_out():
-    run = RunCurves()
-    for step, loss in ((1, 1.0), (2, math.nan), (3, math.inf), (4, 2.0)):
-        run.add(LOSS, "total", step, step, loss)
-    assert run.curves[(LOSS, "total")].points()[:, 0].tolist() == [1, 4]
-
-
-def test_smoothing_keeps_stages_apart():
-    values = np.r_[np.zeros(50), np.ones(50)]
-    assert (smoothed(values, 1.0, [0, 50]) == values).all()
-    together = smoothed(values, 1.0)
-    assert 0.2 < together[50] < 0.8 and smoothed(values, 0.0) is values
-    slope = np.linspace(0, 1, 101)
-    assert np.abs(smoothed(slope, 0.7) - slope).max() < 1e-12
-
-
-def test_thinning_averages_within_stages():
-    points = np.column_stack([np.arange(10.0), np.arange(10.0), np.r_[np.zeros(5), np.ones(5)]])
-    thin, starts = thinned(points, [0, 5], 5)
-    assert thin[:, 0].tolist() == [0.5, 2.5, 4, 5.5, 7.5, 9] and starts == [0, 3]
-    assert thin[:, 2].tolist() == [0, 0, 0, 1, 1, 1]
-
-
-def test_values_are_read_off_the_nearest_point():
-    points = np.array([[1, 10, 5.0], [2, 20, 6.0], [4, 40, 7.0]])
-    assert value_at(points, 2.4, 0) == 6.0 and value_at(points, 35, 1) == 7.0 and math.isnan(value_at(points, 9, 0))
-    run = RunCurves()
-    run.stages = [("volume", 1, 10), ("shape", 3, 30)]
-    assert stage_starts(points, run) == [0, 2]
-
-
-def test_a_damaged_log_gives_what_it_has(tmp_path):
-    good = {"kind": "StepReport", "seconds": 1.0, "stage": "shape", "step": 1, "steps": 9, "total_step": 1, "loss": 0.5}
-    lines = ["not json", json.dumps(good), json.dumps(good | {"terms": 3}), '{"kind": "StepReport"}', "[1]", '"text"']
-    (tmp_path / "log.jsonl").write_text("\n".join(lines))
-    run = read_log(tmp_path / "log.jsonl")
-    assert run.keys() == [(LOSS, "total")] and len(run.curves[(LOSS, "total")]) == 1
-    assert not read_log(tmp_path / "nowhere").curves
-
-
-def test_a_log_and_what_came_since_join_without_a_gap(tmp_path):
-    reports = whole_run()
-    folder = project(tmp_path / "run", Recipe(), reports[:500])
-    earlier, newer = read_log(folder / "log.jsonl"), RunCurves()
-    for entry in reports[480:600]:
-        newer.add_report(entry)
-    earlier.continued(newer)
-    assert earlier.curves[(LOSS, "total")].points()[:, 0].tolist() == list(range(1, 601))
-    assert [name for name, *_ in earlier.stages] == ["volume", "shape", "refine"]
-
-
-# ---- the panel
 
 
 def test_before_the_first_step_the_panel_says_what_will_come(panel, qtbot, shoot):
@@ -389,15 +236,3 @@ def test_a_project_that_is_opened_again_shows_how_it_went(open_studio, qtbot, mo
     wait_for(qtbot, lambda: panel.run.step == 21, 30)
     assert panel.run.curves[(LOSS, "total")].points()[-1, 0] == 21
     assert not studio.problems
-
-
-def test_the_result_told_again_on_opening_keeps_the_curves_of_the_log():
-    logged, told = RunCurves(), RunCurves()
-    for entry in whole_run():
-        logged.add_report(entry)
-    logged.add_evaluation({"psnr": 28.0})
-    count = len(logged.curves[(LOSS, "total")])
-    told.add_evaluation({"psnr": 28.0})
-    logged.continued(told)
-    assert len(logged.curves[(LOSS, "total")]) == count
-    assert logged.curves[(PSNR, TEST_PHOTOS)].points()[-1, 0] == logged.step
