@@ -35,8 +35,12 @@ def furnace(cosine: float, base: float, roughness: float, metallic: float) -> fl
     density = 0.5 * lobe + 0.5 * lights[:, 2].clamp_min(0) / math.pi
     shape = lights.shape[:1]
     value = evaluate(
-        normal.expand_as(lights), view.expand_as(lights), lights, torch.full((*shape, 3), base, dtype=torch.float64),
-        torch.full(shape, roughness, dtype=torch.float64), torch.full(shape, metallic, dtype=torch.float64),
+        normal.expand_as(lights),
+        view.expand_as(lights),
+        lights,
+        torch.full((*shape, 3), base, dtype=torch.float64),
+        torch.full(shape, roughness, dtype=torch.float64),
+        torch.full(shape, metallic, dtype=torch.float64),
     )[:, 0]
     return float((value / density.clamp_min(1e-12)).mean())
 
