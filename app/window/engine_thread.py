@@ -17,6 +17,7 @@ from app.window.inbox import Inbox
 from app.window.loading import is_loaded, load_engine
 from engine.errors import Cancelled, UnrenderError
 from engine.optimize.messages import EvalReport, Failed, Message, Notice, Pause, Progress
+from engine.optimize.process import return_memory
 
 if TYPE_CHECKING:
     from engine.optimize.session import Session
@@ -336,6 +337,8 @@ class EngineThread:
                 session.run(until=0)
         finally:
             session.close()
+            del session
+            return_memory()
 
     def _end(self, save: bool) -> None:
         self._ended = True
