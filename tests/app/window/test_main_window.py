@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QEvent, QMimeData, QObject, QPointF, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPalette
 from PySide6.QtWidgets import QApplication, QPushButton, QToolButton, QWidget
 
@@ -71,7 +71,7 @@ def test_a_dropped_folder_opens_and_the_studio_is_shown(window, tiny_capture, qt
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(tiny_capture))])
     drop = (Qt.DropAction.CopyAction, data, LEFT, Qt.KeyboardModifier.NoModifier)
-    enter = QDragEnterEvent(QPointF(50, 50), *drop)
+    enter = QDragEnterEvent(QPoint(50, 50), *drop)
     QApplication.sendEvent(window, enter)
     assert enter.isAccepted()
     QApplication.sendEvent(window, QDropEvent(QPointF(50, 50), *drop))

@@ -58,7 +58,7 @@ def drop(widget, path: Path) -> bool:
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path))])
     none, left = Qt.KeyboardModifier.NoModifier, Qt.MouseButton.LeftButton
-    enter = QDragEnterEvent(QPointF(50, 50), Qt.DropAction.CopyAction, data, left, none)
+    enter = QDragEnterEvent(QPoint(50, 50), Qt.DropAction.CopyAction, data, left, none)
     QApplication.sendEvent(widget, enter)
     let_go = QDropEvent(QPointF(50, 50), Qt.DropAction.CopyAction, data, left, none)
     QApplication.sendEvent(widget, let_go)
