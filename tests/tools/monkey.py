@@ -82,6 +82,13 @@ def run_monkey(options: argparse.Namespace, folder: Path) -> dict:
             QTimer.singleShot(50, when_ready)
             return
         monkey.begin()
+        when_training()
+
+    def when_training() -> None:
+        """Kernels may have to be compiled before the first step; a game without training shows little."""
+        if not monkey.steps and studio.state not in ("failed", "finished"):
+            QTimer.singleShot(50, when_training)
+            return
         monkey.play()
 
     when_ready()
