@@ -29,5 +29,9 @@ class DeviceError(UnrenderError):
     """A back end or device that is not there or failed."""
 
 
+class ShaderError(UnrenderError):
+    """A WGSL source that includes what is not there or does not compile; names the file and its line."""
+
+
 class Cancelled(UnrenderError):
     """The user asked to stop; everything already written stays valid."""

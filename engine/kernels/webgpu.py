@@ -1,0 +1,432 @@
+"""The WebGPU device of this process: buffers, pipelines, dispatches, read-back, and what happens when it is lost.
+
+Only WebGPU's default limits are relied on and no optional feature: 128 MiB per storage binding, 8 storage buffers per
+stage, 256 invocations per workgroup, 65535 workgroups per dimension. Pipelines are compiled once per process, in the
+background where `prepare` was called in time. Every wait has an end: a device that does not answer counts as lost.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import wgpu
+
+from engine.errors import DeviceError, UnrenderError
+from engine.kernels.adapters import Adapter, adapters, choose_adapter
+from engine.kernels.wgsl import ShaderSource
+
+__all__ = ["Adapter", "DeviceLost", "Gpu", "Readback", "adapters", "gpu", "recovering"]
+
+T = TypeVar("T")
+STORAGE = "STORAGE|COPY_SRC|COPY_DST"
+UNIFORM = "UNIFORM|COPY_DST"
+ANSWER_SECONDS = 60.0  # longest wait for the device to finish what was submitted
+COMPILE_SECONDS = 120.0  # longest wait for a pipeline
+
+
+class DeviceLost(DeviceError):
+    """The device went away or did not answer; everything made from it is void."""
+
+
+class Readback:
+    """A copy of device data on its way to the host; made by `Gpu.readback`, valid after `Gpu.submit`."""
+
+    def __init__(self, owner: Gpu, staging: Any, dtype: Any, shape: tuple[int, ...]) -> None:
+        self._owner, self._staging, self._dtype, self._shape = owner, staging, np.dtype(dtype), shape
+
+    def into(self, out: np.ndarray) -> np.ndarray:
+        """Wait, copy the values into the C-contiguous `out` (of the shape and dtype asked for) and return it.
+
+        Raises DeviceLost when the device fails to deliver within ANSWER_SECONDS.
+        """
+        size = self._dtype.itemsize * int(np.prod(self._shape))
+        if size == 0:
+            return out
+        with self._owner.calls("reading results back"):
+            promise = self._staging.map_async("READ_NOSYNC", 0, (size + 3) & ~3)
+            if promise._state == "pending" and not promise._thread_event.wait(self._owner.answer_seconds):
+                raise self._owner.lose(f"it did not answer within {self._owner.answer_seconds:g} s")
+            promise.sync_wait()
+            mapped = self._staging.read_mapped(0, (size + 3) & ~3, copy=False)
+            np.copyto(out, np.frombuffer(mapped, self._dtype, int(np.prod(self._shape))).reshape(self._shape))
+            self._staging.unmap()
+        self._owner._keep_staging(self._staging)
+        return out
+
+    def array(self) -> np.ndarray:
+        """`into` a new array."""
+        return self.into(np.empty(self._shape, self._dtype))
+
+
+class Gpu:
+    """A device and its queue. Calls may come from several threads; one encoder belongs to one thread.
+
+    What raises DeviceLost once is lost for good: get a new one from `gpu()` and make everything anew, or let
+    `recovering` do so.
+    """
+
+    def __init__(self, adapter: Adapter | None = None) -> None:
+        """Open `adapter` (by default `choose_adapter()`). Raises DeviceError when the driver refuses."""
+        self.adapter = choose_adapter() if adapter is None else adapter
+        try:
+            self.device = self.adapter.native.request_device_sync(label="unrender")
+        except (RuntimeError, wgpu.GPUError) as error:
+            raise DeviceError(
+                f"the adapter {self.adapter.name} cannot be opened ({error}); choose another with UNRENDER_GPU "
+                "(unrender devices lists them), or use --device cpu"
+            ) from error
+        self.limits: dict[str, int] = {name: int(value) for name, value in dict(self.device.limits).items()}
+        self.answer_seconds = ANSWER_SECONDS
+        self.lost = False
+        self._pipelines: dict[tuple, Future] = {}
+        self._modules: dict[str, Any] = {}
+        self._staging: dict[int, list[Any]] = {}
+        self._lock = threading.Lock()
+        self._compiler = ThreadPoolExecutor(2, thread_name_prefix="unrender-shaders")
+
+    # -- failures
+
+    @contextmanager
+    def calls(self, doing: str) -> Iterator[None]:
+        """Around wgpu calls: turns their errors into DeviceError, a lost device into DeviceLost; `doing` names them."""
+        try:
+            yield
+        except UnrenderError:
+            raise
+        except (wgpu.GPUError, RuntimeError, ValueError, AttributeError) as error:
+            if self.lost or self._is_lost():
+                raise self.lose(f"it was lost while {doing}") from error
+            raise DeviceError(f"{self.adapter.name}: {doing} failed: {_first_reason(str(error))}") from error
+
+    def lose(self, reason: str) -> DeviceLost:
+        """Give the device up; returns the error to raise."""
+        self.lost = True
+        return DeviceLost(
+            f"the GPU {self.adapter.name} failed: {reason}; update its driver, lower the size of images or textures, "
+            "or use --device cpu"
+        )
+
+    def _is_lost(self) -> bool:
+        try:
+            self.device.create_command_encoder().finish()
+        except Exception as error:
+            return "lost" in str(error).lower()
+        return False
+
+    # -- memory
+
+    def buffer(self, data: np.ndarray | int, *, usage: str = STORAGE, label: str = "") -> Any:
+        """A wgpu.GPUBuffer with a copy of `data`, or of that many bytes, all zero; sizes are rounded up to 4 bytes.
+
+        `usage` as wgpu spells it ("STORAGE|COPY_SRC|COPY_DST", "UNIFORM|COPY_DST", ...). Raises DeviceError beyond the
+        device's max-buffer-size; what is bound at once must also fit max-storage-buffer-binding-size (see `bind`).
+        """
+        size = int(data) if isinstance(data, (int, np.integer)) else data.nbytes
+        size = max((size + 3) & ~3, 16)
+        most = self.limits["max-buffer-size"]
+        if size > most:
+            raise DeviceError(
+                f"{label or 'a buffer'} of {_megabytes(size)} is larger than {self.adapter.name} allows "
+                f"({_megabytes(most)}); use fewer triangles, smaller images or smaller textures, or --device cpu"
+            )
+        with self.calls(f"reserving {_megabytes(size)}"):
+            buffer = self.device.create_buffer(size=size, usage=usage, label=label)
+        if not isinstance(data, (int, np.integer)):
+            self.write(buffer, data)
+        return buffer
+
+    def write(self, buffer: Any, array: np.ndarray, offset: int = 0) -> None:
+        """Queue a copy of `array` into `buffer` from byte `offset` (a multiple of 4) on; submitted work comes first."""
+        if array.nbytes == 0:
+            return
+        data = np.ascontiguousarray(array)
+        if data.nbytes % 4:
+            data = np.concatenate([data.reshape(-1).view(np.uint8), np.zeros(-data.nbytes % 4, np.uint8)])
+        with self.calls(f"writing {_megabytes(data.nbytes)}"):
+            self.device.queue.write_buffer(buffer, offset, data)
+
+    def texture(
+        self, size: tuple[int, int], format: str, usage: str, *, levels: int = 1, label: str = "image", samples: int = 1
+    ) -> Any:
+        """A wgpu.GPUTexture of (height, width). Raises DeviceError beyond the device's largest texture."""
+        height, width = size
+        most = self.limits["max-texture-dimension-2d"]
+        if max(size) > most:
+            raise DeviceError(
+                f"{label} of {width}x{height} pixels is larger than {self.adapter.name} allows ({most}x{most}); "
+                "make it smaller, or use --device cpu"
+            )
+        with self.calls(f"reserving {label} of {width}x{height} pixels"):
+            return self.device.create_texture(
+                size=(width, height, 1),
+                format=format,
+                usage=usage,
+                mip_level_count=levels,
+                sample_count=samples,
+                label=label,
+            )
+
+    def readback(
+        self, encoder: Any, buffer: Any, dtype: Any, shape: tuple[int, ...] | int, offset: int = 0
+    ) -> Readback:
+        """Encode a copy of `shape` values of `dtype` of `buffer`, from byte `offset` on, for the host to read."""
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        size = (np.dtype(dtype).itemsize * int(np.prod(shape)) + 3) & ~3
+        if size == 0:
+            return Readback(self, None, dtype, shape)
+        staging = self._take_staging(size)
+        with self.calls("reading results back"):
+            encoder.copy_buffer_to_buffer(buffer, offset, staging, 0, size)
+        return Readback(self, staging, dtype, shape)
+
+    def read(self, buffer: Any, dtype: Any, shape: tuple[int, ...] | int, offset: int = 0) -> np.ndarray:
+        """Wait for all submitted work, then the values of `buffer`."""
+        encoder = self.encoder()
+        readback = self.readback(encoder, buffer, dtype, shape, offset)
+        self.submit(encoder)
+        return readback.array()
+
+    def _take_staging(self, size: int) -> Any:
+        rounded = 1 << max(size - 1, 255).bit_length() if size < 1 << 20 else (size + (1 << 20) - 1) & -(1 << 20)
+        with self._lock:
+            free = self._staging.get(rounded)
+            if free:
+                return free.pop()
+        return self.buffer(rounded, usage="MAP_READ|COPY_DST", label="results")
+
+    def _keep_staging(self, staging: Any) -> None:
+        with self._lock:
+            free = self._staging.setdefault(staging.size, [])
+            if len(free) < 4 and not self.lost:
+                free.append(staging)
+
+    # -- pipelines
+
+    def prepare(self, source: ShaderSource, entry: str) -> Future:
+        """Begin to compile the compute pipeline in the background, if nobody has; `compute` waits for it."""
+        return self._compiled((source.text, entry), lambda: self._compute_pipeline(source, entry))
+
+    def compute(self, source: ShaderSource, entry: str) -> Any:
+        """The compute pipeline of the function `entry`, compiled once per process.
+
+        Raises ShaderError, with file and line, for what does not compile.
+        """
+        return self._finished(self.prepare(source, entry))
+
+    def prepare_render(self, source: ShaderSource, **state: Any) -> Future:
+        """Begin to compile a render pipeline in the background; arguments as of `render`."""
+        key = (source.text, repr(sorted(state.items())))
+        return self._compiled(key, lambda: self._render_pipeline(source, **state))
+
+    def render(
+        self,
+        source: ShaderSource,
+        *,
+        vertex: str,
+        fragment: str | None,
+        targets: Sequence[str | Mapping[str, Any]] = (),
+        depth: Mapping[str, Any] | None = None,
+        primitive: Mapping[str, Any] | None = None,
+        samples: int = 1,
+    ) -> Any:
+        """The render pipeline of two entry points, vertices pulled from storage buffers; compiled once per process.
+
+        `targets` are texture formats or wgpu colour target states, `depth` a depth-stencil state, `primitive` a
+        primitive state (default: a triangle list, front faces clockwise, nothing culled). Raises ShaderError.
+        """
+        state = {
+            "vertex": vertex,
+            "fragment": fragment,
+            "targets": targets,
+            "depth": depth,
+            "primitive": primitive,
+            "samples": samples,
+        }
+        return self._finished(self.prepare_render(source, **state))
+
+    def _compiled(self, key: tuple, build: Callable[[], Any]) -> Future:
+        with self._lock:
+            future = self._pipelines.get(key)
+            if future is None:
+                future = self._pipelines[key] = self._compiler.submit(build)
+            return future
+
+    def _finished(self, future: Future) -> Any:
+        try:
+            return future.result(COMPILE_SECONDS)
+        except FutureTimeout:
+            raise self.lose(f"its driver did not compile a shader within {COMPILE_SECONDS:g} s") from None
+
+    def _module(self, source: ShaderSource) -> Any:
+        module = self._modules.get(source.text)
+        if module is None:
+            with self.calls(f"compiling shader {source.name}"):
+                try:
+                    module = self.device.create_shader_module(code=source.text)
+                except wgpu.GPUError as error:
+                    if "lost" in str(error):
+                        raise
+                    raise source.error(str(error)) from None
+            self._modules[source.text] = module
+        return module
+
+    @contextmanager
+    def _compiling(self, source: ShaderSource) -> Iterator[None]:
+        with self.calls(f"compiling shader {source.name}"):
+            try:
+                yield
+            except wgpu.GPUError as error:
+                if "lost" in str(error):
+                    raise
+                raise source.error(_first_reason(str(error))) from None
+
+    def _compute_pipeline(self, source: ShaderSource, entry: str) -> Any:
+        module = self._module(source)
+        with self._compiling(source):
+            return self.device.create_compute_pipeline(
+                layout="auto", compute={"module": module, "entry_point": entry}, label=f"{source.name}.{entry}"
+            )
+
+    def _render_pipeline(self, source: ShaderSource, **state: Any) -> Any:
+        module = self._module(source)
+        targets = [{"format": target} if isinstance(target, str) else dict(target) for target in state["targets"]]
+        fragment = state["fragment"]
+        with self._compiling(source):
+            return self.device.create_render_pipeline(
+                layout="auto",
+                vertex={"module": module, "entry_point": state["vertex"], "buffers": []},
+                primitive=dict(state.get("primitive") or {"topology": "triangle-list", "front_face": "cw"}),
+                depth_stencil=dict(state["depth"]) if state.get("depth") else None,
+                multisample={"count": state.get("samples", 1)},
+                fragment={"module": module, "entry_point": fragment, "targets": targets} if fragment else None,
+                label=source.name,
+            )
+
+    # -- work
+
+    def encoder(self) -> Any:
+        """A new wgpu.GPUCommandEncoder."""
+        with self.calls("beginning work"):
+            return self.device.create_command_encoder()
+
+    def bind(self, pipeline: Any, resources: Sequence[Any] | Mapping[int, Any], group: int = 0) -> Any:
+        """A bind group of `group` of `pipeline`: buffers, (buffer, offset, size) in bytes, texture views or samplers.
+
+        A sequence fills bindings 0, 1, 2, ...; a mapping names them. What the entry point does not use must be left
+        out. Raises DeviceError for a storage buffer beyond max-storage-buffer-binding-size: bind it in ranges.
+        """
+        entries = []
+        numbered = resources.items() if isinstance(resources, Mapping) else enumerate(resources)
+        most = self.limits["max-storage-buffer-binding-size"]
+        for index, resource in numbered:
+            if isinstance(resource, wgpu.GPUBuffer):
+                resource = resource, 0, resource.size
+            if isinstance(resource, tuple):
+                buffer, offset, size = resource
+                if size > most:
+                    raise DeviceError(
+                        f"{buffer.label or 'a buffer'} of {_megabytes(size)} is larger than what {self.adapter.name} "
+                        f"lets a shader see at once ({_megabytes(most)}); use fewer triangles, smaller images or "
+                        "smaller textures, or --device cpu"
+                    )
+                resource = {"buffer": buffer, "offset": offset, "size": size}
+            entries.append({"binding": index, "resource": resource})
+        with self.calls("binding buffers"):
+            return self.device.create_bind_group(layout=pipeline.get_bind_group_layout(group), entries=entries)
+
+    def dispatch(
+        self,
+        target: Any,
+        pipeline: Any,
+        bindings: Sequence[Any],
+        groups: int | tuple[int, int, int],
+    ) -> None:
+        """Encode one dispatch into `target`, a command encoder or an open compute pass.
+
+        `bindings` are resources for group 0 as `bind` takes them, or bind groups for group 0, 1, ... `groups` counts
+        workgroups; a single number beyond 65535 is folded into rows, so that a shader's workgroup number is
+        `workgroup_id.x + workgroup_id.y * num_workgroups.x`, of which the last ones may lie beyond the end.
+        """
+        whole = isinstance(groups, (int, np.integer))
+        x, y, z = fold(int(groups), self.limits["max-compute-workgroups-per-dimension"]) if whole else groups
+        if x == 0 or y == 0 or z == 0:
+            return
+        ready = bool(bindings) and all(isinstance(item, wgpu.GPUBindGroup) for item in bindings)
+        bound = bindings if ready else [self.bind(pipeline, bindings)] if len(bindings) else []
+        with self.calls("encoding a dispatch"):
+            own = isinstance(target, wgpu.GPUCommandEncoder)
+            active = target.begin_compute_pass() if own else target
+            active.set_pipeline(pipeline)
+            for index, group in enumerate(bound):
+                active.set_bind_group(index, group)
+            active.dispatch_workgroups(x, y, z)
+            if own:
+                active.end()
+
+    def submit(self, encoder: Any) -> None:
+        """Hand the encoded work to the device, which begins at once; returns before it is done."""
+        with self.calls("submitting work"):
+            self.device.queue.submit([encoder.finish()])
+
+    def wait(self) -> None:
+        """Return when all submitted work is done. Raises DeviceLost after `answer_seconds`."""
+        encoder = self.encoder()
+        marker = self.buffer(16, usage="COPY_SRC|COPY_DST")
+        readback = self.readback(encoder, marker, np.uint32, 1)
+        self.submit(encoder)
+        readback.array()
+
+    def destroy(self) -> None:
+        """Drop the device, as a driver that fails does; whatever uses it afterwards gets DeviceLost."""
+        self.device.destroy()
+
+
+def fold(groups: int, most: int) -> tuple[int, int, int]:
+    """(x, y, 1) with x * y >= groups and neither above `most`; (0, 1, 1) for none. Raises DeviceError beyond most^2."""
+    rows = -(-groups // most)
+    if rows > most:
+        raise DeviceError(f"{groups} workgroups are more than one dispatch holds ({most * most}); use smaller inputs")
+    return (-(-groups // rows), rows, 1) if rows else (0, 1, 1)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"
+
+
+def _first_reason(message: str) -> str:
+    """The most specific line of one of wgpu's nested messages."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"
+
+
+_shared: Gpu | None = None
+_shared_lock = threading.Lock()
+
+
+def gpu() -> Gpu:
+    """The device that this process shares, opened when first asked for and again after it was lost.
+
+    Raises DeviceError where there is no adapter, or none that UNRENDER_GPU means.
+    """
+    global _shared
+    with _shared_lock:
+        if _shared is None or _shared.lost:
+            _shared = Gpu()
+        return _shared
+
+
+def recovering(work: Callable[[Gpu], T]) -> T:
+    """`work(gpu())`, once more on a new device where the first is lost on the way; the second loss is raised.
+
+    `work` must start from data of the host's and make buffers on the device that it is given.
+    """
+    try:
+        return work(gpu())
+    except DeviceLost:
+        return work(gpu())
