@@ -72,7 +72,7 @@ def _rows(height: int, width: int, alpha: float | None) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=4)
-def _operators(height: int, width: int, levels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def fourier_operators(height: int, width: int, levels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """[W/2+1, H, L*H] for each Fourier mode the matrix from input rows to the rows of L-1 blurs and the irradiance."""
     blurs = []
     for alpha in [(level / (levels - 1)) ** 2 for level in range(1, levels)] + [None]:
@@ -92,7 +92,7 @@ def prefilter(radiance: Tensor, levels: int = ROUGHNESS_LEVELS) -> PrefilteredLi
     height, width = radiance.shape[:2]
     if width % 2:
         raise ValueError(f"an environment map must have an even width, not {width}")
-    operators = _operators(height, width, levels, radiance.dtype, radiance.device)
+    operators = fourier_operators(height, width, levels, radiance.dtype, radiance.device)
     modes = torch.view_as_real(torch.fft.rfft(radiance, dim=1)).permute(1, 2, 3, 0)  # [M,3,2,H]
     modes = modes.flatten(1, 2).contiguous()
     rows = torch.bmm(modes, operators)  # rows last and contiguous: 18 times faster than channels last
