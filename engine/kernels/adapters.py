@@ -48,7 +48,7 @@ def _order(adapter: Adapter) -> tuple[int, int]:
 
 
 def _enumerate() -> list[Any]:
-    """wgpu's adapters; Mesa's device-select layer, which asks Wayland and complains where there is none, is left out."""
+    """wgpu's adapters; without Mesa's device-select layer, which asks Wayland and complains where there is none."""
     try:
         import wgpu
         from wgpu.backends.wgpu_native import _helpers

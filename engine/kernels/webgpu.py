@@ -7,6 +7,7 @@ background where `prepare` was called in time. Every wait has an end: a device t
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,33 +36,46 @@ class DeviceLost(DeviceError):
 
 
 class Readback:
-    """A copy of device data on its way to the host; made by `Gpu.readback`, valid after `Gpu.submit`."""
+    """A copy of device data on its way to the host; made by `Gpu.readback`, valid after `Gpu.submit`, used once."""
 
-    def __init__(self, owner: Gpu, staging: Any, dtype: Any, shape: tuple[int, ...]) -> None:
-        self._owner, self._staging, self._dtype, self._shape = owner, staging, np.dtype(dtype), shape
+    def __init__(self, owner: Gpu, staging: Any, dtype: Any, shape: tuple[int, ...], pitch: int = 0) -> None:
+        self._owner, self._staging = owner, staging
+        self._dtype, self._shape, self._pitch = np.dtype(dtype), shape, pitch
 
-    def into(self, out: np.ndarray) -> np.ndarray:
-        """Wait, copy the values into the C-contiguous `out` (of the shape and dtype asked for) and return it.
+    def use(self, work: Callable[[np.ndarray], T], padded: bool = False) -> T:
+        """Wait, then the result of `work` on the values, which are read-only and gone when it returns.
 
-        Raises DeviceLost when the device fails to deliver within ANSWER_SECONDS.
+        With `padded`, rows of an image keep what fills them up to 256 bytes, so that they are one contiguous block.
+
+        Raises DeviceLost when the device fails to deliver within its `answer_seconds`.
         """
-        size = self._dtype.itemsize * int(np.prod(self._shape))
-        if size == 0:
-            return out
-        with self._owner.calls("reading results back"):
-            promise = self._staging.map_async("READ_NOSYNC", 0, (size + 3) & ~3)
-            if promise._state == "pending" and not promise._thread_event.wait(self._owner.answer_seconds):
-                raise self._owner.lose(f"it did not answer within {self._owner.answer_seconds:g} s")
+        if self._staging is None:
+            return work(np.empty(self._shape, self._dtype))
+        size, owner = self._size(), self._owner
+        with owner.calls("reading results back"):
+            promise = self._staging.map_async("READ_NOSYNC", 0, size)
+            if promise._state == "pending" and not promise._thread_event.wait(owner.answer_seconds):
+                raise owner.lose(f"it did not answer within {owner.answer_seconds:g} s")
             promise.sync_wait()
-            mapped = self._staging.read_mapped(0, (size + 3) & ~3, copy=False)
-            np.copyto(out, np.frombuffer(mapped, self._dtype, int(np.prod(self._shape))).reshape(self._shape))
-            self._staging.unmap()
-        self._owner._keep_staging(self._staging)
-        return out
+            mapped = np.frombuffer(self._staging.read_mapped(0, size, copy=False), np.uint8)
+        try:
+            if self._pitch:
+                rows = mapped.reshape(self._shape[0], self._pitch).view(self._dtype)
+                return work(rows if padded else rows[:, : self._shape[1]])
+            return work(mapped.view(self._dtype)[: math.prod(self._shape)].reshape(self._shape))
+        finally:
+            with owner.calls("reading results back"):
+                self._staging.unmap()
+            owner._keep_staging(self._staging)
+
+    def _size(self) -> int:
+        if self._pitch:
+            return self._pitch * self._shape[0]
+        return (self._dtype.itemsize * math.prod(self._shape) + 3) & ~3
 
     def array(self) -> np.ndarray:
-        """`into` a new array."""
-        return self.into(np.empty(self._shape, self._dtype))
+        """The values in an array of their own, C-contiguous."""
+        return self.use(lambda values: np.array(values, order="C"))
 
 
 class Gpu:
@@ -177,13 +191,26 @@ class Gpu:
     ) -> Readback:
         """Encode a copy of `shape` values of `dtype` of `buffer`, from byte `offset` on, for the host to read."""
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        size = (np.dtype(dtype).itemsize * int(np.prod(shape)) + 3) & ~3
+        size = (np.dtype(dtype).itemsize * math.prod(shape) + 3) & ~3
         if size == 0:
             return Readback(self, None, dtype, shape)
         staging = self._take_staging(size)
         with self.calls("reading results back"):
             encoder.copy_buffer_to_buffer(buffer, offset, staging, 0, size)
         return Readback(self, staging, dtype, shape)
+
+    def readback_image(self, encoder: Any, texture: Any, dtype: Any, level: int = 0) -> Readback:
+        """Encode a copy of the texels [H,W] of a 2D `texture`; `dtype` is a whole texel's, structured if need be."""
+        width, height = max(texture.width >> level, 1), max(texture.height >> level, 1)
+        pitch = (np.dtype(dtype).itemsize * width + 255) & ~255
+        staging = self._take_staging(pitch * height)
+        with self.calls("reading an image back"):
+            encoder.copy_texture_to_buffer(
+                {"texture": texture, "mip_level": level},
+                {"buffer": staging, "bytes_per_row": pitch, "rows_per_image": height},
+                (width, height, 1),
+            )
+        return Readback(self, staging, dtype, (height, width), pitch)
 
     def read(self, buffer: Any, dtype: Any, shape: tuple[int, ...] | int, offset: int = 0) -> np.ndarray:
         """Wait for all submitted work, then the values of `buffer`."""

@@ -1,10 +1,10 @@
 """Composes WGSL from one-feature files: `#include NAME` and `#constant NAME = VALUE`, nothing else, and strictly.
 
 `shaders/NAME.wgsl` starts with `// Provides: ...`. A line `#include NAME` puts another source in its place, once per
-composition however often it is named; `#include NAME or OTHER` takes OTHER where no source is called NAME, which is how
-a shader that needs a part from outside (a user's shading, say) stands on its own. A line `#constant NAME = VALUE` becomes
-`const NAME = VALUE;`, where `compose` may give another value (untyped, so that 4 serves as i32, u32 and f32). Names
-that nobody provides, cycles and constants that no file declares are errors. Nothing here needs a GPU.
+composition however often it is named; `#include NAME or OTHER` takes OTHER where no source is called NAME, which is
+how a shader that needs a part from outside (a user's shading, say) stands on its own. A line `#constant NAME = VALUE`
+becomes `const NAME = VALUE;`, where `compose` may give another value (untyped, so that 4 serves as i32, u32 and f32).
+Names that nobody provides, cycles and constants that no file declares are errors. Nothing here needs a GPU.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -36,11 +38,11 @@ def _chunks(pixels: int, rows: int, columns: int) -> int:
 
 class _Visibility(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, clip, triangles, size, cull):
+    def forward(ctx, clip, triangles, size, cull, draw):
         height, width = size
         positions, corners = array(clip), array(triangles)
         triangle_id = torch.empty((height, width), dtype=torch.int32)
-        covered = numba_visibility.draw(positions, corners, height, width, cull, triangle_id.numpy())
+        covered = draw(positions, corners, height, width, cull, triangle_id.numpy())
         count = int(covered[-1])
         pixel, triangle = torch.empty(count, dtype=torch.int64), torch.empty(count, dtype=torch.int64)
         barycentrics, depth = torch.empty((count, 2)), torch.empty(count)
@@ -64,7 +66,7 @@ class _Visibility(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, _id, _pixel, _triangle, grad, _depth):
         if grad is None or not ctx.needs_input_grad[0]:
-            return None, None, None, None
+            return None, None, None, None, None
         clip, triangles, pixel, triangle, barycentrics, depth = ctx.saved_tensors
         height, width = ctx.size
         rows = len(clip)
@@ -83,7 +85,15 @@ class _Visibility(torch.autograd.Function):
         )
         total = np.empty((rows, 3), np.float32)
         sum_chunks(buffers, total)
-        return _clip_gradient(total), None, None, None
+        return _clip_gradient(total), None, None, None, None
+
+
+def visibility_drawn_by(
+    draw: Callable[..., np.ndarray], clip: Tensor, triangles: Tensor, size: tuple[int, int], cull: bool
+) -> VisibilityBuffer:
+    """The buffer of float32 CPU tensors whose numbers `draw` fills in, called as `numba_visibility.draw` is."""
+    parts = _Visibility.apply(_checked(clip, "clip"), triangles.to(torch.int32), tuple(size), bool(cull), draw)
+    return VisibilityBuffer(*parts)
 
 
 def _clip_gradient(xyw: np.ndarray) -> Tensor:
@@ -171,8 +181,7 @@ class NumbaRasterizer:
         self, clip: Tensor, triangles: Tensor, size: tuple[int, int], cull_backfaces: bool = False
     ) -> VisibilityBuffer:
         """See `contract.Rasterizer.visibility`."""
-        parts = _Visibility.apply(_checked(clip, "clip"), triangles.to(torch.int32), tuple(size), bool(cull_backfaces))
-        return VisibilityBuffer(*parts)
+        return visibility_drawn_by(numba_visibility.draw, clip, triangles, size, cull_backfaces)
 
     def interpolate(self, attributes: Tensor, triangles: Tensor, buffer: VisibilityBuffer) -> Tensor:
         """See `contract.Rasterizer.interpolate`."""

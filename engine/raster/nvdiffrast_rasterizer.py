@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.errors import DeviceError
 from engine.raster.contract import EdgeTable, VisibilityBuffer
-from engine.raster.reference import ReferenceRasterizer, barycentrics_at
+from engine.raster.reference import ReferenceRasterizer, located
 
 
 class NvdiffrastRasterizer:
@@ -53,14 +53,7 @@ class NvdiffrastRasterizer:
                 ids = torch.zeros(size, dtype=torch.int32, device=clip.device)
             if original is not None and len(drawn):
                 ids = torch.where(ids > 0, original.int()[(ids.long() - 1).clamp_min(0)] + 1, 0).int()
-            pixel = torch.nonzero(ids.reshape(-1))[:, 0]
-            triangle = ids.reshape(-1)[pixel].long() - 1
-            corners = triangles[triangle].long()
-        barycentrics = barycentrics_at(clip, corners, pixel, size)
-        with torch.no_grad():
-            weights = torch.cat([barycentrics, 1 - barycentrics.sum(1, keepdim=True)], 1)
-            depth = (weights * clip[:, 3][corners]).sum(1)
-        return VisibilityBuffer(ids, pixel, triangle, barycentrics, depth)
+        return located(ids, clip, triangles)
 
     def interpolate(self, attributes: Tensor, triangles: Tensor, buffer: VisibilityBuffer) -> Tensor:
         """See `contract.Rasterizer.interpolate`."""

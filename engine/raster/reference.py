@@ -29,6 +29,20 @@ def barycentrics_at(clip: Tensor, corners: Tensor, pixel: Tensor, size: tuple[in
     return weights[:, :2].to(clip.dtype)
 
 
+def located(triangle_id: Tensor, clip: Tensor, triangles: Tensor) -> VisibilityBuffer:
+    """The whole buffer of an image of triangle numbers [H,W] int32, on any device; barycentrics differentiable."""
+    size = (triangle_id.shape[0], triangle_id.shape[1])
+    with torch.no_grad():
+        pixel = torch.nonzero(triangle_id.reshape(-1))[:, 0]
+        triangle = triangle_id.reshape(-1)[pixel].long() - 1
+        corners = triangles[triangle].long()
+    barycentrics = barycentrics_at(clip, corners, pixel, size)
+    with torch.no_grad():
+        weights = torch.cat([barycentrics, 1 - barycentrics.sum(1, keepdim=True)], 1)
+        depth = (weights * clip[:, 3][corners]).sum(1)
+    return VisibilityBuffer(triangle_id, pixel, triangle, barycentrics, depth)
+
+
 def silhouette_crossings(
     clip: Tensor, edges: EdgeTable, inverse_depth: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -114,14 +128,7 @@ class ReferenceRasterizer:
         """See `contract.Rasterizer.visibility`."""
         with torch.no_grad():
             triangle_id = visible_triangles(clip, triangles, size, cull_backfaces)
-            pixel = torch.nonzero(triangle_id.reshape(-1))[:, 0]
-            triangle = triangle_id.reshape(-1)[pixel].long() - 1
-            corners = triangles[triangle].long()
-        barycentrics = barycentrics_at(clip, corners, pixel, size)
-        with torch.no_grad():
-            weights = torch.cat([barycentrics, 1 - barycentrics.sum(1, keepdim=True)], 1)
-            depth = (weights * clip[:, 3][corners]).sum(1)
-        return VisibilityBuffer(triangle_id, pixel, triangle, barycentrics, depth)
+        return located(triangle_id, clip, triangles)
 
     def interpolate(self, attributes: Tensor, triangles: Tensor, buffer: VisibilityBuffer) -> Tensor:
         """See `contract.Rasterizer.interpolate`."""
