@@ -44,7 +44,12 @@ class PhotoScoring(QObject):
     def _forget(self, _capture) -> None:
         self._dated, self._turn, self._tested = {}, 0, None
         self._timer.stop()
+        if self._scorer is not None:  # it holds the photos of the capture before
+            self.model.thread.run(self._forget_scorer)
         self._begin(self.model.studio.snapshot)
+
+    def _forget_scorer(self) -> None:
+        self._scorer = None
 
     def _offer(self) -> None:
         studio = self.model.studio

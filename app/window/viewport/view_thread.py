@@ -295,6 +295,7 @@ class ViewThread(QObject):
         """Leave the other cores to the steps: this thread's share of numba and torch is one thread each."""
         if self._limited:
             return
+        load_engine()  # torch breaks when two threads import it at once
         import numba
         import torch
 
@@ -306,7 +307,7 @@ class ViewThread(QObject):
 
     def warm_up(self) -> None:
         """Load what drawing needs before there is something to draw."""
-        load_engine()  # torch breaks when two threads import it at once
+        self._limit_threads()
         from engine.optimize.preview import PreviewRenderer
         from engine.optimize.snapshot import SceneSnapshot
         from engine.scene import Camera, Mesh
