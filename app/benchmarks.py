@@ -64,6 +64,32 @@ def devices() -> int:
         print(f"cuda: {torch.cuda.get_device_name()}, nvdiffrast {'found' if has_nvdiffrast() else 'not installed'}")
     else:
         print("cuda: none found")
-    print("webgpu: not in this version")
+    for line in _adapter_lines():
+        print(f"webgpu: {line}")
     print(f"auto takes: {chosen.torch_device}, rasterizer {chosen.rasterizer}")
     return 0
+
+
+def _adapter_lines() -> list[str]:
+    """Every WebGPU adapter with its kind and the limits that matter, and how to take another than the first."""
+    from engine.errors import DeviceError
+    from engine.kernels.adapters import CHOICE, adapters, choose_adapter
+
+    try:
+        found = adapters()
+    except DeviceError as error:
+        return [str(error)]
+    lines = []
+    for number, adapter in enumerate(found):
+        binding = adapter.limits["max-storage-buffer-binding-size"] // 2**20
+        buffer = adapter.limits["max-buffer-size"] // 2**20
+        side = adapter.limits["max-texture-dimension-2d"]
+        lines.append(
+            f"{number}: {adapter.name}, {adapter.kind}, {adapter.backend}, {adapter.driver or 'driver unnamed'}; "
+            f"buffers up to {buffer} MiB, {binding} MiB seen at once, images up to {side}x{side}"
+        )
+    try:
+        chosen = choose_adapter()
+    except DeviceError as error:
+        return [*lines, str(error)]
+    return [*lines, f"takes {found.index(chosen)}: {chosen.name} (set {CHOICE} to a number, kind or name for another)"]

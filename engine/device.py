@@ -1,4 +1,4 @@
-"""Which back ends this machine has, and which one to use; knows no other room."""
+"""Which back ends this machine has, and which one to use; knows no room but engine/kernels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Device:
     """Where tensors live and which rasterizer draws."""
 
     torch_device: str  # "cpu" or "cuda"
-    rasterizer: str  # "numba", "nvdiffrast" or "reference"
+    rasterizer: str  # "numba", "webgpu", "nvdiffrast" or "reference"
 
 
 def has_nvdiffrast() -> bool:
@@ -25,20 +25,46 @@ def has_nvdiffrast() -> bool:
 
 
 def choose_device(name: DeviceName = "auto") -> Device:
-    """The device for `name`; `auto` takes CUDA with nvdiffrast where both are there, else the CPU.
+    """The device for `name`; raises DeviceError when it is not on this machine.
 
-    Raises DeviceError when the named device is not on this machine.
+    `auto` takes CUDA where torch finds it: with nvdiffrast, else with WebGPU where a GPU (not its software stand-in) is
+    there to draw, else with the reference. Without CUDA it takes the CPU even where WebGPU finds a GPU: torch
+    computes on the CPU then either way, the numba kernels take 2 ms of a 10 ms step for visibility, which is what a
+    round trip over the bus costs, and their results are the same bits on every machine. `webgpu` takes the adapter of
+    engine/kernels/adapters.py, a software one too; torch stays where CUDA is.
     """
     if name == "cpu":
         return Device("cpu", "numba")
-    if name == "webgpu":
-        raise DeviceError("--device webgpu: this version has no WebGPU rasterizer yet; use --device cpu or cuda")
-    if name not in ("auto", "cuda"):
+    if name not in ("auto", "cuda", "webgpu"):
         raise DeviceError(f"--device {name}: unknown device; use auto, cpu, cuda or webgpu")
+    if name == "webgpu":
+        _check_adapter()
     import torch
 
     if torch.cuda.is_available():
-        return Device("cuda", "nvdiffrast" if has_nvdiffrast() else "reference")
+        if name == "webgpu":
+            return Device("cuda", "webgpu")
+        if has_nvdiffrast():
+            return Device("cuda", "nvdiffrast")
+        return Device("cuda", "webgpu" if _has_real_gpu() else "reference")
     if name == "cuda":
         raise DeviceError("--device cuda: no CUDA device was found by torch; use --device cpu")
-    return Device("cpu", "numba")
+    return Device("cpu", "webgpu" if name == "webgpu" else "numba")
+
+
+def _check_adapter() -> None:
+    from engine.kernels.adapters import choose_adapter
+
+    try:
+        choose_adapter()
+    except DeviceError as error:
+        raise DeviceError(f"--device webgpu: {error}") from error
+
+
+def _has_real_gpu() -> bool:
+    from engine.kernels.adapters import choose_adapter
+
+    try:
+        return not choose_adapter().software
+    except DeviceError:
+        return False

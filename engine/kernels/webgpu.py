@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -20,69 +18,33 @@ import wgpu
 
 from engine.errors import DeviceError, UnrenderError
 from engine.kernels.adapters import Adapter, adapters, choose_adapter
+from engine.kernels.pipelines import Pipelines, RenderState
+from engine.kernels.readback import Readback, StagingBuffers
 from engine.kernels.wgsl import ShaderSource
 
-__all__ = ["Adapter", "DeviceLost", "Gpu", "Readback", "adapters", "gpu", "recovering"]
+__all__ = ["Adapter", "DeviceFull", "DeviceLost", "Gpu", "Readback", "adapters", "gpu", "recovering"]
 
 T = TypeVar("T")
 STORAGE = "STORAGE|COPY_SRC|COPY_DST"
 UNIFORM = "UNIFORM|COPY_DST"
 ANSWER_SECONDS = 60.0  # longest wait for the device to finish what was submitted
-COMPILE_SECONDS = 120.0  # longest wait for a pipeline
 
 
 class DeviceLost(DeviceError):
     """The device went away or did not answer; everything made from it is void."""
 
 
-class Readback:
-    """A copy of device data on its way to the host; made by `Gpu.readback`, valid after `Gpu.submit`, used once."""
-
-    def __init__(self, owner: Gpu, staging: Any, dtype: Any, shape: tuple[int, ...], pitch: int = 0) -> None:
-        self._owner, self._staging = owner, staging
-        self._dtype, self._shape, self._pitch = np.dtype(dtype), shape, pitch
-
-    def use(self, work: Callable[[np.ndarray], T], padded: bool = False) -> T:
-        """Wait, then the result of `work` on the values, which are read-only and gone when it returns.
-
-        With `padded`, rows of an image keep what fills them up to 256 bytes, so that they are one contiguous block.
-
-        Raises DeviceLost when the device fails to deliver within its `answer_seconds`.
-        """
-        if self._staging is None:
-            return work(np.empty(self._shape, self._dtype))
-        size, owner = self._size(), self._owner
-        with owner.calls("reading results back"):
-            promise = self._staging.map_async("READ_NOSYNC", 0, size)
-            if promise._state == "pending" and not promise._thread_event.wait(owner.answer_seconds):
-                raise owner.lose(f"it did not answer within {owner.answer_seconds:g} s")
-            promise.sync_wait()
-            mapped = np.frombuffer(self._staging.read_mapped(0, size, copy=False), np.uint8)
-        try:
-            if self._pitch:
-                rows = mapped.reshape(self._shape[0], self._pitch).view(self._dtype)
-                return work(rows if padded else rows[:, : self._shape[1]])
-            return work(mapped.view(self._dtype)[: math.prod(self._shape)].reshape(self._shape))
-        finally:
-            with owner.calls("reading results back"):
-                self._staging.unmap()
-            owner._keep_staging(self._staging)
-
-    def _size(self) -> int:
-        if self._pitch:
-            return self._pitch * self._shape[0]
-        return (self._dtype.itemsize * math.prod(self._shape) + 3) & ~3
-
-    def array(self) -> np.ndarray:
-        """The values in an array of their own, C-contiguous."""
-        return self.use(lambda values: np.array(values, order="C"))
+class DeviceFull(DeviceError, MemoryError):
+    """The device's memory is used up; a session lowers what takes memory, as it does for the host's."""
 
 
 class Gpu:
     """A device and its queue. Calls may come from several threads; one encoder belongs to one thread.
 
     What raises DeviceLost once is lost for good: get a new one from `gpu()` and make everything anew, or let
-    `recovering` do so.
+    `recovering` do so. Work is submitted through `submit` only, never through the queue itself: wgpu-native (29.0)
+    aborts the process where a finished command buffer meets a device that is lost already. It does so too where a
+    driver reports the loss while it takes work or is waited for; what is left then is a session's last checkpoint.
     """
 
     def __init__(self, adapter: Adapter | None = None) -> None:
@@ -98,11 +60,8 @@ class Gpu:
         self.limits: dict[str, int] = {name: int(value) for name, value in dict(self.device.limits).items()}
         self.answer_seconds = ANSWER_SECONDS
         self.lost = False
-        self._pipelines: dict[tuple, Future] = {}
-        self._modules: dict[str, Any] = {}
-        self._staging: dict[int, list[Any]] = {}
-        self._lock = threading.Lock()
-        self._compiler = ThreadPoolExecutor(2, thread_name_prefix="unrender-shaders")
+        self.staging = StagingBuffers(self)
+        self._pipelines = Pipelines(self)
 
     # -- failures
 
@@ -113,6 +72,11 @@ class Gpu:
             yield
         except UnrenderError:
             raise
+        except wgpu.GPUOutOfMemoryError as error:
+            raise DeviceFull(
+                f"{self.adapter.name} has no memory left ({doing}); use fewer triangles, smaller images or smaller "
+                "textures, or --device cpu"
+            ) from error
         except (wgpu.GPUError, RuntimeError, ValueError, AttributeError) as error:
             if self.lost or self._is_lost():
                 raise self.lose(f"it was lost while {doing}") from error
@@ -194,7 +158,7 @@ class Gpu:
         size = (np.dtype(dtype).itemsize * math.prod(shape) + 3) & ~3
         if size == 0:
             return Readback(self, None, dtype, shape)
-        staging = self._take_staging(size)
+        staging = self.staging.take(size)
         with self.calls("reading results back"):
             encoder.copy_buffer_to_buffer(buffer, offset, staging, 0, size)
         return Readback(self, staging, dtype, shape)
@@ -203,7 +167,7 @@ class Gpu:
         """Encode a copy of the texels [H,W] of a 2D `texture`; `dtype` is a whole texel's, structured if need be."""
         width, height = max(texture.width >> level, 1), max(texture.height >> level, 1)
         pitch = (np.dtype(dtype).itemsize * width + 255) & ~255
-        staging = self._take_staging(pitch * height)
+        staging = self.staging.take(pitch * height)
         with self.calls("reading an image back"):
             encoder.copy_texture_to_buffer(
                 {"texture": texture, "mip_level": level},
@@ -219,37 +183,22 @@ class Gpu:
         self.submit(encoder)
         return readback.array()
 
-    def _take_staging(self, size: int) -> Any:
-        rounded = 1 << max(size - 1, 255).bit_length() if size < 1 << 20 else (size + (1 << 20) - 1) & -(1 << 20)
-        with self._lock:
-            free = self._staging.get(rounded)
-            if free:
-                return free.pop()
-        return self.buffer(rounded, usage="MAP_READ|COPY_DST", label="results")
-
-    def _keep_staging(self, staging: Any) -> None:
-        with self._lock:
-            free = self._staging.setdefault(staging.size, [])
-            if len(free) < 4 and not self.lost:
-                free.append(staging)
-
     # -- pipelines
 
-    def prepare(self, source: ShaderSource, entry: str) -> Future:
+    def prepare(self, source: ShaderSource, entry: str) -> None:
         """Begin to compile the compute pipeline in the background, if nobody has; `compute` waits for it."""
-        return self._compiled((source.text, entry), lambda: self._compute_pipeline(source, entry))
+        self._pipelines.begin_compute(source, entry)
 
     def compute(self, source: ShaderSource, entry: str) -> Any:
         """The compute pipeline of the function `entry`, compiled once per process.
 
         Raises ShaderError, with file and line, for what does not compile.
         """
-        return self._finished(self.prepare(source, entry))
+        return self._pipelines.finished(self._pipelines.begin_compute(source, entry))
 
-    def prepare_render(self, source: ShaderSource, **state: Any) -> Future:
+    def prepare_render(self, source: ShaderSource, **state: Any) -> None:
         """Begin to compile a render pipeline in the background; arguments as of `render`."""
-        key = (source.text, repr(sorted(state.items())))
-        return self._compiled(key, lambda: self._render_pipeline(source, **state))
+        self._pipelines.begin_render(source, RenderState(**state))
 
     def render(
         self,
@@ -265,75 +214,10 @@ class Gpu:
         """The render pipeline of two entry points, vertices pulled from storage buffers; compiled once per process.
 
         `targets` are texture formats or wgpu colour target states, `depth` a depth-stencil state, `primitive` a
-        primitive state (default: a triangle list, front faces clockwise, nothing culled). Raises ShaderError.
+        primitive state (default: a triangle list, nothing culled). Raises ShaderError.
         """
-        state = {
-            "vertex": vertex,
-            "fragment": fragment,
-            "targets": targets,
-            "depth": depth,
-            "primitive": primitive,
-            "samples": samples,
-        }
-        return self._finished(self.prepare_render(source, **state))
-
-    def _compiled(self, key: tuple, build: Callable[[], Any]) -> Future:
-        with self._lock:
-            future = self._pipelines.get(key)
-            if future is None:
-                future = self._pipelines[key] = self._compiler.submit(build)
-            return future
-
-    def _finished(self, future: Future) -> Any:
-        try:
-            return future.result(COMPILE_SECONDS)
-        except FutureTimeout:
-            raise self.lose(f"its driver did not compile a shader within {COMPILE_SECONDS:g} s") from None
-
-    def _module(self, source: ShaderSource) -> Any:
-        module = self._modules.get(source.text)
-        if module is None:
-            with self.calls(f"compiling shader {source.name}"):
-                try:
-                    module = self.device.create_shader_module(code=source.text)
-                except wgpu.GPUError as error:
-                    if "lost" in str(error):
-                        raise
-                    raise source.error(str(error)) from None
-            self._modules[source.text] = module
-        return module
-
-    @contextmanager
-    def _compiling(self, source: ShaderSource) -> Iterator[None]:
-        with self.calls(f"compiling shader {source.name}"):
-            try:
-                yield
-            except wgpu.GPUError as error:
-                if "lost" in str(error):
-                    raise
-                raise source.error(_first_reason(str(error))) from None
-
-    def _compute_pipeline(self, source: ShaderSource, entry: str) -> Any:
-        module = self._module(source)
-        with self._compiling(source):
-            return self.device.create_compute_pipeline(
-                layout="auto", compute={"module": module, "entry_point": entry}, label=f"{source.name}.{entry}"
-            )
-
-    def _render_pipeline(self, source: ShaderSource, **state: Any) -> Any:
-        module = self._module(source)
-        targets = [{"format": target} if isinstance(target, str) else dict(target) for target in state["targets"]]
-        fragment = state["fragment"]
-        with self._compiling(source):
-            return self.device.create_render_pipeline(
-                layout="auto",
-                vertex={"module": module, "entry_point": state["vertex"], "buffers": []},
-                primitive=dict(state.get("primitive") or {"topology": "triangle-list", "front_face": "cw"}),
-                depth_stencil=dict(state["depth"]) if state.get("depth") else None,
-                multisample={"count": state.get("samples", 1)},
-                fragment={"module": module, "entry_point": fragment, "targets": targets} if fragment else None,
-                label=source.name,
-            )
+        state = RenderState(vertex, fragment, targets, depth, primitive, samples)
+        return self._pipelines.finished(self._pipelines.begin_render(source, state))
 
     # -- work
 

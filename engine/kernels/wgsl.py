@@ -40,7 +40,7 @@ class ShaderSource:
     def error(self, message: str) -> ShaderError:
         """The compiler's `message` about `text` as an error that names the source, its line and what is there."""
         said, place, note = _SAYS.search(message), _PLACE.search(message), _NOTE.search(message)
-        reason = said[1].strip() if said else message.strip()
+        reason = said[1].strip() if said else message.strip().rpartition("\n")[2].strip()
         if note and note[1] not in reason:
             reason += f" ({note[1].strip()})"
         if place is None:

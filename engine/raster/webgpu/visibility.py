@@ -16,16 +16,14 @@ REMEMBERED = 4  # bind groups kept per pass; loops use the same few buffers agai
 TRIANGLE = 12  # bytes
 
 
-def _pipeline(gpu: Gpu, cull: bool, prepare: bool = False) -> Any:
-    state = {
+def _state(cull: bool) -> dict[str, Any]:
+    return {
         "vertex": "vertex",
         "fragment": "fragment",
         "targets": ("r32uint",),
         "depth": {"format": "depth32float", "depth_write_enabled": True, "depth_compare": "greater"},
         "primitive": {"topology": "triangle-list", "front_face": "ccw", "cull_mode": "back" if cull else "none"},
     }
-    source = compose("visibility")
-    return gpu.prepare_render(source, **state) if prepare else gpu.render(source, **state)
 
 
 class VisibilityPass:
@@ -44,7 +42,8 @@ class VisibilityPass:
         self.depth = gpu.texture(size, "depth32float", usage)
         self._views = self.numbers.create_view(), self.depth.create_view()
         self._bound: list[tuple[tuple, list[tuple[int, int, Any]]]] = []
-        _pipeline(gpu, False, prepare=True)
+        self._source = compose("visibility")
+        gpu.prepare_render(self._source, **_state(False))
 
     def encode(
         self,
@@ -65,7 +64,7 @@ class VisibilityPass:
         vertices (128 MiB hold 8.4 million) raise DeviceError.
         """
         views, load = self._views, "load" if keep else "clear"
-        pipeline = _pipeline(self.gpu, cull_backfaces)
+        pipeline = self.gpu.render(self._source, **_state(cull_backfaces))
         ranges = self._ranges(pipeline, clip, triangles, count, first, cull_backfaces)
         with self.gpu.calls("encoding visibility"):
             drawing = encoder.begin_render_pass(
@@ -110,7 +109,8 @@ class LocatePass:
         self._visibility, self.gpu = visibility, visibility.gpu
         height, width = visibility.size
         self.located = self.gpu.buffer(16 * height * width, label="located pixels")
-        self.gpu.prepare(compose("locate"), "locate")
+        self._source = compose("locate")
+        self.gpu.prepare(self._source, "locate")
 
     def encode(self, encoder: Any, clip: Any, triangles: Any) -> Any:
         """Encode it; returns the storage buffer `located`, vec4f [H*W]: u, v, depth (clip w), triangle number as bits.
@@ -118,7 +118,7 @@ class LocatePass:
         clip and triangles as in `VisibilityPass.encode`; background is all zero. Each buffer must fit into one binding.
         """
         height, width = self._visibility.size
-        pipeline = self.gpu.compute(compose("locate"), "locate")
+        pipeline = self.gpu.compute(self._source, "locate")
         resources = [clip, triangles, self._visibility.numbers.create_view(), self.located]
         self.gpu.dispatch(encoder, pipeline, resources, (-(-width // 16), -(-height // 8), 1))
         return self.located
