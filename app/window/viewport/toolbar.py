@@ -1,8 +1,9 @@
-"""The row of choices above the picture: display, comparison, photo, exposure, views, switches."""
+"""The row of choices above the picture: display, photo, comparison, exposure, and menus of views and what is shown."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QMenu, QToolButton, QWidget
 
 from app.window.viewport.camera_control import AXIS_VIEWS
@@ -44,9 +45,13 @@ COMPARE_TIPS = {
 }
 AXIS_TIPS = {"front": "1", "back": "Ctrl+1", "right": "3", "left": "Ctrl+3", "top": "7", "bottom": "Ctrl+7"}
 
-
-CHECKED = """QToolButton:checked { background: palette(highlight); color: palette(highlighted-text);
-    border: 1px solid palette(highlight); border-radius: 3px; }"""
+SHOWN = {  # what the model can show: name, text, tip
+    "frusta_shown": ("view_frusta", "Cameras", "Where the photos were taken, coloured by how well they are met"),
+    "grid": ("view_grid", "Ground grid", "A grid on the ground, which is level with the photos' up"),
+    "region_shown": ("view_region", "Region", "The box that limits the reconstruction; drag its handles"),
+    "background": ("view_background", "Light behind the object", "The light itself as a backdrop"),
+}
+PHOTO_LETTERS, COMPARE_LETTERS = 10, 10  # of the combos; their lists are as wide as they need
 
 
 class ViewToolbar(QWidget):
@@ -66,11 +71,13 @@ class ViewToolbar(QWidget):
         self.previous.clicked.connect(lambda: model.next_photo(-1))
         self.photo = self._combo("view_photo", "Look freely, or through a photo's camera  Esc", {}, {})
         self.photo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.photo.setMinimumContentsLength(11)
+        self.photo.setMinimumContentsLength(PHOTO_LETTERS)
         self.photo.activated.connect(self._photo_chosen)
         self.next = self._button("view_next_photo", "▶", "Look through the next photo  ]")
         self.next.clicked.connect(lambda: model.next_photo(1))
         self.compare = self._combo("view_compare", "Hold the render against a photo", COMPARES, COMPARE_TIPS)
+        self.compare.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.compare.setMinimumContentsLength(COMPARE_LETTERS)
         self.compare.activated.connect(lambda _: model.set_compare(self.compare.currentData()))
         self.exposure = QDoubleSpinBox(self)
         self.exposure.setObjectName("view_exposure")
@@ -84,24 +91,12 @@ class ViewToolbar(QWidget):
         self._row.addWidget(self.exposure)
         self.frame = self._button("view_frame", "Frame", "Have the whole object in view  F")
         self.frame.clicked.connect(model.frame_object)
-        self.views = self._button("view_axis_views", "Views", "Look along an axis")
-        self.views.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.views.setMenu(self._views_menu())
-        self.turning = self._switch("view_turntable", "Turntable", "Turn around the object  T", "turning")
-        self.grid = self._switch("view_grid", "Grid", "Show a ground grid", "grid")
-        self.frusta = self._switch(
-            "view_frusta",
-            "Cameras",
-            "Show where the photos were taken, coloured by how well they are met",
-            "frusta_shown",
-        )
-        self.region = self._switch(
-            "view_region", "Region", "Show the box that limits the reconstruction; drag its handles", "region_shown"
-        )
-        self.background = self._switch("view_background", "Backdrop", "Show the light behind the object", "background")
-        self.save = self._button("view_save", "Save", "Save what the view shows, as a picture or a film")
-        self.save.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.save.setMenu(self._save_menu())
+        self.views = self._menu_button("view_axis_views", "Views", "Look along an axis, or turn around the object")
+        self.shown = self._menu_button("view_shown", "Show", "What is drawn beside the object")
+        self.turning = self._fill_views(self.views.menu())
+        self.switches = {what: self._switch(self.shown.menu(), what, *SHOWN[what]) for what in SHOWN}
+        self.save = self._menu_button("view_save", "Save", "Save what the view shows, as a picture or a film")
+        self._fill_save(self.save.menu())
         model.changed.connect(self.refresh)
         model.studio.snapshot_changed.connect(lambda _: self.refresh())
         model.studio.capture_changed.connect(lambda _: self._list_photos())
@@ -127,33 +122,39 @@ class ViewToolbar(QWidget):
         self._row.addWidget(button)
         return button
 
-    def _switch(self, name: str, text: str, tip: str, what: str) -> QToolButton:
+    def _menu_button(self, name: str, text: str, tip: str) -> QToolButton:
         button = self._button(name, text, tip)
-        button.setCheckable(True)
-        button.setStyleSheet(CHECKED)
-        button.clicked.connect(lambda checked: self.model.set_shown(what, checked))
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(button)
+        menu.setObjectName(f"{name}_menu")
+        menu.setToolTipsVisible(True)
+        button.setMenu(menu)
         return button
 
-    def _views_menu(self) -> QMenu:
-        menu = QMenu(self)
-        menu.setObjectName("view_axis_menu")
+    def _switch(self, menu: QMenu, what: str, name: str, text: str, tip: str) -> QAction:
+        action = menu.addAction(text)
+        action.setObjectName(name)
+        action.setToolTip(tip)
+        action.setCheckable(True)
+        action.triggered.connect(lambda checked: self.model.set_shown(what, checked))
+        return action
+
+    def _fill_views(self, menu: QMenu) -> QAction:
         for view in AXIS_VIEWS:
             action = menu.addAction(f"{view.capitalize()}\t{AXIS_TIPS[view]}")
             action.setObjectName(f"view_axis_{view}")
             action.triggered.connect(lambda _=False, view=view: self.model.axis_view(view))
-        return menu
+        menu.addSeparator()
+        return self._switch(menu, "turning", "view_turntable", "Turntable\tT", "Turn around the object until stopped")
 
-    def _save_menu(self) -> QMenu:
-        menu = QMenu(self)
-        menu.setObjectName("view_save_menu")
+    def _fill_save(self, menu: QMenu) -> None:
         for name, text, signal in (
-            ("view_save_picture", "Picture of the view…", self.picture_wanted),
-            ("view_save_film", "Turntable film…", self.film_wanted),
+            ("view_save_picture", "Picture of the view\u2026", self.picture_wanted),
+            ("view_save_film", "Turntable film\u2026", self.film_wanted),
         ):
             action = menu.addAction(text)
             action.setObjectName(name)
             action.triggered.connect(lambda _=False, signal=signal: signal.emit())
-        return menu
 
     def _list_photos(self) -> None:
         self.photo.clear()
@@ -178,24 +179,12 @@ class ViewToolbar(QWidget):
         self.display.setCurrentIndex(self.display.findData(model.display))
         self.compare.setCurrentIndex(self.compare.findData(model.compare))
         self.photo.setCurrentIndex(0 if model.frame is None else model.frame + 1)
-        for widget in (
-            self.photo,
-            self.previous,
-            self.next,
-            self.compare,
-            self.frusta,
-            self.region,
-            self.frame,
-            self.views,
-        ):
+        for widget in (self.photo, self.previous, self.next, self.compare, self.frame, self.views):
             widget.setEnabled(has_photos)
+        for what in ("frusta_shown", "region_shown"):
+            self.switches[what].setEnabled(has_photos)
         self.save.setEnabled(has_photos)
         self.save.menu().actions()[1].setEnabled(model.studio.snapshot is not None)
-        for button, value in (
-            (self.turning, model.turning),
-            (self.grid, model.grid),
-            (self.frusta, model.frusta_shown),
-            (self.region, model.region_shown),
-            (self.background, model.background),
-        ):
-            button.setChecked(value)
+        for what, action in self.switches.items():
+            action.setChecked(getattr(model, what))
+        self.turning.setChecked(model.turning)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import trimesh
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtGui import QAction, QWheelEvent
 from PySide6.QtWidgets import QApplication, QToolButton
 
 from engine.optimize.snapshot import SceneSnapshot
@@ -122,6 +122,14 @@ def roll(widget, place: QPoint, notches: int) -> None:
 
 
 def press(qtbot, view, name: str) -> None:
+    """Click a button of the toolbar, or an entry of one of its menus."""
+    action = view.findChild(QAction, name)
+    if action is not None:
+        menu = action.parent()
+        assert action.isEnabled(), name
+        menu.popup(view.mapToGlobal(QPoint(0, 0)))
+        qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(action).center())
+        return
     button = view.findChild(QToolButton, name)
     assert button.isEnabled(), name
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
