@@ -45,6 +45,7 @@ Display = Literal[
     "quality",
 ]
 DISPLAYS: tuple[Display, ...] = Display.__args__
+LIT = ("shaded", "light", "wireframe")  # displays that the light and the exposure change
 
 SRGB_TABLE = linear_to_srgb(np.linspace(0, 1, 1 << 14)).astype(np.float32)
 WHITE = 0.8  # base colour of the display `light`
@@ -66,13 +67,14 @@ def neutral_light() -> Environment:
     )
 
 
-class _Lights:
+class PrefilteredLights:
     """The prefiltered form of the few lights last used."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[int, tuple[Environment, PrefilteredLight]] = OrderedDict()
 
     def of(self, environment: Environment) -> PrefilteredLight:
+        """Made when first asked for."""
         key = id(environment)
         if key not in self._kept:
             radiance = np.ascontiguousarray(reduced(environment.radiance, LIGHT_ROWS), np.float32)
@@ -84,11 +86,12 @@ class _Lights:
         return self._kept[key][1]
 
 
-_LIGHTS = _Lights()
-_NEUTRAL_LIGHT = neutral_light()
+LIGHTS = PrefilteredLights()
+NEUTRAL_LIGHT = neutral_light()
 
 
-def _environment_from_world(environment: Environment, camera: Camera) -> np.ndarray:
+def environment_from_world(environment: Environment, camera: Camera) -> np.ndarray:
+    """[3,3] float32 rotation into the light's own frame, for a view from `camera`."""
     rotation = environment.world_from_environment
     if environment.frame == "camera":
         rotation = camera.world_from_camera[:3, :3] @ rotation
@@ -151,9 +154,9 @@ class PreviewRenderer:
         """What `camera` sees; raises Cancelled when `cancelled` says so, ValueError for an unknown display."""
         if display not in DISPLAYS:
             raise ValueError(f"unknown display {display!r}; use one of {', '.join(DISPLAYS)}")
-        light = environment or self.snapshot.environment or _NEUTRAL_LIGHT
-        lit = display in ("shaded", "light", "wireframe")
-        surface, depth_range = None, self._depth_range(camera)
+        light = environment or self.snapshot.environment or NEUTRAL_LIGHT
+        lit = display in LIT
+        surface, depth_range = None, self.depth_range(camera)
         depth = np.full(camera.size, np.inf, np.float32)
         triangle_id = np.zeros(camera.size, np.int32)
         if self._mesh is not None:
@@ -168,7 +171,7 @@ class PreviewRenderer:
         else:
             image, linear = np.zeros((*camera.size, 4), np.float32), True
         if background and lit:
-            rotation = _environment_from_world(light, camera) @ camera.world_from_camera[:3, :3]
+            rotation = environment_from_world(light, camera) @ camera.world_from_camera[:3, :3]
             numbers = (np.asarray(n, np.float32) for n in (rotation, camera.focal, camera.centre))
             light_behind(np.ascontiguousarray(light.radiance, np.float32), *numbers, image)
         rgba = np.empty((camera.height * camera.width, 4), np.uint8)
@@ -178,7 +181,7 @@ class PreviewRenderer:
 
     def render(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
         """(premultiplied linear colour [H,W,3], alpha [H,W]) under the snapshot's own light, as metrics ask for it."""
-        light = self.snapshot.environment or _NEUTRAL_LIGHT
+        light = self.snapshot.environment or NEUTRAL_LIGHT
         if self._mesh is not None:
             with torch.no_grad():
                 surface = self._source.surface(camera)
@@ -189,7 +192,8 @@ class PreviewRenderer:
             image = np.zeros((*camera.size, 4), np.float32)
         return np.ascontiguousarray(image[..., :3]), np.clip(image[..., 3], 0, 1)
 
-    def _depth_range(self, camera: Camera) -> tuple[float, float] | None:
+    def depth_range(self, camera: Camera) -> tuple[float, float] | None:
+        """(near, far) that the display `depth` spans; None where there is nothing."""
         if self.box is None:
             return None
         middle = float((self.box.mean(0) - camera.position) @ camera.forward)
@@ -229,9 +233,9 @@ class PreviewRenderer:
             base_color = torch.full_like(base_color, WHITE)
             packed = torch.stack([packed[:, 0], torch.ones_like(packed[:, 0]), torch.zeros_like(packed[:, 0])], 1)
         occlusion, roughness, metallic = (packed[:, k].contiguous() for k in range(3))
-        rotation = torch.from_numpy(_environment_from_world(light, camera))
+        rotation = torch.from_numpy(environment_from_world(light, camera))
         material = base_color, roughness, metallic, occlusion
-        shaded = shade("numba", _LIGHTS.of(light), rotation, surface.normal, toward, *material)
+        shaded = shade("numba", LIGHTS.of(light), rotation, surface.normal, toward, *material)
         return (shaded.diffuse if white else shaded.color).numpy()
 
     def _draw_edges(self, surface: Surface, camera: Camera, colors: np.ndarray, values: np.ndarray) -> None:
@@ -279,9 +283,9 @@ class PreviewRenderer:
         if display == "normal":
             values, linear = normal.numpy() * 0.5 + 0.5, False
         else:
-            rotation, ones = torch.from_numpy(_environment_from_world(light, camera)), torch.ones(len(normal))
+            rotation, ones = torch.from_numpy(environment_from_world(light, camera)), torch.ones(len(normal))
             white = torch.full((len(normal), 3), WHITE)
-            values = shade("numba", _LIGHTS.of(light), rotation, normal, facing, white, ones, 0 * ones).diffuse.numpy()
+            values = shade("numba", LIGHTS.of(light), rotation, normal, facing, white, ones, 0 * ones).diffuse.numpy()
             linear = True
         image = np.zeros((*depth.shape, 4), np.float32)
         image[solid] = np.column_stack([values, np.ones(len(values))])
@@ -289,7 +293,8 @@ class PreviewRenderer:
 
 
 @cache
-def _viridis() -> np.ndarray:
+def viridis() -> np.ndarray:
+    """[256,3] float32 sRGB-encoded colours of the display `depth`, the far end first."""
     import cv2
 
     levels = np.arange(256, dtype=np.uint8)[:, None]
@@ -300,4 +305,4 @@ def _depth_colors(depth: np.ndarray, depth_range: tuple[float, float]) -> np.nda
     """[P,3] sRGB-encoded: near is yellow, far is violet (viridis)."""
     near, far = depth_range
     share = np.clip((far - depth) / max(far - near, 1e-12), 0, 1)
-    return _viridis()[np.round(share * 255).astype(np.uint8)]
+    return viridis()[np.round(share * 255).astype(np.uint8)]

@@ -23,7 +23,7 @@ class GpuLight:
     """
 
     def __init__(self, gpu: Gpu, size: tuple[int, int], levels: int = ROUGHNESS_LEVELS) -> None:
-        """For maps of `size` (height, width); the frame is the world's until `turn`. Raises DeviceError if too large."""
+        """For maps of `size` (height, width), in the world's frame until `turn`. Raises DeviceError if too large."""
         self.gpu, self.size, self.levels = gpu, size, levels
         height, width = size
         self.table = (levels + 1) * (height + 2) * (width + 2)  # index of the table's first node

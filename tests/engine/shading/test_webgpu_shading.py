@@ -1,4 +1,4 @@
-"""WGSL shading against engine/shading: random surfaces, grazing and facing away, every roughness, under an HDR light."""
+"""WGSL shading against engine/shading: random surfaces, grazing and facing away, every roughness, an HDR light."""
 
 from __future__ import annotations
 
