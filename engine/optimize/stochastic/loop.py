@@ -1,0 +1,258 @@
+"""The optimizer that lives on the GPU: perturb, rasterize twice, compare, credit, smooth, move; no autograd anywhere.
+
+Source: Deliot, Heitz and Belcour 2024 (arXiv 2404.09758); large steps by Nicolet, Jacobson and Jakob 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.errors import CaptureError, DeviceError, RecipeError
+from engine.kernels.signs import sign_key
+from engine.kernels.webgpu import DeviceLost, Gpu
+from engine.kernels.webgpu import gpu as shared_gpu
+from engine.optimize.stochastic.memory import STEP, SUMS_HEAD, LoopMemory
+from engine.optimize.stochastic.options import GROUPS, LoopOptions
+from engine.optimize.stochastic.rendering import Rendering, Shading
+from engine.optimize.stochastic.scene import LoopScene, LoopView
+from engine.optimize.stochastic.texel_group import BUFFERS, TexelGroup
+from engine.optimize.stochastic.vertex_group import VertexGroup
+from engine.raster.stochastic.credit import LARGEST
+from engine.scene import Camera
+
+AHEAD = 16  # steps submitted before the device is waited for
+MOST_BAD_CHECKS = 3  # looks at the counters in a row that found values which are not finite
+
+
+class StochasticLoop:
+    """Optimizes a mesh, its textures, light and poses toward photos through any shading, on the device alone.
+
+    One step perturbs one group of parameters by random signs, rasterizes both sides, differences the loss per pixel and
+    credits it; what comes back to the host is a preview or what is asked for. Runs repeat bit for bit on one device.
+    The shading is a black box: what it makes of a point is never differentiated.
+    """
+
+    def __init__(
+        self,
+        gpu: Gpu,
+        scene: LoopScene,
+        views: Sequence[LoopView],
+        options: LoopOptions | None = None,
+        shading: str = "pbr",
+        *,
+        notify: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """shading: a shader's name or WGSL, see `Shading`; notify hears what went wrong and was put right.
+
+        Raises ShaderError, with the user's line, for a shading that does not compile, DeviceError for what the device
+        cannot hold, CaptureError without views, RecipeError for groups that the scene lacks.
+        """
+        if not views:
+            raise CaptureError("the stochastic loop was given no photos; it needs at least one")
+        self.options = options or LoopOptions()
+        self.scene, self.views, self.notify = scene, list(views), notify
+        self.shading = Shading(shading)
+        self.index = 0  # steps done
+        self.counts = dict.fromkeys(dict.fromkeys(self.options.order), 0)  # per group
+        self.dropped = 0  # pixels that were not finite, counted at the last look
+        self._bad_checks = 0
+        self._check_scene()
+        self._build(gpu)
+        self._good = self.state()
+
+    def _check_scene(self) -> None:
+        for name in self.counts:
+            if name in BUFFERS and self.scene.texture is None:
+                raise RecipeError(f"stochastic loop: group {name!r} needs a texture, and the scene has none")
+            if name == "environment" and self.scene.environment is None:
+                raise RecipeError("stochastic loop: group 'environment' needs a light, and the scene has none")
+
+    def _build(self, gpu: Gpu) -> None:
+        self.gpu = gpu
+        vertices, triangles = len(self.scene.vertices), len(self.scene.triangles)
+        height = max(view.camera.height for view in self.views)
+        texels = 0 if self.scene.texture is None else 2 * self.scene.texture.shape[0] * self.scene.texture.shape[1]
+        self.memory = LoopMemory(gpu, self.scene, self.views, self.options, max(triangles + vertices, texels, height))
+        self.groups: dict[str, Any] = {name: self._group(name) for name in self.counts}
+        self.rendering = Rendering(self.memory, self.shading, None)
+        self.rendering.prepare(self.groups)
+
+    def _group(self, name: str) -> Any:
+        if name == "vertices":
+            return VertexGroup(self.memory)
+        return TexelGroup(self.memory, name)
+
+    # -- stepping
+
+    def step(self, count: int = 1) -> None:
+        """Do `count` steps; returns when they are submitted, at the latest AHEAD steps before the device has done them.
+
+        A lost device is opened anew and the steps since the last kept state are done again. Raises DeviceError when
+        that fails, too, and when the shading goes on returning values that are not finite.
+        """
+        goal = self.index + count
+        lost = 0
+        while self.index < goal:
+            try:
+                self._step()
+                if self.index % self.options.check_every == 0:
+                    self._check()
+                elif self.index % AHEAD == 0:
+                    self.gpu.wait()
+            except DeviceLost as error:
+                lost += 1
+                if lost > 1:
+                    raise
+                self.notify(f"{error}; going on from step {self._good['index']} on a new device")
+                self._build(shared_gpu())
+                self.restore(self._good)
+
+    def _step(self) -> None:
+        name = self.options.order[self.index % len(self.options.order)]
+        group, view = self.groups[name], self.view_of(name, self.counts[name])
+        self.counts[name] += 1
+        self.gpu.write(self.memory.step, self._record(name, view))
+        self.gpu.submit(self._encoded(group, view))
+        self.index += 1
+
+    def _encoded(self, group: Any, view: int, update: bool = True) -> Any:
+        encoder = self.gpu.encoder()
+        encoder.clear_buffer(self.memory.sums, 4 * SUMS_HEAD, self.memory.sums.size - 4 * SUMS_HEAD)
+        group.clear(encoder)
+        self.rendering.encode_perturbed(encoder, group.name, view)
+        self.rendering.encode_visibility(encoder, view, group.moves_geometry)
+        compute_pass = encoder.begin_compute_pass()
+        self.rendering.encode_pixels(compute_pass, group, view)
+        if update:
+            group.encode(compute_pass, view)
+        compute_pass.end()
+        return encoder
+
+    def view_of(self, group: str, count: int) -> int:
+        """The view of a group's step number `count`: all of them once per round, in an order drawn for each round."""
+        epoch, place = divmod(count, len(self.views))
+        random = np.random.Generator(np.random.PCG64([self.options.seed, GROUPS[group], epoch]))
+        return int(random.permutation(len(self.views))[place])
+
+    def _record(self, name: str | None, view: int = 0) -> np.ndarray:
+        """[1] STEP of the next step of a group; None: nothing is perturbed."""
+        options, memory = self.options, self.memory
+        record = np.zeros(1, STEP)
+        record["vertices"], record["stride"] = memory.vertex_count, memory.stride
+        record["triangles"] = memory.triangle_count
+        record["limit"], record["room"] = options.limit, 1.0
+        record["texels"], record["levels"] = memory.texels, max(len(memory.levels), 1)
+        record["texture_size"] = memory.levels[0][::-1] if memory.levels else (1, 1)
+        if name is None:
+            return record
+        settings, count = options.groups[name], self.counts[name]
+        height, width = memory.sizes[view]
+        eps, rate = settings.at(self.index / options.steps)
+        record["key"] = sign_key(options.seed, self.index, GROUPS[name])
+        record["eps"], record["rate"] = eps, self.groups[name].rate(rate)
+        record["room"] = LARGEST / (height * width) - 0.5
+        record["beta1"], record["beta2"] = settings.beta1, settings.beta2
+        record["correction1"] = 1 / (1 - settings.beta1**count)
+        record["correction2"] = 1 / (1 - settings.beta2**count)
+        return record
+
+    def _check(self) -> None:
+        """Look at the counters; keep the state where all is well, step back to the last good one where not."""
+        found = int(self.gpu.read(self.memory.sums, np.uint32, 1)[0])
+        if not found:
+            self._bad_checks, self._good = 0, self.state()
+            return
+        self.dropped = found
+        self._bad_checks += 1
+        steps = self.index - int(self._good["index"])
+        text = (
+            f"the shading {self.shading.name} returned NaN or infinity for {found} pixels in the last {steps} steps; "
+            f"parameters are back at step {int(self._good['index'])}"
+        )
+        index, counts = self.index, dict(self.counts)
+        self.restore(self._good)
+        self.gpu.write(self.memory.sums, np.zeros(1, np.uint32))
+        if self._bad_checks >= MOST_BAD_CHECKS:
+            raise DeviceError(
+                f"{text}; it did so {self._bad_checks} times in a row: guard divisions, roots and logarithms in it"
+            )
+        self.index, self.counts = index, counts  # the same signs would lead to the same place
+        self.notify(f"{text}; such pixels are left out")
+
+    # -- what leaves the device
+
+    def loss(self) -> float:
+        """The mean loss of the last step's view over both sides; waits for the device."""
+        if self.index == 0:
+            return float("nan")
+        name = self.options.order[(self.index - 1) % len(self.options.order)]
+        height, width = self.memory.sizes[self.view_of(name, self.counts[name] - 1)]
+        return float(self.gpu.read(self.memory.losses, np.float32, (height * width, 2)).mean(dtype=np.float64))
+
+    def vertices(self) -> np.ndarray:
+        """[V,3] float32; waits for the device."""
+        return self.gpu.read(self.memory.positions, np.float32, (self.memory.vertex_count, 4))[:, :3].copy()
+
+    def texture(self) -> np.ndarray | None:
+        """[H,W,8] float32, channels as engine/optimize/textures.py has them; waits for the device."""
+        return self.memory.read_texture() if self.memory.texels else None
+
+    def preview(self, camera: Camera, size: tuple[int, int] | None = None) -> np.ndarray:
+        """[H,W,4] float32 linear radiance and coverage seen by `camera`, at `size` (height, width) where given."""
+        if size is not None:
+            camera = camera.resized(size[1], size[0])
+        return self.rendering.image(camera, self._record(None))
+
+    def psnr(self) -> float:
+        """Mean over the views of the PSNR in dB of premultiplied radiance, clipped to [0,1]; waits for the device."""
+        values = []
+        for view in self.views:
+            image = self.preview(view.camera)[..., :3]
+            error = float(np.mean((np.clip(image, 0, 1) - np.clip(view.color, 0, 1)) ** 2, dtype=np.float64))
+            values.append(-10 * np.log10(max(error, 1e-12)))
+        return float(np.mean(values))
+
+    def gradient(self, group: str = "vertices", view: int = 0, index: int | None = None) -> np.ndarray:
+        """One sample of the gradient [V,3] of a view's mean loss, with the signs of step `index`; nothing is moved."""
+        if group != "vertices":
+            raise RecipeError(f"stochastic loop: gradients of {group!r} are not read back; use vertices")
+        now = self.index
+        self.index = now if index is None else index
+        self.counts[group] += 1
+        self.gpu.write(self.memory.step, self._record(group, view))
+        self.index, self.counts[group] = now, self.counts[group] - 1
+        encoder = self._encoded(self.groups[group], view, update=False)
+        compute_pass = encoder.begin_compute_pass()
+        buffer = self.groups[group].encode_gradient(compute_pass, view)
+        compute_pass.end()
+        self.gpu.submit(encoder)
+        return self.gpu.read(buffer, np.float32, (self.memory.vertex_count, 4))[:, :3].copy()
+
+    # -- state
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Host arrays from which `restore` goes on with the same bits; waits for the device."""
+        state = {
+            "index": np.array(self.index, np.int64),
+            "head": self.gpu.read(self.memory.sums, np.uint32, SUMS_HEAD),
+            "counts": np.array([self.counts[name] for name in self.counts], np.int64),
+        }
+        if self.memory.texels:
+            state["texture"] = self.memory.read_texture()
+        for name, group in self.groups.items():
+            state |= {f"{name}.{key}": value for key, value in group.state().items()}
+        return state
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` returned, of a loop with the same mesh, texture size and options."""
+        self.index = int(state["index"])
+        self.counts = dict(zip(self.counts, (int(value) for value in state["counts"]), strict=True))
+        self.gpu.write(self.memory.sums, state["head"])
+        if self.memory.texels:
+            self.memory.write_texture(state["texture"])
+        for name, group in self.groups.items():
+            prefix = f"{name}."
+            group.restore({key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)})

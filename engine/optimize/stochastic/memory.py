@@ -1,0 +1,214 @@
+"""Everything of a stochastic loop that lies on the device: mesh, textures, photos, sums, and what a step is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.kernels.webgpu import UNIFORM, Gpu
+from engine.kernels.wgsl import compose
+from engine.optimize.stochastic import topology
+from engine.optimize.stochastic.options import LoopOptions
+from engine.optimize.stochastic.scene import LoopScene, LoopView
+from engine.raster.texture_pyramid import level_sizes
+from engine.raster.webgpu.visibility import VisibilityPass
+from engine.scene import Camera
+
+SUMS_HEAD = 32  # counters and scales before the sums, as loop_sums.wgsl says
+ALIGNED = 256  # bytes between two uniforms of one buffer
+GROUP = 64  # invocations of a one-dimensional kernel
+EXACT_PHOTO_BYTES = 1 << 29  # photos beyond it are kept in half precision
+
+STEP = np.dtype(
+    [
+        ("key", "u4"),
+        ("vertices", "u4"),
+        ("stride", "u4"),
+        ("triangles", "u4"),
+        ("eps", "f4"),
+        ("room", "f4"),
+        ("limit", "f4"),
+        ("rate", "f4"),
+        ("beta1", "f4"),
+        ("beta2", "f4"),
+        ("correction1", "f4"),
+        ("correction2", "f4"),
+        ("texture_size", "u4", 2),
+        ("levels", "u4"),
+        ("texels", "u4"),
+    ]
+)
+VIEW = np.dtype(
+    [
+        ("camera_from_world", "f4", (3, 4)),
+        ("projection", "f4", 4),
+        ("position", "f4", 3),
+        ("distance", "f4"),
+        ("depth", "f4", 2),
+        ("focal", "f4"),
+        ("mask", "f4"),
+        ("size", "u4", 2),
+        ("frame", "u4", 2),
+    ]
+)
+
+
+def bounding_sphere(vertices: np.ndarray) -> tuple[np.ndarray, float]:
+    """(centre [3], radius) of a sphere around `vertices` [V,3]; the radius is above 0."""
+    low, high = vertices.min(0).astype(np.float64), vertices.max(0).astype(np.float64)
+    return (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-6)
+
+
+def view_record(camera: Camera, sphere: tuple[np.ndarray, float], mask: float) -> np.ndarray:
+    """[1] VIEW: the camera, with near and far around twice the scene's bounding sphere (centre [3], radius)."""
+    (fx, fy), (cx, cy) = camera.focal, camera.centre
+    centre, radius = sphere
+    depth = float((centre - camera.position) @ camera.forward)
+    far = max(depth + 2 * radius, 1e-6)
+    near = max(depth - 2 * radius, far * 1e-3)
+    record = np.zeros(1, VIEW)
+    record["camera_from_world"] = camera.camera_from_world[:3]
+    across = 2 * fx / camera.width, 2 * cx / camera.width - 1
+    record["projection"] = (*across, 2 * fy / camera.height, 2 * cy / camera.height - 1)
+    record["position"], record["distance"] = camera.position, np.linalg.norm(centre - camera.position)
+    record["depth"] = ((far + near) / (far - near), -2 * far * near / (far - near))
+    record["focal"], record["mask"] = np.sqrt(fx * fy), mask
+    record["size"] = (camera.width, camera.height)
+    return record
+
+
+def encoded_photo(view: LoopView, tone: str) -> np.ndarray:
+    """[H,W,4] float32: what the loss compares, colour as `tone` encodes it and alpha."""
+    color = np.ascontiguousarray(view.color, np.float32)
+    if tone == "log":
+        value = np.log1p(np.maximum(color, 0))
+        color = np.where(value <= 0.0031308, value * 12.92, 1.055 * np.maximum(value, 0.0031308) ** (1 / 2.4) - 0.055)
+    return np.concatenate([color, view.alpha[..., None]], -1).astype(np.float32)
+
+
+class LoopMemory:
+    """Buffers and textures of one loop on one device; `views` may differ in size."""
+
+    def __init__(self, gpu: Gpu, scene: LoopScene, views: list[LoopView], options: LoopOptions, sums: int) -> None:
+        """sums: the most fixed-point sums that a group needs. Raises DeviceError for what the device cannot hold."""
+        self.gpu, self.scene, self.options = gpu, scene, options
+        vertices = np.ascontiguousarray(scene.vertices, np.float32)
+        triangles = np.ascontiguousarray(scene.triangles, np.uint32)
+        self.vertex_count, self.triangle_count = len(vertices), len(triangles)
+        self.stride = -(-self.vertex_count // 16) * 16  # sections begin at multiples of 256 bytes
+        self.sphere = bounding_sphere(vertices)
+        edges = vertices[triangles] - vertices[np.roll(triangles, 1, 1)]
+        self.edge_length = float(np.linalg.norm(edges, axis=-1).mean())
+        self._mesh(vertices, triangles)
+        self._texture()
+        self.sums = gpu.buffer(4 * (SUMS_HEAD + sums), label="credit")
+        self.step = gpu.buffer(np.zeros(1, STEP), usage=UNIFORM, label="step")
+        self._views(views)
+
+    def _mesh(self, vertices: np.ndarray, triangles: np.ndarray) -> None:
+        gpu, scene, count = self.gpu, self.scene, self.vertex_count
+        self.positions = gpu.buffer(padded(vertices), label="vertices")
+        self.rings = gpu.buffer(topology.rings(triangles, count), label="rings of vertices")
+        adjacency = topology.neighbours(triangles, count)
+        self.largest_degree = int(topology.degrees(adjacency, count).max())
+        self.neighbours = gpu.buffer(adjacency, label="neighbours")
+        forward, backward = topology.read_tables(triangles, count, self.options.smooth_normals)
+        corners = topology.corner_table(triangles, scene.uvs, scene.uv_triangles, scene.tangent_triangles)
+        self.tables = gpu.buffer(np.concatenate([corners.reshape(-1), forward]), label="triangle tables")
+        self.readers = gpu.buffer(backward, label="readers of vertices")
+        self.triangles = gpu.buffer(triangles, label="triangles")
+        tangents = np.zeros((1, 4), np.float32) if scene.tangents is None else scene.tangents
+        self.moved = gpu.buffer(16 * (6 * self.stride + len(tangents)), label="perturbed vertices")
+        gpu.write(self.moved, np.ascontiguousarray(tangents, np.float32), 16 * 6 * self.stride)
+        self.clip = [(self.moved, 16 * side * self.stride, 16 * count) for side in (0, 1)]
+
+    def write_tangents(self, tangents: np.ndarray) -> None:
+        """Replace the tangents [N,4]; their number must stay."""
+        self.gpu.write(self.moved, np.ascontiguousarray(tangents, np.float32), 16 * 6 * self.stride)
+
+    def _texture(self) -> None:
+        texture = self.scene.texture
+        self.levels: list[tuple[int, int]] = []
+        self.texels = 0
+        if texture is None:
+            return
+        height, width = texture.shape[:2]
+        self.levels = level_sizes(height, width, None if self.scene.mips else 1)
+        self.texels = sum(h * w for h, w in self.levels)
+        self.texels_color = self.gpu.buffer(16 * self.texels, label="base colour and roughness")
+        self.texels_surface = self.gpu.buffer(16 * self.texels, label="metallic, normal and occlusion")
+        source = compose("texture_mips")
+        self._average = self.gpu.compute(source, "average")
+        self._mip_groups: dict[str, list[tuple[Any, int]]] = {"color": [], "surface": []}
+        start = 0
+        for (fine_h, fine_w), (h, w) in zip(self.levels, self.levels[1:], strict=False):
+            following = start + fine_h * fine_w
+            numbers = np.array([w, h, fine_w, fine_h, following, start, 4, 0], np.uint32)
+            uniform = self.gpu.buffer(numbers, usage=UNIFORM, label="mip level")
+            for name, buffer in (("color", self.texels_color), ("surface", self.texels_surface)):
+                bound = self.gpu.bind(self._average, [buffer, uniform])
+                self._mip_groups[name].append((bound, -(-h * w * 4 // GROUP)))
+            start = following
+        self.write_texture(texture)
+
+    def write_texture(self, texture: np.ndarray) -> None:
+        """Replace the texture [H,W,8] and its mip levels."""
+        values = np.ascontiguousarray(texture, np.float32).reshape(-1, 8)
+        self.gpu.write(self.texels_color, np.ascontiguousarray(values[:, :4]))
+        self.gpu.write(self.texels_surface, np.ascontiguousarray(values[:, 4:]))
+        encoder = self.gpu.encoder()
+        self.encode_mips(encoder, ("color", "surface"))
+        self.gpu.submit(encoder)
+
+    def read_texture(self) -> np.ndarray:
+        """[H,W,8] level 0."""
+        height, width = self.levels[0]
+        halves = [
+            self.gpu.read(buffer, np.float32, (height, width, 4)) for buffer in (self.texels_color, self.texels_surface)
+        ]
+        return np.concatenate(halves, -1)
+
+    def encode_mips(self, target: Any, names: tuple[str, ...]) -> None:
+        """Average level 0 of the buffers `names` ("color", "surface") down all levels."""
+        for name in names:
+            for bound, groups in self._mip_groups[name]:
+                self.gpu.dispatch(target, self._average, [bound], groups)
+
+    def _views(self, views: list[LoopView]) -> None:
+        self.sizes = [view.camera.size for view in views]
+        self.passes: dict[tuple[int, int], list[VisibilityPass]] = {}
+        for size in dict.fromkeys(self.sizes):
+            self.passes[size] = [VisibilityPass(self.gpu, size) for _ in range(2)]
+        records = np.zeros((len(views), ALIGNED), np.uint8)
+        for row, view in zip(records, views, strict=True):
+            record = view_record(view.camera, self.sphere, self.options.mask)
+            row[: VIEW.itemsize] = record.view(np.uint8).reshape(-1)
+        self.views = self.gpu.buffer(records, usage="UNIFORM|STORAGE|COPY_SRC|COPY_DST", label="views")
+        self.losses = self.gpu.buffer(8 * max(h * w for h, w in self.sizes), label="losses")
+        exact = 16 * sum(h * w for h, w in self.sizes) <= EXACT_PHOTO_BYTES
+        self.photos = [self._photo(view, exact) for view in views]
+
+    def _photo(self, view: LoopView, exact: bool) -> Any:
+        height, width = view.camera.size
+        texture = self.gpu.texture(
+            (height, width), "rgba32float" if exact else "rgba16float", "TEXTURE_BINDING|COPY_DST", label="a photo"
+        )
+        data = encoded_photo(view, self.options.tone).astype(np.float32 if exact else np.float16)
+        with self.gpu.calls("sending a photo"):
+            self.gpu.device.queue.write_texture(
+                {"texture": texture},
+                np.ascontiguousarray(data),
+                {"bytes_per_row": data.strides[0], "rows_per_image": height},
+                (width, height, 1),
+            )
+        return texture.create_view()
+
+    def view_uniform(self, index: int) -> tuple[Any, int, int]:
+        """The binding of one view."""
+        return self.views, index * ALIGNED, VIEW.itemsize
+
+
+def padded(rows: np.ndarray) -> np.ndarray:
+    """[N,4] float32 of rows [N,3] with a last component of 1."""
+    return np.concatenate([rows, np.ones((len(rows), 1), np.float32)], 1).astype(np.float32)

@@ -1,0 +1,179 @@
+"""The passes that turn parameters into pixels: perturb, visibility, and per pixel shading, loss and credit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from engine.kernels.webgpu import UNIFORM, Gpu
+from engine.kernels.wgsl import ShaderSource, compose, shader_names
+from engine.optimize.stochastic.memory import GROUP, LoopMemory, view_record
+from engine.optimize.stochastic.options import GROUPS, LoopOptions
+from engine.raster.webgpu.visibility import VisibilityPass
+from engine.scene import Camera
+
+TILE = 8  # side of a workgroup of pixels
+
+
+def _alias(name: str) -> str:
+    return f"// Provides: {name}.\n#include {name}\n"
+
+
+class Shading:
+    """A shading function: the name of one that ships with Unrender, or a user's own WGSL.
+
+    `source` is WGSL that provides `fn shade(surface: Surface) -> vec3f` (linear radiance; see surface.wgsl) when it is
+    not one of `shader_names()`; it may include what ships, `environment` for the light among them.
+    """
+
+    def __init__(self, source: str, name: str = "shading") -> None:
+        known = source in shader_names()
+        self.name = source if known else name
+        self.sources: dict[str, str] = {"shading": _alias(source)} if known else {"shading": source}
+        composed = compose("loop_image", sources=self.sources)
+        self.reads_light = any(origin == "environment" for origin, _ in composed.origins)
+        if self.reads_light:
+            self.sources["light_use"] = _alias("light_bound")
+
+    def compose(
+        self, name: str, textured: bool, options: LoopOptions, group: str = "vertices", credit: str | None = None
+    ) -> ShaderSource:
+        """One of the per-pixel shaders with this shading in it."""
+        sources = dict(self.sources)
+        if not textured:
+            sources["loop_material"] = _alias("loop_material_plain")
+        constants: dict[str, int] = {"GROUP": GROUPS[group]}
+        if credit is not None:
+            sources["loop_credit"] = _alias(credit)
+            constants |= {"LOSS": int(options.loss == "mse"), "TONE": int(options.tone == "log")}
+            if self.reads_light and credit == "credit_light":
+                sources["light_texel"] = _alias("light_texel_perturbed")
+        return compose(name, sources=sources, constants=constants)
+
+
+class Rendering:
+    """Encodes the passes of a loop; pipelines and bind groups are made once."""
+
+    def __init__(self, memory: LoopMemory, shading: Shading, light: tuple[Any, Any] | None) -> None:
+        """light: (texels, uniform) buffers of bind group 1, where the shading reads the light."""
+        self.memory, self.shading, self.light = memory, shading, light
+        self._bound: dict[Any, Any] = {}
+        self._pipelines: dict[Any, Any] = {}
+
+    @property
+    def gpu(self) -> Gpu:
+        return self.memory.gpu
+
+    def prepare(self, groups: Mapping[str, Any]) -> None:
+        """Compile what `groups` (by name) need. Raises ShaderError with the user's line where a shading does not."""
+        for group in groups.values():
+            self._pixels(group)
+            self._perturb(group.name)
+
+    def _pixels(self, group: Any) -> Any:
+        key = ("pixels", group.name)
+        if key not in self._pipelines:
+            memory = self.memory
+            source = self.shading.compose("loop_pixels", memory.texels > 0, memory.options, group.name, group.credit)
+            self._pipelines[key] = self.gpu.compute(source, "pixels")
+        return self._pipelines[key]
+
+    def _perturb(self, group: str) -> Any:
+        key = ("perturb", group)
+        if key not in self._pipelines:
+            source = compose("perturb_vertices", constants={"GROUP": GROUPS[group]})
+            self._pipelines[key] = self.gpu.compute(source, "perturb")
+        return self._pipelines[key]
+
+    def encode_perturbed(self, encoder: Any, group: str, view: int, uniform: Any = None) -> None:
+        """Encode the vertices on both sides of the perturbation, as one view sees them."""
+        memory, pipeline = self.memory, self._perturb(group)
+        key = ("perturb", group, view)
+        if key not in self._bound:
+            self._bound[key] = self._bind_perturb(pipeline, memory.step, memory.view_uniform(view))
+        self.gpu.dispatch(encoder, pipeline, [self._bound[key]], -(-memory.vertex_count // GROUP))
+
+    def _bind_perturb(self, pipeline: Any, step: Any, view: Any) -> Any:
+        memory = self.memory
+        resources = {0: step, 1: view, 2: memory.positions, 3: memory.rings, 4: memory.moved, 8: memory.sums}
+        return self.gpu.bind(pipeline, resources)
+
+    def encode_visibility(self, encoder: Any, view: int, both: bool) -> None:
+        """Encode which triangle every pixel shows, on one or both sides."""
+        memory = self.memory
+        for visibility, clip in list(zip(memory.passes[memory.sizes[view]], memory.clip, strict=True))[: 1 + both]:
+            visibility.encode(
+                encoder, clip, memory.triangles, memory.triangle_count, memory.options.cull_backfaces
+            )
+
+    def encode_pixels(self, compute_pass: Any, group: Any, view: int) -> None:
+        """Encode both sides' shading, the loss, its difference and the credit."""
+        memory, pipeline = self.memory, self._pixels(group)
+        size = memory.sizes[view]
+        key = ("pixels", group.name, view)
+        if key not in self._bound:
+            first, second = memory.passes[size]
+            resources = self._surface_resources(memory.step, memory.view_uniform(view))
+            resources |= {
+                4: self._numbers(first),
+                5: self._numbers(second),
+                6: memory.photos[view],
+                7: memory.losses,
+                8: memory.sums,
+            }
+            self._bound[key] = [self.gpu.bind(pipeline, resources), *self._light_group(pipeline, key)]
+        self.gpu.dispatch(compute_pass, pipeline, self._bound[key], _tiles(size))
+
+    def _numbers(self, visibility: VisibilityPass) -> Any:
+        key = ("numbers", id(visibility))
+        if key not in self._bound:
+            self._bound[key] = visibility.numbers.create_view()
+        return self._bound[key]
+
+    def _surface_resources(self, step: Any, view: Any) -> dict[int, Any]:
+        memory = self.memory
+        resources = {0: step, 1: view, 2: memory.moved, 3: memory.tables}
+        if memory.texels:
+            resources |= {9: memory.texels_color, 10: memory.texels_surface}
+        return resources
+
+    def _light_group(self, pipeline: Any, key: Any) -> list[Any]:
+        if not self.shading.reads_light or self.light is None:
+            return []
+        return [self.gpu.bind(pipeline, list(self.light), group=1)]
+
+    def image(self, camera: Camera, step: np.ndarray) -> np.ndarray:
+        """[H,W,4] float32 linear radiance (0 where nothing is) and coverage of the unperturbed scene.
+
+        step: the loop's STEP record with eps 0. Waits for the device.
+        """
+        memory, gpu, size = self.memory, self.gpu, camera.size
+        head = gpu.read(memory.sums, np.uint32, 32)  # perturbing sets the scale anew
+        if size not in memory.passes:
+            memory.passes[size] = [VisibilityPass(gpu, size) for _ in range(2)]
+        visibility = memory.passes[size][0]
+        source = self.shading.compose("loop_image", memory.texels > 0, memory.options)
+        pipeline = gpu.compute(source, "image")
+        uniform = gpu.buffer(step, usage=UNIFORM)
+        view = gpu.buffer(view_record(camera, memory.sphere, memory.options.mask), usage=UNIFORM)
+        colors = gpu.buffer(16 * size[0] * size[1], label="image")
+        perturb = self._perturb("base_color")  # leaves the geometry as it is
+        resources = self._surface_resources(uniform, view) | {4: self._numbers(visibility), 7: colors}
+        bound = [gpu.bind(pipeline, resources), *self._light_group(pipeline, "image")]
+        encoder = gpu.encoder()
+        bound_perturb = self._bind_perturb(perturb, uniform, view)
+        gpu.dispatch(encoder, perturb, [bound_perturb], -(-memory.vertex_count // GROUP))
+        visibility.encode(
+            encoder, memory.clip[0], memory.triangles, memory.triangle_count, memory.options.cull_backfaces
+        )
+        gpu.dispatch(encoder, pipeline, bound, _tiles(size))
+        gpu.submit(encoder)
+        image = gpu.read(colors, np.float32, (*size, 4))
+        gpu.write(memory.sums, head)
+        return image
+
+
+def _tiles(size: tuple[int, int]) -> tuple[int, int, int]:
+    return -(-size[1] // TILE), -(-size[0] // TILE), 1

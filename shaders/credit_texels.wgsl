@@ -1,0 +1,14 @@
+// Provides: credit, the rule for textures: every texel of the pyramid that the pixel's look-up reads, each once.
+#include loop_sums
+#include loop_material
+
+// The geometry is the same on both sides, so that both read the texels that loop_material noted.
+fn credit_begin() {
+    material_taps = 0u;
+}
+
+fn credit(fixed: i32, id_plus: u32, id_minus: u32, row: u32) {
+    for (var tap = 0u; tap < material_taps; tap++) {
+        atomicAdd(&sums[SUMS_HEAD + material_tap[tap]], fixed);
+    }
+}

@@ -1,0 +1,38 @@
+// Provides: credit, the rule for vertices: every vertex that the shading of either triangle reads, each once.
+#include loop_step
+#include loop_sums
+#include loop_tables
+
+// `sums` holds, after its head, one sum per triangle and then one per vertex: a pixel adds to the triangles that its two
+// images show, and takes back from the vertices that both triangles read. A vertex's own sum is then its entry plus
+// those of all triangles that read it. `tables` holds from 12 F on F + 1 starts and the vertices, ascending per
+// triangle.
+fn credit_begin() {}
+
+fn credit(fixed: i32, id_plus: u32, id_minus: u32, row: u32) {
+    if (id_plus > 0u) {
+        atomicAdd(&sums[SUMS_HEAD + id_plus - 1u], fixed);
+    }
+    if (id_minus == id_plus || id_minus == 0u) {
+        return;
+    }
+    atomicAdd(&sums[SUMS_HEAD + id_minus - 1u], fixed);
+    if (id_plus == 0u) {
+        return;
+    }
+    let starts = 12u * now.triangles;
+    let listed = starts + now.triangles + 1u;
+    var i = tables[starts + id_plus - 1u];
+    var j = tables[starts + id_minus - 1u];
+    let end_i = tables[starts + id_plus];
+    let end_j = tables[starts + id_minus];
+    while (i < end_i && j < end_j) {
+        let p = tables[listed + i];
+        let q = tables[listed + j];
+        if (p == q) {
+            atomicSub(&sums[SUMS_HEAD + now.triangles + p], fixed);
+        }
+        i += u32(p <= q);
+        j += u32(q <= p);
+    }
+}

@@ -1,0 +1,72 @@
+// Provides: Material, material_at, material_normal: a texture pyramid's values, perturbed where its group is this step's.
+#include loop_step
+#include surface
+#include texture
+#include normal_map
+
+struct Material {
+    base_color: vec3f,
+    roughness: f32,
+    metallic: f32,
+    occlusion: f32,
+    slope: vec2f, // of the tangent-space normal whose z is 1
+}
+
+// The pyramid's texels: (base colour, roughness) and (metallic, slope, occlusion).
+@group(0) @binding(9) var<storage, read> texels_color: array<vec4f>;
+@group(0) @binding(10) var<storage, read> texels_surface: array<vec4f>;
+
+// The texels read by the last look-up, each once: what the pixel is credited to.
+var<private> material_tap: array<u32, 8>;
+var<private> material_taps: u32;
+
+const COLOR_TEXTURE = GROUP == GROUP_BASE_COLOR;
+const ROUGH_TEXTURE = GROUP == GROUP_ROUGHNESS_METALLIC;
+const NORMAL_TEXTURE = GROUP == GROUP_NORMAL_MAP;
+
+fn look_up(uv: vec2f, level: u32, share: f32, side: f32, color: ptr<function, vec4f>, rest: ptr<function, vec4f>) {
+    let corners = texture_corners(uv, now.texture_size, level);
+    let reach = side * now.eps;
+    for (var k = 0u; k < 4u; k++) {
+        let texel = corners.index[k];
+        let weight = share * corners.weight[k];
+        if (weight == 0.0) {
+            continue;
+        }
+        var first = texels_color[texel];
+        var second = texels_surface[texel];
+        if (COLOR_TEXTURE) {
+            first += vec4f(reach * signs_at(now.key, texel), 0.0);
+        } else if (ROUGH_TEXTURE) {
+            first.w += reach * sign_at(now.key, 2u * texel);
+            second.x += reach * sign_at(now.key, 2u * texel + 1u);
+        } else if (NORMAL_TEXTURE) {
+            second.y += reach * sign_at(now.key, 2u * texel);
+            second.z += reach * sign_at(now.key, 2u * texel + 1u);
+        }
+        *color += weight * first;
+        *rest += weight * second;
+        let repeated = ((k & 1u) == 1u && texel == corners.index[k - 1u]) || (k > 1u && texel == corners.index[k - 2u]);
+        if ((COLOR_TEXTURE || ROUGH_TEXTURE || NORMAL_TEXTURE) && side > 0.0 && !repeated) {
+            material_tap[material_taps] = texel;
+            material_taps++;
+        }
+    }
+}
+
+fn material_at(uv: vec2f, level: f32, side: f32) -> Material {
+    var color = vec4f(0.0);
+    var rest = vec4f(0.0);
+    let place = clamp(level, 0.0, f32(now.levels - 1u));
+    let low = u32(place);
+    let blend = place - f32(low);
+    look_up(uv, low, 1.0 - blend, side, &color, &rest);
+    if (blend > 0.0) {
+        look_up(uv, low + 1u, blend, side, &color, &rest);
+    }
+    return Material(color.xyz, color.w, rest.x, rest.w, rest.yz);
+}
+
+fn material_normal(material: Material, normal: vec3f, tangent: vec4f) -> vec3f {
+    return bent_normal(normal, tangent, vec3f(material.slope, 1.0));
+}

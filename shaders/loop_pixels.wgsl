@@ -1,0 +1,61 @@
+// Provides: pixels, one step's images, losses and credit: both sides shaded, compared with the photo and credited.
+#include loop_surface
+#include loop_sums
+#include loss
+#include shading or normal_color
+#include light_use or light_unbound
+#include loop_credit or credit_vertices
+
+@group(0) @binding(4) var ids_plus: texture_2d<u32>;
+@group(0) @binding(5) var ids_minus: texture_2d<u32>;
+@group(0) @binding(6) var photo: texture_2d<f32>;
+@group(0) @binding(7) var<storage, read_write> losses: array<vec2f>; // of both sides, 0 where one is not finite
+
+// One pixel of the image at theta + `side` eps s: how it differs from the photo.
+fn loss_of_side(id: u32, pixel: vec2f, wanted: vec4f, side: f32, section: u32) -> f32 {
+    if (id == 0u) {
+        return pixel_loss(vec3f(0.0), 0.0, wanted, view.mask);
+    }
+    return pixel_loss(shade(surface_at(id, pixel, side, section)), 1.0, wanted, view.mask);
+}
+
+@compute @workgroup_size(8, 8)
+fn pixels(@builtin(global_invocation_id) id: vec3u) {
+    if (id.x >= view.size.x || id.y >= view.size.y) {
+        return;
+    }
+    let index = id.y * view.size.x + id.x;
+    let pixel = vec2f(id.xy) + 0.5;
+    let wanted = textureLoad(photo, id.xy, 0);
+    let id_plus = textureLoad(ids_plus, id.xy, 0).x;
+    var id_minus = id_plus;
+    var section_minus = 0u;
+    if (GROUP == GROUP_VERTICES || GROUP == GROUP_CAMERA_POSE) {
+        id_minus = textureLoad(ids_minus, id.xy, 0).x;
+        section_minus = 1u;
+    }
+    if (now.vertices == 0u) {
+        losses[0] = light_bound();
+    }
+    credit_begin();
+    let plus = loss_of_side(id_plus, pixel, wanted, 1.0, 0u);
+    let minus = loss_of_side(id_minus, pixel, wanted, -1.0, section_minus);
+    if (!finite(plus) || !finite(minus)) {
+        atomicAdd(&sums[COUNT_NOT_FINITE], 1);
+        losses[index] = vec2f(0.0);
+        return;
+    }
+    losses[index] = vec2f(plus, minus);
+    if (id_plus == 0u && id_minus == 0u) {
+        return;
+    }
+    let difference = plus - minus;
+    let size = bitcast<i32>(abs(difference)); // non-negative floats are ordered as their bits are
+    if (size > atomicLoad(&sums[LARGEST + GROUP])) {
+        atomicMax(&sums[LARGEST + GROUP], size);
+    }
+    let fixed = i32(round(clamp(difference, -loop_limit(), loop_limit()) * loop_scale()));
+    if (fixed != 0) {
+        credit(fixed, id_plus, id_minus, id.y);
+    }
+}
