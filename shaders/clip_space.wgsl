@@ -1,6 +1,6 @@
 // Provides: to_device(clip), from Unrender's clip space (y down, |z| <= w) to WebGPU's, and at_pixel(pixel, size).
 
-// Depth runs from 1 at the near plane to 0 at the far plane, where floating point has its resolution; compare "greater".
+// Depth runs from 1 at the near plane to 0 at the far plane, where floats are densest; compare it by "greater".
 fn to_device(clip: vec4f) -> vec4f {
     return vec4f(clip.x, -clip.y, 0.5 * (clip.w - clip.z), clip.w);
 }

@@ -85,7 +85,8 @@ class Pipelines:
                     raise
                 raise source.error(str(error)) from None
 
-    def _module(self, source: ShaderSource) -> Any:
+    def module(self, source: ShaderSource) -> Any:
+        """The compiled shader module; raises ShaderError."""
         module = self._modules.get(source.text)
         if module is None:
             with self._compiling(source):
@@ -93,14 +94,14 @@ class Pipelines:
         return module
 
     def _compute(self, source: ShaderSource, entry: str) -> Any:
-        module = self._module(source)
+        module = self.module(source)
         with self._compiling(source):
             return self._owner.device.create_compute_pipeline(
                 layout="auto", compute={"module": module, "entry_point": entry}, label=f"{source.name}.{entry}"
             )
 
     def _render(self, source: ShaderSource, state: RenderState) -> Any:
-        module = self._module(source)
+        module = self.module(source)
         targets = [{"format": target} if isinstance(target, str) else dict(target) for target in state.targets]
         fragment = {"module": module, "entry_point": state.fragment, "targets": targets} if state.fragment else None
         with self._compiling(source):

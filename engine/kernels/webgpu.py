@@ -185,6 +185,10 @@ class Gpu:
 
     # -- pipelines
 
+    def module(self, source: ShaderSource) -> Any:
+        """The wgpu.GPUShaderModule of `source`, made once. Raises ShaderError, with file and line."""
+        return self._pipelines.module(source)
+
     def prepare(self, source: ShaderSource, entry: str) -> None:
         """Begin to compile the compute pipeline in the background, if nobody has; `compute` waits for it."""
         self._pipelines.begin_compute(source, entry)
