@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, QStandardPaths, Qt, QTimer
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QIcon, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
     QMainWindow,
@@ -20,6 +20,8 @@ from PySide6.QtWidgets import (
 from app.window.busy_bar import BusyBar
 from app.window.choosers import Question, ask_path
 from app.window.docks import is_there, panel_class
+from app.window.draw_with import DRAW_WITH, DrawWith, chosen_draw_with
+from app.window.draw_with import SETTING as DRAW_WITH_SETTING
 from app.window.drops import Drops
 from app.window.error_dialog import ErrorDialog
 from app.window.files import Files
@@ -224,21 +226,29 @@ class MainWindow(QMainWindow):
         tip = "Put every panel back where it was at first"
         self.layout_action = self._action("View", "layout", "Reset layout", "", tip, self.workspace.reset)
         menu.addSeparator()
-        themes = menu.addMenu("Theme")
-        themes.setObjectName("menu_theme")
-        group = QActionGroup(self)
-        for name, words in THEMES.items():
-            action = themes.addAction(words)
-            action.setObjectName(f"theme_{name}")
-            action.setToolTip("Colours of the window")
-            action.setCheckable(True)
-            action.setChecked(name == chosen_theme(self.studio.settings))
-            action.triggered.connect(lambda _=False, name=name: self.set_theme(name))
-            group.addAction(action)
+        settings = self.studio.settings
+        entries = {name: (words, "Colours of the window") for name, words in THEMES.items()}
+        self._choice(menu, "theme", "Theme", entries, chosen_theme(settings), self.set_theme)
+        self._choice(menu, "draw_with", "Draw the view with", DRAW_WITH, chosen_draw_with(settings), self.set_draw_with)
         menu.addSeparator()
         tip = "Save a picture of this window"
         shot = self._action("View", "screenshot", "Screenshot of the window\u2026", "F12", tip, self.ask_screenshot)
         shot.setIcon(icon("camera"))
+
+    def _choice(self, menu: QMenu, name: str, title: str, entries: dict, chosen: str, call) -> None:
+        """A menu of which one entry holds; `entries` are words and tip by name."""
+        choices = menu.addMenu(title)
+        choices.setObjectName(f"menu_{name}")
+        choices.setToolTipsVisible(True)
+        group = QActionGroup(self)
+        for entry, (words, tip) in entries.items():
+            action = choices.addAction(words)
+            action.setObjectName(f"{name}_{entry}")
+            action.setToolTip(tip)
+            action.setCheckable(True)
+            action.setChecked(entry == chosen)
+            action.triggered.connect(lambda _=False, entry=entry: call(entry))
+            group.addAction(action)
 
     def _turn(self) -> None:
         if self.stack.currentWidget() is self.workspace:
@@ -250,6 +260,12 @@ class MainWindow(QMainWindow):
         """Change the colours, now and for later starts."""
         self.studio.settings.setValue(SETTING, name)
         self.dark = apply_theme(QApplication.instance(), name)
+
+    def set_draw_with(self, name: DrawWith) -> None:
+        """Have the view drawn by something else, now and for later starts."""
+        self.studio.settings.setValue(DRAW_WITH_SETTING, name)
+        if self.workspace.viewport is not None:
+            self.workspace.viewport.model.set_draw_with(name)
 
     def show_shortcuts(self) -> ShortcutsDialog:
         """Open the table of shortcuts."""
@@ -328,6 +344,7 @@ class MainWindow(QMainWindow):
         save.setObjectName("save_and_close")
         leave.setObjectName("close_without_saving")
         cancel.setObjectName("keep_open")
+        cancel.setIcon(QIcon())  # the style's is hard to see
         leave.setToolTip("What was computed since the last checkpoint is lost")
         box.setDefaultButton(save)
         save.clicked.connect(lambda: self._end(save=True))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import QObject, QRectF, Signal
 
+from app.window.draw_with import DrawWith, chosen_draw_with
 from app.window.viewport.camera_control import AxisView, CameraControl, PhotoWindow, fitted
 from app.window.viewport.compare import ERROR_MAPS, Compare
 from app.window.viewport.drawing import Drawn, DrawRequest, PhotoPart
@@ -46,6 +47,8 @@ class ViewModel(QObject):
         self._framed_surface = False  # whether the camera was placed by what there is to see
         self.thread = ViewThread(self)
         self.thread.drawn.connect(self._take)
+        self.thread.noticed.connect(lambda text: studio.notice(text, "warning"))
+        self.thread.draw_with(chosen_draw_with(studio.settings))
         studio.capture_changed.connect(self._capture_changed)
         studio.snapshot_changed.connect(self._snapshot_changed)
         studio.view_frame_changed.connect(self._frame_changed)
@@ -270,6 +273,11 @@ class ViewModel(QObject):
     def set_exposure(self, stops: float) -> None:
         """Brighter or darker, for looking only."""
         self.exposure = stops
+        self._chosen()
+
+    def set_draw_with(self, choice: DrawWith) -> None:
+        """Have the pictures drawn by something else."""
+        self.thread.draw_with(choice)
         self._chosen()
 
     def set_shown(self, what: str, shown: bool) -> None:

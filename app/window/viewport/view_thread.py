@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
+from app.window.draw_with import DrawWith
 from app.window.loading import load_engine
 from app.window.viewport.compare import difference, error_colors, on_white
+from app.window.viewport.drawer import Drawer
 from app.window.viewport.drawing import Drawn, DrawRequest, qimage
 from app.window.viewport.flip_map import FlipMaps
 from app.window.viewport.photo import Photos
@@ -71,6 +73,7 @@ class ViewThread(QObject):
     """Draws requests on a thread of its own with one kernel thread; `drawn` tells that `newest()` has changed."""
 
     drawn = Signal()
+    noticed = Signal(str)  # a sentence for the user: what draws the view has failed, and another takes over
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -85,7 +88,7 @@ class ViewThread(QObject):
         self._flip = FlipMaps(self._add_error)
         self._rest_until = self._move_until = 0.0
         self._paces: dict[str, Pace] = {}
-        self._renderer = None
+        self._drawer = Drawer(self.noticed.emit)
         self._limited = False
         self._photos = Photos()
         self._thread = threading.Thread(target=self._loop, name="unrender-view", daemon=True)
@@ -118,6 +121,10 @@ class ViewThread(QObject):
                 self._jobs.append((job, future))
                 self._condition.notify()
         return future
+
+    def draw_with(self, choice: DrawWith) -> None:
+        """Draw with this from the next picture on; a device that failed is tried again."""
+        self._drawer.choose(choice)
 
     @property
     def wanted(self) -> bool:
@@ -195,7 +202,7 @@ class ViewThread(QObject):
         for scale in [pace.within(PATIENT_SECONDS)] if hurried else pace.sizes(request.moving):
             if self._newer() and not request.moving:
                 return False
-            start, known = time.perf_counter(), self._renderer
+            start, known = time.perf_counter(), self._drawer.kept
             try:
                 drawn = self._draw(request, scale)
             except Cancelled:
@@ -204,7 +211,7 @@ class ViewThread(QObject):
                 full = request.camera
                 drawn = Drawn(request, full, None, None, final=True, problem=f"{error}" or type(error).__name__)
             seconds = time.perf_counter() - start
-            if self._renderer is known:  # else it includes what a new snapshot needs once
+            if self._drawer.kept is known:  # else it includes what a new snapshot needs once
                 pace.measured(scale, seconds, TRAINING_BUDGET if self.training else BUDGET)
             self._publish(replace(drawn, seconds=seconds))
         if request.moving and self.training:
@@ -214,12 +221,11 @@ class ViewThread(QObject):
             self._rest_until = time.perf_counter() + min(took * (1 / TRAINING_SHARE - 1), LONGEST_REST)
         return not request.moving or scale == 1.0
 
-    @staticmethod
-    def _kind(request: DrawRequest) -> str:
+    def _kind(self, request: DrawRequest) -> str:
         snapshot = request.snapshot
         if snapshot is None:
             return "photo"
-        return f"{request.display} {'volume' if snapshot.mesh is None else 'mesh'}"
+        return f"{request.display} {'volume' if snapshot.mesh is None else 'mesh'} {self._drawer.name}"
 
     def _publish(self, drawn: Drawn) -> None:
         with self._condition:
@@ -238,16 +244,9 @@ class ViewThread(QObject):
             photo = self._photos.part(part.capture, part.frame, part.rectangle, width, height, request.exposure)
         drawn = Drawn(request, camera, None, None, final=scale == 1.0)
         if request.snapshot is not None:
-            renderer = self._renderer_of(request)
-            image = renderer.image(
-                camera,
-                request.display,
-                request.relight,
-                request.exposure,
-                background=request.background,
-                draft=request.moving and scale < 1.0,
-                cancelled=lambda: self._newer() and not request.moving,
-            )
+            self._limit_threads()
+            draft = request.moving and scale < 1.0
+            image = self._drawer.image(request, camera, draft, lambda: self._newer() and not request.moving)
             drawn = replace(drawn, picture=qimage(image.rgba, (full.width, full.height)), image=image)
             if photo is not None:
                 drawn = self._with_error(drawn, photo)
@@ -283,14 +282,6 @@ class ViewThread(QObject):
         if tell and not self._closed:
             self.drawn.emit()
 
-    def _renderer_of(self, request: DrawRequest):
-        self._limit_threads()
-        if self._renderer is None or self._renderer.snapshot is not request.snapshot:
-            from engine.optimize.preview import PreviewRenderer
-
-            self._renderer = PreviewRenderer(request.snapshot)
-        return self._renderer
-
     def _limit_threads(self) -> None:
         """Leave the other cores to the steps: this thread's share of numba and torch is one thread each."""
         if self._limited:
@@ -308,11 +299,11 @@ class ViewThread(QObject):
     def warm_up(self) -> None:
         """Load what drawing needs before there is something to draw."""
         self._limit_threads()
-        from engine.optimize.preview import PreviewRenderer
         from engine.optimize.snapshot import SceneSnapshot
         from engine.scene import Camera, Mesh
 
         vertices = np.array([[-1, -1, 2], [1, -1, 2], [0, 1, 2]], np.float32)
         mesh = Mesh(vertices, np.array([[0, 1, 2]], np.int32))
         snapshot = SceneSnapshot("", 0, 0, mesh, np.full((3, 5), 0.5, np.float32))
-        PreviewRenderer(snapshot).image(Camera(np.eye(4), (8.0, 8.0), (4.0, 4.0), 8, 8))
+        camera = Camera(np.eye(4), (8.0, 8.0), (4.0, 4.0), 8, 8)
+        self._drawer.image(DrawRequest(snapshot, camera), camera, False, lambda: False)
