@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import queue
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -42,6 +44,46 @@ class StagingBuffers:
                 free.append(buffer)
 
 
+class Waiter:
+    """A daemon thread that waits for the device in the caller's place, for as long as that may take.
+
+    Mapping a buffer may block as well as waiting for it (wgpu polls under a lock), so neither can be given a limit.
+    """
+
+    def __init__(self, owner: Gpu) -> None:
+        self._owner = owner
+        self._asked: queue.SimpleQueue = queue.SimpleQueue()
+        threading.Thread(target=_answer, args=(self._asked,), name="WebGPU waits", daemon=True).start()
+        weakref.finalize(self, self._asked.put, None)
+
+    def result(self, wait: Callable[[], T]) -> T:
+        """What `wait` returns or raises. Raises DeviceLost after the device's `answer_seconds`."""
+        question = _Question(wait)
+        self._asked.put(question)
+        if not question.done.wait(self._owner.answer_seconds):
+            raise self._owner.lose(f"it did not answer within {self._owner.answer_seconds:g} s")
+        if question.error is not None:
+            raise question.error
+        return question.answer
+
+
+class _Question:
+    def __init__(self, wait: Callable[[], Any]) -> None:
+        self.wait, self.done = wait, threading.Event()
+        self.answer: Any = None
+        self.error: BaseException | None = None
+
+
+def _answer(asked: queue.SimpleQueue) -> None:
+    while (question := asked.get()) is not None:
+        try:
+            question.answer = question.wait()
+        except BaseException as error:
+            question.error = error
+        question.done.set()
+        del question  # and with it what the closure holds
+
+
 class Readback:
     """A copy of device data on its way to the host; made by `Gpu.readback`, valid after `Gpu.submit`, used once."""
 
@@ -60,10 +102,7 @@ class Readback:
             return work(np.empty(self._shape, self._dtype))
         size, owner = self._size(), self._owner
         with owner.calls("reading results back"):
-            promise = self._staging.map_async("READ_NOSYNC", 0, size)
-            if promise._state == "pending" and not promise._thread_event.wait(owner.answer_seconds):
-                raise owner.lose(f"it did not answer within {owner.answer_seconds:g} s")
-            promise.sync_wait()
+            owner.waiter.result(lambda: self._staging.map_async("READ_NOSYNC", 0, size).sync_wait())
             mapped = np.frombuffer(self._staging.read_mapped(0, size, copy=False), np.uint8)
         try:
             if self._pitch:

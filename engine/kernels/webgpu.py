@@ -19,7 +19,7 @@ import wgpu
 from engine.errors import DeviceError, UnrenderError
 from engine.kernels.adapters import Adapter, adapters, choose_adapter
 from engine.kernels.pipelines import Pipelines, RenderState
-from engine.kernels.readback import Readback, StagingBuffers
+from engine.kernels.readback import Readback, StagingBuffers, Waiter
 from engine.kernels.wgsl import ShaderSource
 
 __all__ = ["Adapter", "DeviceFull", "DeviceLost", "Gpu", "Readback", "adapters", "gpu", "recovering"]
@@ -60,7 +60,7 @@ class Gpu:
         self.limits: dict[str, int] = {name: int(value) for name, value in dict(self.device.limits).items()}
         self.answer_seconds = ANSWER_SECONDS
         self.lost = False
-        self.staging = StagingBuffers(self)
+        self.staging, self.waiter = StagingBuffers(self), Waiter(self)
         self._pipelines = Pipelines(self)
 
     # -- failures
