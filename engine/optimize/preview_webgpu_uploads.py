@@ -133,7 +133,7 @@ class PreviewUploads:
         return self._keep("edge table", (mesh.triangles,), build)
 
     def faces(self, snapshot: SceneSnapshot, display: str) -> Any:
-        """u32 [F] colours and kinds of edges as face_marks.wgsl reads them, for `triangle_id`, `quality`, `wireframe`."""
+        """u32 [F] colours and edges' kinds as face_marks.wgsl reads them; for `triangle_id`, `quality`, `wireframe`."""
         mesh = snapshot.mesh
 
         def made() -> Any:
