@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from app.window.icons import icon
+from app.window.painted import ProgressBar
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
@@ -18,7 +19,7 @@ class BusyBar(QWidget):
     def __init__(self, studio: Studio, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("busy")
-        self.label, self.bar, self.cancel = QLabel(), QProgressBar(), QToolButton()
+        self.label, self.bar, self.cancel = QLabel(), ProgressBar(), QToolButton()
         self.label.setObjectName("busy_label")
         self.bar.setObjectName("busy_bar")
         self.bar.setFixedWidth(160)

@@ -9,7 +9,6 @@ import numpy as np
 from PySide6.QtCore import QPoint, QSize, QSortFilterProxyModel, Qt
 from PySide6.QtGui import QGuiApplication, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QHBoxLayout,
     QLabel,
@@ -24,6 +23,7 @@ from PySide6.QtWidgets import (
 
 from app.window.choosers import Chooser, ask_path
 from app.window.doctor_view import DoctorView
+from app.window.painted import CheckBox
 from app.window.photo_list import FRAME, ORDERS, SORT, PhotoDelegate, PhotoList, PhotoModel
 from app.window.thumbnails import Thumbnails, as_image, loss_image
 
@@ -124,7 +124,7 @@ class CapturePanel(QWidget):
         for key, title in ORDERS.items():
             self.order.addItem(title, key)
         self.order.activated.connect(lambda _: self.sort(self.order.currentData()))
-        self.masked = QCheckBox("As the loss sees them")
+        self.masked = CheckBox("As the loss sees them")
         self.masked.setObjectName("photo_masked")
         self.masked.setToolTip(
             "Show the photos at the size of the current stage, with what the mask hides as a pink chequerboard"

@@ -57,8 +57,9 @@ class CurveTree(QTreeWidget):
         self.setIndentation(14)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.header().setMinimumSectionSize(20)
-        self.header().setStretchLastSection(True)
-        self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        self.header().setStretchLastSection(False)
+        self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)  # names are cut, numbers never
+        self.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self._groups: dict[str, QTreeWidgetItem] = {}
         self._items: dict[Key, QTreeWidgetItem] = {}
         self._colors: dict[Key, QColor] = {}

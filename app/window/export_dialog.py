@@ -10,7 +10,6 @@ import numpy as np
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import (
-    QCheckBox,
     QDialog,
     QDialogButtonBox,
     QFrame,
@@ -18,13 +17,13 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
 from app.window.choosers import Chooser, Question, ask_path
+from app.window.painted import CheckBox, ProgressBar
 from app.window.thumbnails import as_image
 from app.window.waiting import result_of
 from app.window.wrapped_label import WrappedLabel
@@ -80,7 +79,7 @@ class ExportDialog(QDialog):
         self.scene: AssetScene | None = None
         self._handle: Any = None
         self.facts: dict[str, QLabel] = {}
-        self.formats: dict[str, QCheckBox] = {}
+        self.formats: dict[str, CheckBox] = {}
         self.sizes: dict[str, QLabel] = {}
         layout = QVBoxLayout(self)
         layout.setSpacing(12)
@@ -116,7 +115,7 @@ class ExportDialog(QDialog):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setColumnStretch(1, 1)
         for row, (kind, (title, purpose)) in enumerate(TITLES.items()):
-            box, size = QCheckBox(title), QLabel()
+            box, size = CheckBox(title), QLabel()
             box.setObjectName(f"format_{kind}")
             box.setToolTip(purpose)
             box.setChecked(kind == "glb")
@@ -169,7 +168,7 @@ class ExportDialog(QDialog):
         return self.outcome
 
     def _foot(self) -> QHBoxLayout:
-        self.progress = QProgressBar()
+        self.progress = ProgressBar()
         self.progress.setObjectName("export_progress")
         self.progress.setFormat("%p%")
         self.progress.hide()

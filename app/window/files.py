@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QAction, QIcon, QKeySequence
 from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
 
 from app.window.choosers import LIGHTS, MESHES, Chooser, Question, ask_path
@@ -117,7 +117,7 @@ class Files(QObject):
             return
         box = self._box("The run is not finished.", "It is saved first, and can go on later from where it is now.")
         leave = box.addButton("Save and leave", QMessageBox.ButtonRole.AcceptRole)
-        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.addButton(QMessageBox.StandardButton.Cancel).setIcon(QIcon())  # the style's is hard to see
         leave.clicked.connect(lambda: self._saved_then(then))
         box.open()
 

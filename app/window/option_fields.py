@@ -11,7 +11,6 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
-    QCheckBox,
     QComboBox,
     QFileDialog,
     QHBoxLayout,
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.window.painted import CheckBox
 from engine.errors import RecipeError
 from engine.optimize.options import OptionRow, parse_value
 
@@ -175,7 +175,7 @@ class SwitchField(OptionField):
 
     def __init__(self, row: OptionRow, parent: QWidget | None = None) -> None:
         super().__init__(row, parent)
-        self.entry = self._add(QCheckBox(), 1)
+        self.entry = self._add(CheckBox(), 1)
         self.display(row.value)
         self.entry.toggled.connect(self.offer)
 

@@ -32,11 +32,6 @@ class ElidedLabel(QLabel):
             painter.drawText(self.rect(), int(self.alignment()), text)
 
 
-def warning_color(palette: QPalette) -> str:
-    """A red that can be read on the palette's window colour."""
-    return "#ff8a80" if palette.color(QPalette.ColorRole.Window).lightness() < 128 else "#b3261e"
-
-
 def range_text(row: OptionRow) -> str:
     """Unit and range in words, as the row shows them."""
     unit, allowed = row.meaning.unit, "" if row.meaning.choices else row.meaning.range
@@ -90,6 +85,7 @@ class OptionLine(QWidget):
         self.complaint = QLabel()
         self.complaint.setObjectName(f"refused_{row.key}")
         self.complaint.setWordWrap(True)
+        self.complaint.setForegroundRole(QPalette.ColorRole.BrightText)
         self.complaint.hide()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 2, 0, 2)
@@ -137,7 +133,6 @@ class OptionLine(QWidget):
 
     def complain(self, sentence: str) -> None:
         """Say under the row why what was entered is not taken."""
-        self.complaint.setStyleSheet(f"color: {warning_color(self.palette())}")
         self.complaint.setText(sentence)
         self.complaint.setVisible(bool(sentence))
 

@@ -19,6 +19,7 @@ DASHED_POINTS = 160  # of a curve of the other run
 WIDEST = 12  # values in one read-out
 STEP, SECONDS = 0, 1  # columns of a curve's points, which the x axis may show
 LOWEST = 130  # pixels of the area, below which stages are not named
+TITLE = 20  # pixels, height of a plot's title
 NARROWEST = 230  # pixels of a plot, below which fewer stand side by side
 
 
@@ -132,6 +133,8 @@ class PlotView(pg.GraphicsLayoutWidget):
             axis.setTextPen(ink)
         unit = UNITS[group]
         plot.setTitle(f"{group}, {unit}" if unit else group, color=ink.name(), size="9pt")
+        plot.titleLabel.setMaximumHeight(TITLE)
+        plot.layout.setRowFixedHeight(0, TITLE)  # less than pyqtgraph's own, for the curves' sake
         faint = self._faint_ink()
         self._cursors[group].setPen(pg.mkPen(faint))
         for mark in self._marks[group]:
@@ -235,28 +238,33 @@ class PlotView(pg.GraphicsLayoutWidget):
     def _mark_stages(self, group: str, run: RunCurves) -> None:
         plot, marks = self.plots[group], self._marks[group]
         places = [(name, step if self.column == STEP else seconds) for name, step, seconds in run.stages]
-        if [(mark.toolTip(), mark.value()) for mark in marks] == places:
+        named = [self._has_room(index, places, run) for index in range(len(places))]
+        if [(mark.toolTip(), mark.value(), hasattr(mark, "label")) for mark in marks] == [
+            (name, place, wide) for (name, place), wide in zip(places, named, strict=True)
+        ]:
             return
         for mark in marks:
             plot.removeItem(mark)
         ink = self._faint_ink()
         marks.clear()
-        reach = max((place for _, place in places), default=0)
-        for index, (name, place) in enumerate(places):
-            following = places[index + 1][1] if index + 1 < len(places) else math.inf
-            wide = following - place > max(reach * 0.06, 2)  # of stages without steps the one after them is named
-            label = name if wide and self.height() >= LOWEST else None
+        for (name, place), wide in zip(places, named, strict=True):
             mark = pg.InfiniteLine(
                 place,
                 angle=90,
                 pen=pg.mkPen(ink, style=Qt.PenStyle.DotLine),
-                label=label,
+                label=name if wide else None,
                 labelOpts={"position": 0.97, "color": ink, "rotateAxis": (1, 0), "anchors": [(1, 0), (1, 0)]},
             )
             mark.setToolTip(name)
             mark.setZValue(-10)  # behind the curves
             marks.append(mark)
             plot.addItem(mark, ignoreBounds=True)
+
+    def _has_room(self, index: int, places: list[tuple[str, float]], run: RunCurves) -> bool:
+        """Whether a stage is long enough to be named; of those without steps the one after them is."""
+        reach = run.step if self.column == STEP else run.seconds
+        following = places[index + 1][1] if index + 1 < len(places) else reach
+        return self.height() >= LOWEST and following - places[index][1] > max(reach * 0.06, 2)
 
     def _hover(self, event: tuple) -> None:
         where: QPointF = event[0]

@@ -13,7 +13,6 @@ import numpy as np
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QFileDialog,
     QHBoxLayout,
@@ -30,6 +29,7 @@ from PySide6.QtWidgets import (
 from app.window.compare_runs import OtherRun, RecipeDifference, read_run
 from app.window.curve_tree import CurveTree
 from app.window.curves import LOSS, PREVIEW, PSNR, Key, RunCurves, read_log
+from app.window.painted import CheckBox
 from app.window.plot_view import SECONDS, STEP, PlotView
 from engine.optimize.messages import EvalReport, StepReport
 
@@ -78,7 +78,7 @@ class PlotsPanel(QWidget):
         self.smooth.setRange(0, 100)
         self.smooth.setFixedWidth(90)
         self.smooth.setToolTip("Average over a longer part of each curve; the raw curve stays in pale")
-        self.logarithmic = QCheckBox("Log scale")
+        self.logarithmic = CheckBox("Log scale")
         self.logarithmic.setObjectName("plot_log")
         self.logarithmic.setToolTip("Logarithmic vertical axes; values that are not positive are left out")
         self.fit = _button("plot_fit", "Show all", "Fit every plot to its curves and follow them")

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.window.painted import StayingButton
 from app.window.presets import PRESETS
 from engine.optimize.options import flat
 from engine.optimize.recipe import recipe_names
@@ -74,7 +75,7 @@ class PresetBar(QWidget):
         row = QHBoxLayout()
         row.setSpacing(4)
         for preset in PRESETS:
-            button = QToolButton()
+            button = StayingButton()
             button.setObjectName(f"preset_{preset.name}")
             button.setText(preset.title)
             button.setCheckable(True)
@@ -137,7 +138,7 @@ class LockBar(QWidget):
         layout.setSpacing(4)
         self.buttons: dict[str, QToolButton] = {}
         for part in LOCKS:
-            button = QToolButton()
+            button = StayingButton()
             button.setObjectName(f"lock_{part}")
             button.setText(part.capitalize())
             button.setCheckable(True)
@@ -157,7 +158,9 @@ class LockBar(QWidget):
     def _draw_icons(self) -> None:
         for button in self.buttons.values():
             group = QPalette.ColorGroup.Active if button.isEnabled() else QPalette.ColorGroup.Disabled
-            color = self.palette().color(group, QPalette.ColorRole.ButtonText)
+            held = button.isChecked() and button.isEnabled()
+            role = QPalette.ColorRole.HighlightedText if held else QPalette.ColorRole.ButtonText
+            color = self.palette().color(group, role)
             button.setIcon(QIcon(padlock(color, button.isChecked(), self.devicePixelRatioF())))
 
     def show_locks(self, recipe: object, may_change) -> None:

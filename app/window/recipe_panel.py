@@ -11,7 +11,6 @@ from typing import Any
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
 from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import (
-    QCheckBox,
     QFileDialog,
     QFrame,
     QHBoxLayout,
@@ -23,7 +22,8 @@ from PySide6.QtWidgets import (
 )
 
 from app.window import presets
-from app.window.option_rows import OptionLine, OptionSection, warning_color
+from app.window.option_rows import OptionLine, OptionSection
+from app.window.painted import CheckBox
 from app.window.recipe_bars import LockBar, PresetBar, locked_keys
 from app.window.recipe_choice import choose_recipe
 from app.window.stage_list import StageList
@@ -52,7 +52,7 @@ class RecipePanel(QWidget):
         self._pending: list[tuple[OptionSection, list[OptionRow]]] = []
         self._opened_by_search: set[str] = set()
         self.stage_list, self.preset_bar, self.lock_bar = StageList(), PresetBar(), LockBar()
-        self.search, self.changed_only = QLineEdit(), QCheckBox("Changed only")
+        self.search, self.changed_only = QLineEdit(), CheckBox("Changed only")
         self.notice, self.empty = QLabel(), QLabel("No option fits. Clear the search to see them all.")
         self.scroll, self.content = QScrollArea(), QWidget()
         self._lay_out()
@@ -294,7 +294,7 @@ class RecipePanel(QWidget):
 
     def say(self, text: str, wrong: bool = True) -> None:
         """Show a sentence above the options; none hides it."""
-        self.notice.setStyleSheet(f"color: {warning_color(self.palette())}" if wrong else "")
+        self.notice.setForegroundRole(QPalette.ColorRole.BrightText if wrong else QPalette.ColorRole.WindowText)
         self.notice.setText(text)
         self.notice.setVisible(bool(text))
 

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMenu,
-    QProgressBar,
     QSizePolicy,
     QSpinBox,
     QToolButton,
@@ -22,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from app.duration import duration
 from app.window.icons import icon
+from app.window.painted import ProgressBar
 from engine.optimize.messages import EvalReport, Progress, StageChanged, StepReport
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class RunControls(QWidget):
         self.until.setValue(100)
         self.until.setPrefix("step ")
         self.until.setToolTip("The step, counted from the start of the run, at which it pauses")
-        self.stage_bar, self.run_bar = QProgressBar(), QProgressBar()
+        self.stage_bar, self.run_bar = ProgressBar(), ProgressBar()
         self.left = QLabel()
         self._lay_out()
         studio.state_changed.connect(self._state)
@@ -235,7 +235,7 @@ class RunControls(QWidget):
         self._show(self.run_bar, 0.0, "")
         self.left.setText("")
 
-    def _show(self, bar: QProgressBar, done: float, text: str) -> None:
+    def _show(self, bar: ProgressBar, done: float, text: str) -> None:
         """A share from 0 to 1, or a bar that only moves where nobody knows (-1)."""
         bar.setRange(0, 0 if done < 0 else 1000)
         bar.setValue(int(1000 * max(done, 0.0)))

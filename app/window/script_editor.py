@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 import assets
@@ -107,6 +108,8 @@ class ScriptEditor(QWidget):
         box.setText("The script has changes that are not saved.")
         kinds = QMessageBox.StandardButton
         box.setStandardButtons(kinds.Save | kinds.Discard | kinds.Cancel)
+        for button in box.buttons():
+            button.setIcon(QIcon())  # the style's are black, on dark ground too
 
         def answered(code: int) -> None:
             if code == kinds.Discard:

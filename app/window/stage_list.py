@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QToolButton, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QToolButton, QWidget
 
+from app.window.painted import ProgressBar
 from engine.optimize.messages import Progress, StageChanged, StepReport
 
 MARKS = {"waiting": "○", "running": "▶", "done": "✓", "failed": "✗"}
@@ -31,7 +32,7 @@ class StageList(QWidget):
         self.stages: tuple[str, ...] = ()
         self.states: list[str] = []
         self.marks: list[QLabel] = []
-        self.bars: list[QProgressBar] = []
+        self.bars: list[ProgressBar] = []
         self.grid = QGridLayout(self)
         self.grid.setContentsMargins(0, 0, 0, 0)
         self.grid.setHorizontalSpacing(6)
@@ -47,7 +48,7 @@ class StageList(QWidget):
         self.stages, self.states = stages, ["waiting"] * len(stages)
         self.marks, self.bars = [], []
         for place, name in enumerate(stages):
-            mark, button, bar = QLabel(MARKS["waiting"]), QToolButton(), QProgressBar()
+            mark, button, bar = QLabel(MARKS["waiting"]), QToolButton(), ProgressBar()
             mark.setObjectName(f"stage_mark_{name}")
             mark.setFixedWidth(16)
             mark.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -115,7 +116,7 @@ class StageList(QWidget):
             self.bars[place].setFormat(text)
 
     @staticmethod
-    def _show_bar(bar: QProgressBar, share: float, text: str) -> None:
+    def _show_bar(bar: ProgressBar, share: float, text: str) -> None:
         bar.setFormat(text)
         bar.setTextVisible(bool(text))
         bar.setValue(round(1000 * share))

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QFont
+from PySide6.QtGui import QFont, QPalette
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QRadioButton,
     QScrollArea,
     QSizePolicy,
     QVBoxLayout,
@@ -24,6 +23,7 @@ from app.window.choosers import Question
 from app.window.doctor_view import DoctorView
 from app.window.drops import Drops
 from app.window.files import Files
+from app.window.painted import DashedLabel, ForwardButton, RadioButton
 from app.window.presets import PRESETS
 from app.window.recent_list import RecentList
 from app.window.recipe_choice import choose_recipe, chosen_goal
@@ -37,6 +37,13 @@ READY = (
     "You can watch the shape emerge, pause, change options and leave photos out while it runs. "
     "It is saved once a minute."
 )
+START_TIP = "Start; you can watch, pause and change things while it runs"
+ADVICE = {
+    "running": "The run is under way.",
+    "paused": "The run is paused; it can go on from where it is.",
+    "finished": "The run is finished. Its model can be exported, or another run started with the same photos.",
+    "failed": "The run was stopped by an error; it can be tried again.",
+}
 
 
 def heading(text: str, points: int) -> QLabel:
@@ -56,6 +63,8 @@ class Card(QFrame):
         super().__init__(parent)
         self.setObjectName(f"step_{number}")
         self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setBackgroundRole(QPalette.ColorRole.Base)
+        self.setAutoFillBackground(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.rows = QVBoxLayout(self)
         self.rows.setContentsMargins(16, 14, 16, 14)
@@ -63,7 +72,7 @@ class Card(QFrame):
         self.rows.addWidget(heading(f"{number}.  {title}", 2))
 
 
-class DropArea(QLabel):
+class DropArea(DashedLabel):
     """Says that a folder may be dropped; it may be, anywhere on the page."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -73,12 +82,7 @@ class DropArea(QLabel):
         self.setWordWrap(True)
         self.setMinimumHeight(84)
         self.setToolTip("Drop a folder of photos, or of a project, anywhere on this page")
-        self.mark(False)
-
-    def mark(self, hovering: bool) -> None:
-        """Show that what is dragged may be dropped."""
-        edge = "palette(highlight)" if hovering else "palette(mid)"
-        self.setStyleSheet(f"#drop_area {{ border: 2px dashed {edge}; border-radius: 8px; padding: 6px; }}")
+        self.setMargin(8)
 
 
 class StartPage(QWidget):
@@ -170,7 +174,7 @@ class StartPage(QWidget):
         card = Card(2, "Choose what you want")
         self.goals = QButtonGroup(self)
         for goal in PRESETS:
-            button = QRadioButton(f"{goal.title}  ({goal.duration})")
+            button = RadioButton(f"{goal.title}  ({goal.duration})")
             button.setObjectName(f"goal_{goal.name}")
             button.setToolTip(f"{goal.sentence} The time is for the sample on two cores.")
             button.setProperty("goal", goal.name)
@@ -183,12 +187,13 @@ class StartPage(QWidget):
         card.rows.addStretch(1)
         line = QFrame()
         line.setFrameShape(QFrame.Shape.HLine)
+        line.setForegroundRole(QPalette.ColorRole.Mid)
         card.rows.addWidget(line)
         self.recipes = QButtonGroup(self)
-        self.from_photos = QRadioButton("A new model from the photos")
+        self.from_photos = RadioButton("A new model from the photos")
         self.from_photos.setObjectName("recipe_object")
         self.from_photos.setToolTip("Shape, materials and light are all found from the photos (recipe object)")
-        self.from_mesh = QRadioButton("Improve a mesh that I have\u2026")
+        self.from_mesh = RadioButton("Improve a mesh that I have\u2026")
         self.from_mesh.setObjectName("recipe_refine")
         self.from_mesh.setToolTip("Start from a GLB, OBJ or PLY in the capture's frame (recipe refine)")
         for button in (self.from_photos, self.from_mesh):
@@ -213,9 +218,8 @@ class StartPage(QWidget):
         self.change.setObjectName("change_folder")
         self.change.setToolTip("Choose the folder that the project is written to")
         self.change.clicked.connect(self._choose_folder)
-        self.run_button = QPushButton("Run")
+        self.run_button = ForwardButton("Run")
         self.run_button.setObjectName("start_run")
-        self.run_button.setToolTip("Start; you can watch, pause and change things while it runs")
         self.run_button.setMinimumHeight(44)
         font = QFont(self.run_button.font())
         font.setPointSize(font.pointSize() + 3)
@@ -244,7 +248,8 @@ class StartPage(QWidget):
 
     def _start(self) -> None:
         self.started.emit()
-        self.studio.run()
+        if self.studio.session is None:
+            self.studio.run()
 
     def refresh_choice(self) -> None:
         """Show the recipe's goal and kind."""
@@ -271,11 +276,12 @@ class StartPage(QWidget):
             name = capture.path.parent.name if capture.path.is_file() else capture.path.resolve().name
             counts = f"{len(capture.train)} photos to learn from, {len(capture.test)} for testing"
             self.opened.setText(f"<b>{name}</b><br>{counts}")
-        under_way = "Open images first." if capture is None else "The run is under way."
-        if state == "opening":
-            under_way = "Being opened\u2026" if capture is None else "The project is being opened\u2026"
-        self.advice.setText(READY if ready else under_way)
-        self.run_button.setEnabled(ready)
+        session = self.studio.session is not None
+        advice = "Open images first." if capture is None else ADVICE.get(state, "The project is being opened\u2026")
+        self.advice.setText(READY if ready else "Being opened\u2026" if state == "opening" else advice)
+        self.run_button.setText("Show the run" if session else "Run")
+        self.run_button.setToolTip("Go to the run that is open" if session else START_TIP)
+        self.run_button.setEnabled(ready or session)
         self.change.setEnabled(ready)
         self.from_mesh.setEnabled(ready)
         self.from_photos.setEnabled(capture is None or ready)

@@ -1,4 +1,4 @@
-"""The window's look: a dark and a light palette, one style sheet for both, chosen in the settings or by the system."""
+"""The window's look: a dark and a light palette over the style Fusion, chosen in the settings or by the system."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from PySide6.QtCore import QSettings, Qt
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QToolTip
 
 Theme = Literal["system", "dark", "light"]
 THEMES: dict[str, str] = {"system": "As the system", "dark": "Dark", "light": "Light"}
@@ -37,31 +37,6 @@ _COLORS = {  # role: (dark, light)
 }
 _DISABLED = {"WindowText": ("#70777e", "#9aa1a7"), "Text": ("#70777e", "#9aa1a7"), "ButtonText": ("#70777e", "#9aa1a7")}
 
-_EDGE = ("#767d85", "#868c92")  # of what can be ticked
-
-_SHEET = """
-QToolTip {{ color: {ToolTipText}; background: {ToolTipBase}; border: 1px solid {Mid}; padding: 3px; }}
-QMainWindow::separator {{ background: {Window}; width: 5px; height: 5px; }}
-QMainWindow::separator:hover {{ background: {Highlight}; }}
-QDockWidget {{ titlebar-close-icon: none; titlebar-normal-icon: none; }}
-QDockWidget::title {{ background: {Midlight}; padding: 4px 8px; }}
-QToolBar {{ border: none; border-bottom: 1px solid {Mid}; spacing: 4px; padding: 3px; }}
-QStatusBar {{ border-top: 1px solid {Mid}; }}
-QStatusBar::item {{ border: none; }}
-QProgressBar {{ border: 1px solid {Mid}; border-radius: 3px; background: {Base};
-    text-align: center; min-height: 15px; }}
-QProgressBar::chunk {{ background: {Highlight}; border-radius: 2px; }}
-QRadioButton::indicator {{ width: 11px; height: 11px; border: 1px solid {edge}; border-radius: 6px;
-    background: {Base}; }}
-QRadioButton::indicator:checked {{ width: 5px; height: 5px; border: 4px solid {Highlight}; background: white; }}
-QRadioButton::indicator:disabled {{ border-color: {Mid}; }}
-QCheckBox::indicator:unchecked, QAbstractItemView::indicator:unchecked {{ width: 11px; height: 11px;
-    border: 1px solid {edge}; border-radius: 2px; background: {Base}; }}
-QPushButton#start_run {{ background: {Highlight}; color: {HighlightedText}; border: none; border-radius: 4px;
-    padding: 5px 14px; }}
-QPushButton#start_run:disabled {{ background: {Mid}; color: {off}; }}
-"""
-
 
 def is_dark(theme: Theme, app: QApplication) -> bool:
     """Whether the theme means dark colours now; `system` is dark where the system does not say."""
@@ -80,13 +55,6 @@ def palette(dark: bool) -> QPalette:
     return made
 
 
-def style_sheet(dark: bool) -> str:
-    """What the palette alone cannot say."""
-    column = 0 if dark else 1
-    names = {name: pair[column] for name, pair in _COLORS.items()}
-    return _SHEET.format(**names, off=_DISABLED["Text"][column], edge=_EDGE[column])
-
-
 def chosen_theme(settings: QSettings) -> Theme:
     """The theme in the settings."""
     name = settings.value(SETTING, "system")
@@ -94,10 +62,16 @@ def chosen_theme(settings: QSettings) -> Theme:
 
 
 def apply_theme(app: QApplication, theme: Theme) -> bool:
-    """Paint the whole application in a theme; whether it is dark."""
+    """Paint the whole application in a theme; whether it is dark.
+
+    By the palette alone, which takes milliseconds: with a style sheet on the application every widget would be styled
+    anew, which holds the window still for half a second and more, and one on a widget does not follow the palette.
+    What the palette cannot say is painted by the widgets of `app.window.painted`.
+    """
     dark = is_dark(theme, app)
     if app.style().objectName() != "fusion":
         app.setStyle("Fusion")  # the same on every system, and it follows the palette
-    app.setPalette(palette(dark))
-    app.setStyleSheet(style_sheet(dark))
+    colors = palette(dark)
+    app.setPalette(colors)
+    QToolTip.setPalette(colors)
     return dark

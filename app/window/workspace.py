@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QMainWindow, QTabWidget, QToolBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from app.window.docks import Docks
+from app.window.painted import PlainToolBar
 from app.window.run_controls import RunControls
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Workspace(QMainWindow):
         column.setContentsMargins(0, 0, 0, 0)
         self.setCentralWidget(self.middle)
         self.controls = RunControls(studio)
-        self.toolbar = QToolBar("Run")
+        self.toolbar = PlainToolBar("Run")
         self.toolbar.setObjectName("toolbar_run")
         self.toolbar.setMovable(False)
         self.toolbar.toggleViewAction().setEnabled(False)

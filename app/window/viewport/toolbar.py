@@ -51,7 +51,7 @@ SHOWN = {  # what the model can show: name, text, tip
     "region_shown": ("view_region", "Region", "The box that limits the reconstruction; drag its handles"),
     "background": ("view_background", "Light behind the object", "The light itself as a backdrop"),
 }
-PHOTO_LETTERS, COMPARE_LETTERS = 10, 10  # of the combos; their lists are as wide as they need
+PHOTO_LETTERS, COMPARE_LETTERS = 9, 9  # of the combos; their lists are as wide as they need
 
 
 class ViewToolbar(QWidget):
@@ -81,16 +81,14 @@ class ViewToolbar(QWidget):
         self.compare.activated.connect(lambda _: model.set_compare(self.compare.currentData()))
         self.exposure = QDoubleSpinBox(self)
         self.exposure.setObjectName("view_exposure")
-        self.exposure.setToolTip("Brighter or darker, in stops, for looking only: nothing that is learned changes")
+        self.exposure.setToolTip("Exposure in stops, for looking only: nothing that is learned changes")
         self.exposure.setRange(-8, 8)
         self.exposure.setSingleStep(0.5)
         self.exposure.setDecimals(1)
-        self.exposure.setPrefix("Exposure ")
+        self.exposure.setPrefix("\u2600 ")  # a sun
         self.exposure.setKeyboardTracking(False)
         self.exposure.valueChanged.connect(model.set_exposure)
         self._row.addWidget(self.exposure)
-        self.frame = self._button("view_frame", "Frame", "Have the whole object in view  F")
-        self.frame.clicked.connect(model.frame_object)
         self.views = self._menu_button("view_axis_views", "Views", "Look along an axis, or turn around the object")
         self.shown = self._menu_button("view_shown", "Show", "What is drawn beside the object")
         self.turning = self._fill_views(self.views.menu())
@@ -140,6 +138,10 @@ class ViewToolbar(QWidget):
         return action
 
     def _fill_views(self, menu: QMenu) -> QAction:
+        whole = menu.addAction("Whole object\tF", self.model.frame_object)
+        whole.setObjectName("view_frame")
+        whole.setToolTip("Have all of it in view")
+        menu.addSeparator()
         for view in AXIS_VIEWS:
             action = menu.addAction(f"{view.capitalize()}\t{AXIS_TIPS[view]}")
             action.setObjectName(f"view_axis_{view}")
@@ -179,7 +181,7 @@ class ViewToolbar(QWidget):
         self.display.setCurrentIndex(self.display.findData(model.display))
         self.compare.setCurrentIndex(self.compare.findData(model.compare))
         self.photo.setCurrentIndex(0 if model.frame is None else model.frame + 1)
-        for widget in (self.photo, self.previous, self.next, self.compare, self.frame, self.views):
+        for widget in (self.photo, self.previous, self.next, self.compare, self.views):
             widget.setEnabled(has_photos)
         for what in ("frusta_shown", "region_shown"):
             self.switches[what].setEnabled(has_photos)

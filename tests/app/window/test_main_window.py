@@ -152,6 +152,19 @@ def test_themes_differ_and_stay_readable(window, open_studio, qtbot, shoot):
         shoot(window, f"theme_{name}")
 
 
+def test_changing_the_theme_does_not_hold_the_window(window, open_studio, qtbot, watchdog):
+    window.enter_studio()
+    for name in window.docks.docks:
+        window.docks.docks[name].raise_()
+        qtbot.wait(50)
+    qtbot.wait(200)
+    watchdog.forgive()  # panels painted for the first time
+    for name in ("dark", "light", "dark"):
+        window.set_theme(name)
+        qtbot.wait(150)
+    assert not QApplication.instance().styleSheet()
+
+
 def test_an_error_is_a_sentence_with_details_and_does_not_block(window, tmp_path, qtbot, shoot):
     window.files.open_path(tmp_path)
     wait_for(qtbot, window.errors.isVisible)
