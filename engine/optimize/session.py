@@ -45,7 +45,7 @@ from engine.optimize.session_start import (
     or_close,
 )
 from engine.optimize.session_state import saved_state, scene_of_checkpoint
-from engine.optimize.stage import STAGES, Stage, StageContext
+from engine.optimize.stage import STAGES, IteratingStage, Stage, StageContext
 from engine.optimize.turns import kernel_turn
 from engine.optimize.views import ViewSet
 
@@ -251,7 +251,7 @@ class Session(LiveSession):
             if self.stage is None:
                 self._begin()
             stage = self.stage
-            if self.index < stage.steps:
+            if isinstance(stage, IteratingStage) and self.index < stage.steps:
                 terms = self._iterate(stage)
             if self.index >= stage.steps:
                 done = self._finish(stage)
@@ -287,7 +287,7 @@ class Session(LiveSession):
         self.index, self._setbacks = 0, 0
         self.snapshot = take_snapshot(stage, self.context, 0) if stage.steps else None
 
-    def _iterate(self, stage: Stage) -> dict[str, float]:
+    def _iterate(self, stage: IteratingStage) -> dict[str, float]:
         try:
             terms = stage.step(self.index)
         except (MemoryError, RuntimeError) as error:

@@ -77,7 +77,7 @@ class Stage(ABC):
 
     def __init__(self) -> None:
         self.optimizers: list[torch.optim.Optimizer] = []
-        self.clock = StepClock()  # `step` starts it and notes laps
+        self.clock = StepClock()  # an iterating stage's `step` starts it and notes laps
         self.learning_rate_scale = 1.0  # the session halves it after non-finite values; multiply every rate by it
 
     @classmethod  # noqa: B027  (most stages need nothing from outside)
@@ -90,16 +90,12 @@ class Stage(ABC):
 
     @property
     def steps(self) -> int:
-        """How many iterations; constant after `begin`."""
+        """How many iterations; none unless it is an IteratingStage."""
         return 0
 
     @abstractmethod
     def begin(self, context: StageContext) -> None:
         """Build parameters and optimizers from `context.scene`."""
-
-    def step(self, index: int) -> dict[str, float]:
-        """One iteration; the loss terms, with `loss`, and `psnr` in dB where it comes for free."""
-        raise NotImplementedError(f"stage {self.name} does not iterate")
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, JSON-able values): all that `restore` needs to go on with the same bits."""
@@ -144,6 +140,19 @@ class Stage(ABC):
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] *= factor
+
+
+class IteratingStage(Stage):
+    """A stage that works in steps; the session may go on, go back and save between any two."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> int:
+        """How many iterations; constant after `begin`."""
+
+    @abstractmethod
+    def step(self, index: int) -> dict[str, float]:
+        """One iteration; the loss terms, with `loss`, and `psnr` in dB where it comes for free."""
 
 
 STAGES: dict[str, type[Stage]] = {}

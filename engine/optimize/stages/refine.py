@@ -15,7 +15,7 @@ from engine.geometry.normals import vertex_normals
 from engine.geometry.regularizers import normal_consistency
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.photo_loss import PhotoWeights
-from engine.optimize.stage import Stage, StageContext, register
+from engine.optimize.stage import IteratingStage, StageContext, register
 from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, compared, light_priors, see, starting_light
 from engine.optimize.texture_variation import texture_variation
 from engine.optimize.textures import channels, clamp, material_from_texture, quick_material, texture_from_material
@@ -29,7 +29,7 @@ TANGENT_INTERVAL = 50  # steps; the tangent frame turns slowly with the surface
 
 
 @register
-class RefineStage(Stage):
+class RefineStage(IteratingStage):
     """Optimizes what earlier stages left: FreeMesh vertices, one texture of eight channels, the environment."""
 
     name = "refine"

@@ -20,7 +20,7 @@ from engine.optimize.grids import resampled
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.scene_preview import field_colors
-from engine.optimize.stage import Stage, StageContext, register
+from engine.optimize.stage import IteratingStage, StageContext, register
 from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, compared, light_priors, see, starting_light
 from engine.raster.contract import EdgeTable
 from engine.scene import Mesh
@@ -29,7 +29,7 @@ from engine.shading.split_sum import shade
 
 
 @register
-class ShapeStage(Stage):
+class ShapeStage(IteratingStage):
     """Optimizes distance field, cell deformation and weights, a material field and the light."""
 
     name = "shape"

@@ -17,7 +17,7 @@ from engine.geometry.radiance_volume import RadianceVolume
 from engine.optimize.grids import resampled, surface_of
 from engine.optimize.hull_baseline import depth_renderer
 from engine.optimize.snapshot import VolumeSnapshot
-from engine.optimize.stage import Stage, StageContext, register
+from engine.optimize.stage import IteratingStage, StageContext, register
 from engine.scene import Camera
 from engine.scene.conventions import linear_to_srgb
 
@@ -27,7 +27,7 @@ LEVELS = ((0.0, 1 / 3), (0.5, 2 / 3), (0.8, 1.0))
 
 
 @register
-class VolumeStage(Stage):
+class VolumeStage(IteratingStage):
     """Fits density and colour to random rays, coarse grid first, then fuses median depths into the distance field."""
 
     name = "volume"

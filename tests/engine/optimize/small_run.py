@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from engine.optimize.options import option
-from engine.optimize.stage import Stage, register
+from engine.optimize.stage import IteratingStage, Stage, register
 from engine.scene import Frame
 from engine.scene.camera import look_at
 
@@ -105,7 +105,7 @@ class StartStage(Stage):
 
 
 @register
-class DrawStage(Stage):
+class DrawStage(IteratingStage):
     """Adam on 7 numbers toward random targets and the views' mean colours, with dropout from torch's own generator."""
 
     name = "draw"
