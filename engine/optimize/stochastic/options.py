@@ -46,7 +46,7 @@ class GroupOptions:
 
 def _groups() -> dict[str, GroupOptions]:
     return {
-        "vertices": GroupOptions(0.35, 0.2, rate_end=0.03, beta2=0.99),
+        "vertices": GroupOptions(0.6, 0.4, eps_end=0.3, rate_end=0.05, beta2=0.99),
         "base_color": GroupOptions(0.05, 0.02, eps_end=0.02, rate_end=0.002, beta2=0.99),
         "roughness_metallic": GroupOptions(0.05, 0.01, rate_end=0.002, beta2=0.99),
         "normal_map": GroupOptions(0.05, 0.01, rate_end=0.002, beta2=0.99),
@@ -65,9 +65,9 @@ class LoopOptions:
     seed: int = 0
     loss: Literal["l1", "mse"] = "l1"
     tone: Literal["linear", "log"] = "log"  # what is compared: radiance, or `shading.tone.log_tonemap` of it
-    mask: float = 1.0  # weight of the squared error of the coverage
+    mask: float = 0.2  # weight of the squared error of the coverage
     limit: float = 2.0  # most that one pixel's loss may differ between the two sides; more is cut off
-    smoothness: float = 19.0  # lambda of large steps
+    smoothness: float = 8.0  # lambda of large steps
     iterations: int = 10  # of Chebyshev-Jacobi for each of large steps' two solves
     smooth_normals: bool = True  # whether the shading reads vertex normals, whose one-rings are then credited
     cull_backfaces: bool = False
