@@ -47,7 +47,8 @@ class StagingBuffers:
 class Waiter:
     """A daemon thread that waits for the device in the caller's place, for as long as that may take.
 
-    Mapping a buffer may block as well as waiting for it (wgpu polls under a lock), so neither can be given a limit.
+    Submitting work and mapping a buffer may block as well as waiting for it: wgpu polls under a lock, and a driver may
+    take work only when it has done what came before.
     """
 
     def __init__(self, owner: Gpu) -> None:

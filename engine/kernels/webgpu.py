@@ -287,7 +287,8 @@ class Gpu:
     def submit(self, encoder: Any) -> None:
         """Hand the encoded work to the device, which begins at once; returns before it is done."""
         with self.calls("submitting work"):
-            self.device.queue.submit([encoder.finish()])
+            commands = encoder.finish()
+            self.waiter.result(lambda: self.device.queue.submit([commands]))
 
     def wait(self) -> None:
         """Return when all submitted work is done. Raises DeviceLost after `answer_seconds`."""

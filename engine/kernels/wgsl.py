@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 from engine.errors import ShaderError
@@ -36,6 +36,11 @@ class ShaderSource:
     def origin(self, line: int) -> tuple[str, int]:
         """(source name, 1-based line in it) of the 1-based `line` of `text`; the last line for one beyond the end."""
         return self.origins[min(max(line, 1), len(self.origins)) - 1]
+
+    def titled(self, name: str, title: str) -> ShaderSource:
+        """The same, with errors in the source `name` told as in `title`: the user's file, say."""
+        origins = tuple((title if part == name else part, line) for part, line in self.origins)
+        return replace(self, origins=origins)
 
     def error(self, message: str) -> ShaderError:
         """The compiler's `message` about `text` as an error that names the source, its line and what is there."""
