@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,17 @@ def words_of(key: str) -> str:
 
 
 class OptionField(QWidget):
-    """Shows one option's value; tells `edited` with a valid new one, or `refused` with the sentence of RecipeError."""
+    """Shows one option's value; tells `edited` with a valid new one, or `refused` with the sentence of RecipeError.
+
+    Each kind of field gives a function `display` that puts a value into its widgets.
+    """
 
     edited = Signal(object)
     refused = Signal(str)
 
-    def __init__(self, row: OptionRow, parent: QWidget | None = None) -> None:
+    def __init__(self, row: OptionRow, display: Callable[[Any], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.row, self.value = row, row.value
+        self.row, self.value, self.display = row, row.value, display
         self.box = QHBoxLayout(self)
         self.box.setContentsMargins(0, 0, 0, 0)
         self.box.setSpacing(4)
@@ -60,10 +64,6 @@ class OptionField(QWidget):
         """Show a value without telling anyone."""
         self.value = value
         self.display(value)
-
-    def display(self, value: Any) -> None:
-        """Put a value into the widgets."""
-        raise NotImplementedError
 
     def offer(self, entered: Any) -> None:
         """Tell what the user entered, or put the old value back and tell why."""
@@ -154,14 +154,13 @@ class NumberField(OptionField):
     """A whole or real number."""
 
     def __init__(self, row: OptionRow, whole: bool, parent: QWidget | None = None) -> None:
-        super().__init__(row, parent)
+        super().__init__(row, self._display, parent)
         self.entry = self._add(NumberEntry(row, whole), 1)
         self.entry.stepped.connect(self.offer)
         self.entry.editingFinished.connect(self._typed)
         self.display(row.value)
 
-    def display(self, value: Any) -> None:
-        """Put a value into the widgets."""
+    def _display(self, value: Any) -> None:
         self.entry.lineEdit().setText(text_of(value))
 
     def _typed(self) -> None:
@@ -174,13 +173,12 @@ class SwitchField(OptionField):
     """Yes or no."""
 
     def __init__(self, row: OptionRow, parent: QWidget | None = None) -> None:
-        super().__init__(row, parent)
+        super().__init__(row, self._display, parent)
         self.entry = self._add(CheckBox(), 1)
         self.display(row.value)
         self.entry.toggled.connect(self.offer)
 
-    def display(self, value: Any) -> None:
-        """Put a value into the widgets."""
+    def _display(self, value: Any) -> None:
         with QSignalBlocker(self.entry):
             self.entry.setChecked(bool(value))
         self.entry.setText("on" if value else "off")
@@ -201,7 +199,7 @@ class ChoiceField(OptionField):
     """One of a few."""
 
     def __init__(self, row: OptionRow, parent: QWidget | None = None) -> None:
-        super().__init__(row, parent)
+        super().__init__(row, self._display, parent)
         self.entry = self._add(ChoiceEntry(), 1)
         self.entry.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         for choice in row.meaning.choices:
@@ -209,8 +207,7 @@ class ChoiceField(OptionField):
         self.display(row.value)
         self.entry.currentIndexChanged.connect(lambda index: self.offer(self.entry.itemData(index)))
 
-    def display(self, value: Any) -> None:
-        """Put a value into the widgets."""
+    def _display(self, value: Any) -> None:
         with QSignalBlocker(self.entry):
             self.entry.setCurrentIndex(self.row.meaning.choices.index(value))
 
@@ -219,15 +216,14 @@ class TextField(OptionField):
     """A text, or a list with commas between."""
 
     def __init__(self, row: OptionRow, parent: QWidget | None = None) -> None:
-        super().__init__(row, parent)
+        super().__init__(row, self._display, parent)
         self.entry = self._add(QLineEdit(), 1)
         self.entry.setMinimumWidth(60)
         self.entry.setPlaceholderText(self._hint())
         self.display(row.value)
         self.entry.editingFinished.connect(self._typed)
 
-    def display(self, value: Any) -> None:
-        """Put a value into the widgets."""
+    def _display(self, value: Any) -> None:
         self.entry.setText(text_of(value))
         self.entry.setCursorPosition(0)
 
