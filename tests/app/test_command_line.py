@@ -173,14 +173,17 @@ def test_synthesize_says_what_is_wrong_and_leaves_nothing(inputs, tmp_path):
         assert content(tmp_path) == {}
 
 
-def test_devices_names_every_back_end():
+def test_devices_names_every_back_end_and_adapter():
     told = unrender("devices")
-    assert told.code == 0 and all(word in told.out for word in ("cpu:", "cuda:", "webgpu:", "auto takes:"))
+    assert told.code == 0 and all(word in told.out for word in ("cpu:", "cuda:", "webgpu: 0: ", "auto takes:"))
+    assert "MiB seen at once" in told.out and "webgpu: takes 0: " in told.out
 
 
-def test_a_device_that_is_not_there_is_refused(capture, tmp_path):
+def test_a_device_that_is_not_there_is_refused(capture, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNRENDER_GPU", "abacus")
     told = unrender("run", capture, "--out", tmp_path / "run", "--device", "webgpu")
-    assert told.code == 1 and "webgpu" in told.err.lower() and not (tmp_path / "run").exists()
+    assert told.code == 1 and "--device webgpu: UNRENDER_GPU=abacus: no adapter" in told.err
+    assert not (tmp_path / "run").exists() and "UNRENDER_GPU=abacus" in unrender("devices").out
     assert unrender("run", capture, "--out", tmp_path / "run", "--device", "abacus").code == 2
 
 

@@ -1,7 +1,8 @@
 """Visibility: who is seen at every pixel centre, in well-behaved views and in hostile ones.
 
 `soup` is a cloud of random triangles given directly in clip space, many behind the camera, through the near or far
-plane, off the screen, huge or degenerate; reference and numba must name the same triangle at every pixel.
+plane, off the screen, huge or degenerate; reference and numba must name the same triangle at every pixel. The hardware
+rasterizer of webgpu keeps every promise here too; where its snapping may differ is in test_webgpu_visibility.py.
 """
 
 import numba
@@ -12,7 +13,7 @@ import torch
 from engine.raster import rasterizer
 from engine.raster.bench import bench_camera, clip_of, displaced_icosphere
 
-IMPLEMENTATIONS = ["reference", "numba"]
+IMPLEMENTATIONS = ["reference", "numba", "webgpu"]
 
 
 def soup(seed: int, count: int = 120) -> tuple[torch.Tensor, torch.Tensor]:
