@@ -4,8 +4,9 @@ The shaders are shaders/{pbr,environment,prefilter,texture,texture_mips,shade_po
 engine/shading. Nothing here is differentiable: the stochastic gradient needs values only.
 """
 
+from engine.shading.points import SurfacePoints
 from engine.shading.webgpu.light import GpuLight, LightPrefilter
 from engine.shading.webgpu.mips import MipChain
-from engine.shading.webgpu.points import SurfacePoints, shade_points
+from engine.shading.webgpu.points import shade_points
 
 __all__ = ["GpuLight", "LightPrefilter", "MipChain", "SurfacePoints", "shade_points"]
