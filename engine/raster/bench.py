@@ -5,6 +5,7 @@ Times are the minimum of many short runs, which is what a quiet machine does; me
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.errors import DeviceError
 from engine.raster import rasterizer
 from engine.raster.contract import EdgeTable, Rasterizer
 from engine.scene import Camera
@@ -23,6 +25,7 @@ COSINE_SIZE = 128  # pixels
 SUPERSAMPLING = 6
 DIFFERENCES = (1e-3, 2e-3)  # radii of the sphere; 0.05 and 0.1 pixel at 128x128
 STEP_LIMIT, EMBREE_LIMIT, COSINE_LIMIT = 10.0, 5.0, 0.99
+WEBGPU_LIMIT = 10.0  # ms, on lavapipe on two cores; a GPU takes a fraction
 
 
 def displaced_icosphere(triangle_count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -103,6 +106,26 @@ def visibility_times(triangle_count: int, limit: float) -> dict[str, dict]:
         ratio = float(rays.min() / both.min())
         results[f"{name}_times_faster_than_embree"] = {"value": ratio, "unit": "x (at least)", "limit": EMBREE_LIMIT}
     return results
+
+
+def webgpu_visibility_times() -> dict[str, dict]:
+    """Visibility on the GPU from tensors to tensors: upload, draw, read back, locate; nothing without an adapter."""
+    vertices, triangles = displaced_icosphere(20_000)
+    try:
+        raster = rasterizer("webgpu")
+    except DeviceError as error:
+        print(f"webgpu_visibility_20k: skipped, {error}", file=sys.stderr)
+        return {}
+    clip = clip_of(torch.as_tensor(vertices, dtype=torch.float32), bench_camera(SIZE))
+    corners = torch.as_tensor(triangles)
+    culled = _milliseconds(lambda: raster.visibility(clip, corners, (SIZE, SIZE), True))
+    both = _milliseconds(lambda: raster.visibility(clip, corners, (SIZE, SIZE), False))
+    return {
+        "webgpu_visibility_20k_culled_min": {"value": float(culled.min()), "unit": "ms", "limit": WEBGPU_LIMIT},
+        "webgpu_visibility_20k_culled_median": {"value": float(np.median(culled)), "unit": "ms", "limit": None},
+        "webgpu_visibility_20k_min": {"value": float(both.min()), "unit": "ms", "limit": WEBGPU_LIMIT},
+        "webgpu_visibility_20k_median": {"value": float(np.median(both)), "unit": "ms", "limit": None},
+    }
 
 
 def _embree_primary_rays(vertices: np.ndarray, triangles: np.ndarray, camera: Camera) -> np.ndarray | None:
@@ -224,6 +247,7 @@ _VISIBILITY = ("culled_min", "culled_median", "min", "median", "embree_min", "ti
 PARTS: dict[tuple[str, ...], Callable[[], dict[str, dict]]] = {
     tuple(f"visibility_20k_{end}" for end in _VISIBILITY): lambda: visibility_times(20_000, 2.5),
     tuple(f"visibility_80k_{end}" for end in _VISIBILITY): lambda: visibility_times(80_000, 4.5),
+    tuple(f"webgpu_visibility_20k_{end}" for end in _VISIBILITY[:4]): webgpu_visibility_times,
     ("mesh_step_20k_min", "mesh_step_20k_median"): mesh_step_times,
     ("edge_table_20k_min",): edge_table_time,
 } | {
