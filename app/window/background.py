@@ -11,6 +11,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from app.window.inbox import Inbox
+from app.window.option_names import in_words
 from engine.errors import Cancelled, UnrenderError
 
 WORKERS = 3
@@ -20,7 +21,7 @@ def described(error: BaseException) -> tuple[str, str]:
     """(sentence for the user, details to copy) of an error."""
     details = "".join(traceback.format_exception(error))
     if isinstance(error, UnrenderError):
-        return str(error), details
+        return in_words(str(error)), details
     if isinstance(error, MemoryError):
         return "Out of memory: close other programs, or lower the image and texture sizes in the recipe.", details
     if isinstance(error, OSError) and error.strerror:

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.window.option_names import in_words
 from engine.optimize.messages import EvalReport, Failed, Notice, StageChanged
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class LogPanel(QWidget):
         """One more line; `level` is info, warning or error."""
         bar = self.view.verticalScrollBar()
         at_end = bar.value() >= bar.maximum() - 4
-        items = [QStandardItem(time.strftime("%H:%M:%S")), QStandardItem(WORDS[level]), QStandardItem(text)]
+        shown = (time.strftime("%H:%M:%S"), WORDS[level], in_words(text))
+        items = [QStandardItem(words) for words in shown]
         for item in items:
             item.setToolTip(text)
             if level in COLORS and item is not items[2]:

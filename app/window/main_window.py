@@ -27,6 +27,7 @@ from app.window.error_dialog import ErrorDialog
 from app.window.files import Files
 from app.window.help import AboutDialog, ShortcutsDialog
 from app.window.icons import icon
+from app.window.option_names import in_words
 from app.window.recover import offer_recovery
 from app.window.start_page import StartPage
 from app.window.theme import SETTING, THEMES, apply_theme, chosen_theme
@@ -152,7 +153,7 @@ class MainWindow(QMainWindow):
     def _message(self, message: object) -> None:
         text = getattr(message, "text", "")
         if text and hasattr(message, "level"):
-            self.statusBar().showMessage(text, 10000)
+            self.statusBar().showMessage(in_words(text), 10000)
 
     # ---- menus
 

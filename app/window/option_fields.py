@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.window.option_names import words_of
 from app.window.painted import CheckBox
 from engine.errors import RecipeError
 from engine.optimize.options import OptionRow, parse_value
@@ -38,14 +39,8 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def words_of(key: str) -> str:
-    """The last part of a dotted key as words: "refine.learning_rate" is "Learning rate"."""
-    text = key.rsplit(".", 1)[-1].replace("_", " ")
-    return text[:1].upper() + text[1:]
-
-
 class OptionField(QWidget):
-    """Shows one option's value; tells `edited` with a valid new one, or `refused` with the sentence of RecipeError.
+    """Shows one option's value; tells `edited` with a valid new one, or `refused` with a sentence.
 
     Each kind of field gives a function `display` that puts a value into its widgets.
     """
@@ -71,7 +66,7 @@ class OptionField(QWidget):
             value = parse_value(self.row, entered)
         except RecipeError as error:
             self.display(self.value)
-            self.refused.emit(str(error))
+            self.refused.emit(str(error).replace(self.row.key, words_of(self.row.key)))
             return
         if value == self.value and type(value) is type(self.value):
             self.display(self.value)  # perhaps written differently

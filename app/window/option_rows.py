@@ -10,7 +10,8 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPalette
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from app.window.option_fields import field_for, text_of, words_of
+from app.window.option_fields import field_for, text_of
+from app.window.option_names import place_of, words_of
 from engine.optimize.options import OptionRow
 
 LIVE = "May change while running: takes effect at the next step and is recorded in the history."
@@ -41,7 +42,8 @@ def range_text(row: OptionRow) -> str:
 def tool_tip(row: OptionRow, baseline: Any, why_not: str = "") -> str:
     """Meaning, unit, range, default and when the option may change, as rich text."""
     meaning, esc = row.meaning, html.escape
-    lines = [f"<b>{esc(row.key)}</b>", esc(meaning.help[:1].upper() + meaning.help[1:]) + "."]
+    lines = [f"<b>{esc(place_of(row.key))}</b>", esc(meaning.help[:1].upper() + meaning.help[1:]) + "."]
+    lines.append(f"In recipe files and scripts: {esc(row.key)}")
     if meaning.unit:
         lines.append(f"Unit: {esc(meaning.unit)}")
     if meaning.range:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.window import presets
 from app.window.edits import OptionEdit, OptionsEdit
+from app.window.option_names import in_words, place_of, words_of
 from engine.errors import RecipeError
 from engine.optimize.messages import SetOption
 from engine.optimize.options import difference, find_option, parse_value, set_option
@@ -33,7 +34,7 @@ def changeable(session: Session, key: str) -> tuple[bool, str]:
     if row.meaning.live or ahead:
         return True, ""
     if section in begun:
-        return False, f"The stage {section} has begun with it: a new run has to start again from {section}."
+        return False, f"The stage {words_of(section)} has begun with it: a new run has to start again from there."
     return False, "Stages that have begun use it: a new run has to start from the beginning."
 
 
@@ -72,14 +73,14 @@ class RecipeState:
             row = find_option(self.recipe, key)
             parsed = parse_value(row, value)
         except RecipeError as error:
-            self.studio.notice(str(error), "warning")
+            self.studio.notice(in_words(str(error)), "warning")
             self.studio.recipe_changed.emit(key)  # fields go back to what holds
             return False
         if parsed == row.value and type(parsed) is type(row.value):
             return True
         may, why = self.changeable(key)
         if not may:
-            self.studio.notice(f"{key} stays {row.value}. {why}", "warning")
+            self.studio.notice(f"{place_of(key)} stays {row.value}. {why}", "warning")
             self.studio.recipe_changed.emit(key)
             return False
         self.studio.undo_stack.push(OptionEdit(self.put, key, row.value, parsed))
@@ -94,7 +95,8 @@ class RecipeState:
         after = {key: value for key, value in after.items() if key not in refused}
         if refused:
             count = f"{len(refused)} option{'s' * (len(refused) != 1)}"
-            self.studio.notice(f"{count} of this preset stay, since the run has begun with them: {', '.join(refused)}")
+            names = ", ".join(map(place_of, refused))
+            self.studio.notice(f"{count} of this preset stay, since the run has begun with them: {names}")
         if after:
             title = presets.preset(name).title
             before = {key: before[key] for key in after}
@@ -106,7 +108,7 @@ class RecipeState:
         if session is not None:
             may, why = changeable(session, key)
             if not may:
-                self.studio.notice(f"{key} stays as it is. {why}", "warning")
+                self.studio.notice(f"{place_of(key)} stays as it is. {why}", "warning")
                 return False
             session.queue(SetOption(key, value))
         set_option(self.recipe, key, value)
