@@ -1,12 +1,20 @@
 // Provides: credit, the rule for the light: every texel of its blurs that the shading of either side read, each once.
 #include loop_sums
-#include environment_perturbed
+#include light_texel_perturbed
 
-fn credit_begin() {
-    light_taps = 0u;
+fn credit_side(side: f32) {
+    light_side = side;
+    if (side > 0.0) {
+        light_taps = 0u;
+        light_reads = 0u;
+    }
 }
 
+// A pixel whose shading read more texels than can be listed is left out: crediting some of them would be biased.
 fn credit(fixed: i32, id_plus: u32, id_minus: u32, row: u32) {
+    if (light_reads > light_taps) {
+        return;
+    }
     for (var tap = 0u; tap < light_taps; tap++) {
         var known = false;
         for (var other = 0u; other < tap; other++) {

@@ -1,6 +1,6 @@
 // Provides: credit, the rule for the camera's pose: every pixel, into one sum per row of the image.
 #include loop_sums
-fn credit_begin() {}
+fn credit_side(side: f32) {}
 
 fn credit(fixed: i32, id_plus: u32, id_minus: u32, row: u32) {
     atomicAdd(&sums[SUMS_HEAD + row], fixed);

@@ -3,8 +3,10 @@
 #include loop_material
 
 // The geometry is the same on both sides, so that both read the texels that loop_material noted.
-fn credit_begin() {
-    material_taps = 0u;
+fn credit_side(side: f32) {
+    if (side > 0.0) {
+        material_taps = 0u;
+    }
 }
 
 fn credit(fixed: i32, id_plus: u32, id_minus: u32, row: u32) {

@@ -3,11 +3,10 @@
 #include loop_sums
 #include loop_tables
 
-// `sums` holds, after its head, one sum per triangle and then one per vertex: a pixel adds to the triangles that its two
-// images show, and takes back from the vertices that both triangles read. A vertex's own sum is then its entry plus
-// those of all triangles that read it. `tables` holds from 12 F on F + 1 starts and the vertices, ascending per
-// triangle.
-fn credit_begin() {}
+// `sums` holds, after its head, one sum per triangle and then one per vertex: a pixel adds to the triangles that its
+// two images show, and takes back from the vertices that both triangles read. A vertex's own sum is then its entry plus
+// those of all triangles that read it.
+fn credit_side(side: f32) {}
 
 fn credit(fixed: i32, id_plus: u32, id_minus: u32, row: u32) {
     if (id_plus > 0u) {

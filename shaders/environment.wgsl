@@ -1,5 +1,6 @@
 // Provides: the prefiltered light in bind group 1, light_from (one blur of it) and light_albedo (the table beside it).
 #include equirectangular
+#include light_texel or light_texel_plain
 
 // Group 1 belongs to the shading. Binding 0 holds, as vec4f with an unused last component, `levels` blurs of the light
 // for roughness i / (levels - 1), then irradiance / pi, each (height + 2) x (width + 2) with a border of one texel from
@@ -15,7 +16,6 @@ struct Light {
     table_size: u32,
 }
 
-@group(1) @binding(0) var<storage, read> light_texels: array<vec4f>;
 @group(1) @binding(1) var<uniform> light: Light;
 
 // Blur `layer` of the light from a direction of any length in the light's frame; layer `levels` is irradiance / pi.
@@ -26,8 +26,8 @@ fn light_from(layer: u32, direction: vec3f) -> vec3f {
     let corner = min(vec2u(place), vec2u(light.width, light.height));
     let part = place - vec2f(corner);
     let first = (layer * (light.height + 2u) + corner.y) * stride + corner.x;
-    let upper = mix(light_texels[first].xyz, light_texels[first + 1u].xyz, part.x);
-    let lower = mix(light_texels[first + stride].xyz, light_texels[first + stride + 1u].xyz, part.x);
+    let upper = mix(light_texel(first), light_texel(first + 1u), part.x);
+    let lower = mix(light_texel(first + stride), light_texel(first + stride + 1u), part.x);
     return mix(upper, lower, part.y);
 }
 

@@ -1,4 +1,4 @@
-// Provides: Material, material_at, material_normal: a texture pyramid's values, perturbed where its group is this step's.
+// Provides: Material, material_at, material_normal: a texture pyramid's values, perturbed in the steps of its groups.
 #include loop_step
 #include surface
 #include texture

@@ -37,8 +37,9 @@ fn pixels(@builtin(global_invocation_id) id: vec3u) {
     if (now.vertices == 0u) {
         losses[0] = light_bound();
     }
-    credit_begin();
+    credit_side(1.0);
     let plus = loss_of_side(id_plus, pixel, wanted, 1.0, 0u);
+    credit_side(-1.0);
     let minus = loss_of_side(id_minus, pixel, wanted, -1.0, section_minus);
     if (!finite(plus) || !finite(minus)) {
         atomicAdd(&sums[COUNT_NOT_FINITE], 1);

@@ -2,8 +2,8 @@
 
 // The credit rule took every level's texels as parameters of their own; a level is a mean of the one below, so that the
 // gradient of a texel of level 0 is its own plus 4^-k of those of the texels that average it. Texels that nothing was
-// credited to keep value and moments: most are not seen in a step, and their past would push them on. How often each has
-// moved corrects its moments' bias.
+// credited to keep value and moments: most are not seen in a step, and their past would push them on. How often each
+// has moved corrects its moments' bias.
 #include loop_step
 #include loop_sums
 

@@ -6,6 +6,7 @@ Source: Deliot, Heitz and Belcour 2024 (arXiv 2404.09758); large steps by Nicole
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from engine.errors import CaptureError, DeviceError, RecipeError
 from engine.kernels.signs import sign_key
 from engine.kernels.webgpu import DeviceLost, Gpu
 from engine.kernels.webgpu import gpu as shared_gpu
+from engine.optimize.stochastic.light_group import LightGroup, LoopLight, blur_texels
 from engine.optimize.stochastic.memory import STEP, SUMS_HEAD, LoopMemory
 from engine.optimize.stochastic.options import GROUPS, LoopOptions
+from engine.optimize.stochastic.pose_group import PoseGroup
 from engine.optimize.stochastic.rendering import Rendering, Shading
 from engine.optimize.stochastic.scene import LoopScene, LoopView
 from engine.optimize.stochastic.texel_group import BUFFERS, TexelGroup
@@ -67,22 +70,32 @@ class StochasticLoop:
         for name in self.counts:
             if name in BUFFERS and self.scene.texture is None:
                 raise RecipeError(f"stochastic loop: group {name!r} needs a texture, and the scene has none")
-            if name == "environment" and self.scene.environment is None:
-                raise RecipeError("stochastic loop: group 'environment' needs a light, and the scene has none")
+            if name == "environment" and not (self.scene.environment and self.shading.reads_light):
+                raise RecipeError("stochastic loop: group 'environment' needs a light in the scene and a shading of it")
+        if self.shading.reads_light and self.scene.environment is None:
+            raise RecipeError(f"stochastic loop: shading {self.shading.name} reads the light, and the scene has none")
 
     def _build(self, gpu: Gpu) -> None:
         self.gpu = gpu
         vertices, triangles = len(self.scene.vertices), len(self.scene.triangles)
         height = max(view.camera.height for view in self.views)
         texels = 0 if self.scene.texture is None else 2 * self.scene.texture.shape[0] * self.scene.texture.shape[1]
-        self.memory = LoopMemory(gpu, self.scene, self.views, self.options, max(triangles + vertices, texels, height))
+        environment = self.scene.environment
+        blurs = 0 if environment is None else blur_texels(environment.radiance.shape[:2])
+        most = max(triangles + vertices, texels, blurs, height)
+        self.memory = LoopMemory(gpu, self.scene, self.views, self.options, most)
+        self.light = None if environment is None else LoopLight(self.memory, environment)
         self.groups: dict[str, Any] = {name: self._group(name) for name in self.counts}
-        self.rendering = Rendering(self.memory, self.shading, None)
+        self.rendering = Rendering(self.memory, self.shading, self.light)
         self.rendering.prepare(self.groups)
 
     def _group(self, name: str) -> Any:
         if name == "vertices":
             return VertexGroup(self.memory)
+        if name == "camera_pose":
+            return PoseGroup(self.memory)
+        if self.light is not None and name == "environment":
+            return LightGroup(self.memory, self.light)
         return TexelGroup(self.memory, name)
 
     # -- stepping
@@ -114,9 +127,14 @@ class StochasticLoop:
         name = self.options.order[self.index % len(self.options.order)]
         group, view = self.groups[name], self.view_of(name, self.counts[name])
         self.counts[name] += 1
-        self.gpu.write(self.memory.step, self._record(name, view))
+        self._tell(name, view)
         self.gpu.submit(self._encoded(group, view))
         self.index += 1
+
+    def _tell(self, name: str, view: int) -> None:
+        self.gpu.write(self.memory.step, self._record(name, view))
+        if self.light is not None:
+            self.light.turn(self.views[view].camera.world_from_camera)
 
     def _encoded(self, group: Any, view: int, update: bool = True) -> Any:
         encoder = self.gpu.encoder()
@@ -200,17 +218,31 @@ class StochasticLoop:
         """[H,W,8] float32, channels as engine/optimize/textures.py has them; waits for the device."""
         return self.memory.read_texture() if self.memory.texels else None
 
+    def radiance(self) -> np.ndarray | None:
+        """[H,W,3] float32 of the light; waits for the device."""
+        return None if self.light is None else self.light.read()
+
+    def cameras(self) -> list[Camera]:
+        """The views' cameras where they have been moved to; waits for the device."""
+        cameras = [view.camera for view in self.views]
+        if "camera_pose" not in self.groups:
+            return cameras
+        poses = np.linalg.inv(self.groups["camera_pose"].camera_from_world())
+        return [replace(camera, world_from_camera=pose) for camera, pose in zip(cameras, poses, strict=True)]
+
     def preview(self, camera: Camera, size: tuple[int, int] | None = None) -> np.ndarray:
         """[H,W,4] float32 linear radiance and coverage seen by `camera`, at `size` (height, width) where given."""
         if size is not None:
             camera = camera.resized(size[1], size[0])
+        if self.light is not None:
+            self.light.turn(camera.world_from_camera)
         return self.rendering.image(camera, self._record(None))
 
     def psnr(self) -> float:
         """Mean over the views of the PSNR in dB of premultiplied radiance, clipped to [0,1]; waits for the device."""
         values = []
-        for view in self.views:
-            image = self.preview(view.camera)[..., :3]
+        for view, camera in zip(self.views, self.cameras(), strict=True):
+            image = self.preview(camera)[..., :3]
             error = float(np.mean((np.clip(image, 0, 1) - np.clip(view.color, 0, 1)) ** 2, dtype=np.float64))
             values.append(-10 * np.log10(max(error, 1e-12)))
         return float(np.mean(values))
@@ -222,7 +254,7 @@ class StochasticLoop:
         now = self.index
         self.index = now if index is None else index
         self.counts[group] += 1
-        self.gpu.write(self.memory.step, self._record(group, view))
+        self._tell(group, view)
         self.index, self.counts[group] = now, self.counts[group] - 1
         encoder = self._encoded(self.groups[group], view, update=False)
         compute_pass = encoder.begin_compute_pass()

@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.kernels.webgpu import UNIFORM, Gpu
 from engine.kernels.wgsl import ShaderSource, compose, shader_names
+from engine.optimize.stochastic.light_group import LoopLight
 from engine.optimize.stochastic.memory import GROUP, LoopMemory, view_record
 from engine.optimize.stochastic.options import GROUPS, LoopOptions
 from engine.raster.webgpu.visibility import VisibilityPass
@@ -56,8 +57,8 @@ class Shading:
 class Rendering:
     """Encodes the passes of a loop; pipelines and bind groups are made once."""
 
-    def __init__(self, memory: LoopMemory, shading: Shading, light: tuple[Any, Any] | None) -> None:
-        """light: (texels, uniform) buffers of bind group 1, where the shading reads the light."""
+    def __init__(self, memory: LoopMemory, shading: Shading, light: LoopLight | None) -> None:
+        """light: what the shading reads of bind group 1, where it reads the light."""
         self.memory, self.shading, self.light = memory, shading, light
         self._bound: dict[Any, Any] = {}
         self._pipelines: dict[Any, Any] = {}
@@ -87,7 +88,7 @@ class Rendering:
             self._pipelines[key] = self.gpu.compute(source, "perturb")
         return self._pipelines[key]
 
-    def encode_perturbed(self, encoder: Any, group: str, view: int, uniform: Any = None) -> None:
+    def encode_perturbed(self, encoder: Any, group: str, view: int) -> None:
         """Encode the vertices on both sides of the perturbation, as one view sees them."""
         memory, pipeline = self.memory, self._perturb(group)
         key = ("perturb", group, view)
@@ -104,9 +105,7 @@ class Rendering:
         """Encode which triangle every pixel shows, on one or both sides."""
         memory = self.memory
         for visibility, clip in list(zip(memory.passes[memory.sizes[view]], memory.clip, strict=True))[: 1 + both]:
-            visibility.encode(
-                encoder, clip, memory.triangles, memory.triangle_count, memory.options.cull_backfaces
-            )
+            visibility.encode(encoder, clip, memory.triangles, memory.triangle_count, memory.options.cull_backfaces)
 
     def encode_pixels(self, compute_pass: Any, group: Any, view: int) -> None:
         """Encode both sides' shading, the loss, its difference and the credit."""
@@ -142,7 +141,7 @@ class Rendering:
     def _light_group(self, pipeline: Any, key: Any) -> list[Any]:
         if not self.shading.reads_light or self.light is None:
             return []
-        return [self.gpu.bind(pipeline, list(self.light), group=1)]
+        return [self.gpu.bind(pipeline, self.light.light.bindings, group=1)]
 
     def image(self, camera: Camera, step: np.ndarray) -> np.ndarray:
         """[H,W,4] float32 linear radiance (0 where nothing is) and coverage of the unperturbed scene.
