@@ -1,1 +1,1 @@
-"""What every fast implementation stands on: numba settings, deterministic scatter, sort."""
+"""What every fast implementation stands on: numba settings, deterministic scatter, WebGPU, WGSL."""

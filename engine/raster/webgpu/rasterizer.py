@@ -57,6 +57,12 @@ class WebgpuRasterizer:
             return visibility_drawn_by(self._draw, clip, triangles, size, cull_backfaces)
         if clip.dtype != torch.float32:
             raise DeviceError(f"the webgpu rasterizer takes float32 tensors, but clip is {clip.dtype}; use reference")
+        return self._visibility_elsewhere(clip, triangles, size, cull_backfaces)
+
+    def _visibility_elsewhere(
+        self, clip: Tensor, triangles: Tensor, size: tuple[int, int], cull_backfaces: bool
+    ) -> VisibilityBuffer:
+        """Of tensors on another device: positions go out, numbers come in, the rest is computed there."""
         numbers = torch.empty(tuple(size), dtype=torch.int32)
         positions, corners = array(clip.cpu()), array(triangles.to("cpu", torch.int32))
         self._draw(positions, corners, *size, cull_backfaces, numbers.numpy())

@@ -69,6 +69,28 @@ def test_gradients_are_the_cpus():
         torch.testing.assert_close(ours, exact, rtol=0, atol=1e-5 * float(exact.abs().max()))
 
 
+def test_what_tensors_on_another_device_get_is_the_same():
+    """The path of CUDA tensors, here with the CPU as the other device: numbers by WebGPU, the rest by the reference."""
+    clip, triangles = bumpy(2000, 96)
+    raster, weights = rasterizer("webgpu"), torch.rand(2, generator=torch.Generator().manual_seed(0))
+    buffers, gradients = [], []
+    for draw in (raster.visibility, raster._visibility_elsewhere):
+        leaf = clip.clone().requires_grad_()
+        buffers.append(draw(leaf, triangles, (90, 96), True))
+        (buffers[-1].barycentrics @ weights).sum().backward()
+        gradients.append(leaf.grad)
+    for field, tolerance in (
+        ("triangle_id", 0),
+        ("pixel", 0),
+        ("triangle", 0),
+        ("barycentrics", 2e-5),
+        ("depth", 1e-5),
+    ):
+        here, there = (getattr(buffer, field) for buffer in buffers)
+        torch.testing.assert_close(there, here, rtol=0, atol=tolerance)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-4 * float(gradients[0].abs().max()))
+
+
 def test_the_same_inputs_give_the_same_bits():
     clip, triangles = bumpy(5000, 100)
     buffers = [rasterizer("webgpu").visibility(clip, triangles, (90, 100)) for _ in range(3)]
