@@ -50,8 +50,8 @@ def _groups() -> dict[str, GroupOptions]:
         "base_color": GroupOptions(0.05, 0.015, eps_end=0.02, rate_end=0.003, beta1=0.5, beta2=0.99),
         "roughness_metallic": GroupOptions(0.05, 0.01, rate_end=0.002, beta2=0.99),
         "normal_map": GroupOptions(0.05, 0.01, rate_end=0.002, beta2=0.99),
-        "environment": GroupOptions(0.1, 0.02, rate_end=0.002, beta2=0.99),
-        "camera_pose": GroupOptions(0.35, 0.05, rate_end=0.005, beta2=0.99),
+        "environment": GroupOptions(0.1, 0.05, rate_end=0.005, beta2=0.99),
+        "camera_pose": GroupOptions(0.35, 0.1, rate_end=0.01, beta2=0.99),
     }
 
 

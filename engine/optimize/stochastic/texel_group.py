@@ -18,7 +18,7 @@ BUFFERS = {
 
 
 class TexelGroup:
-    """Moves the channels that `name` says; texels of every level are perturbed and credited as parameters of their own."""
+    """Moves the channels that `name` says; the texels of every level are credited as parameters of their own."""
 
     credit = "credit_texels"
     moves_geometry = False

@@ -1,0 +1,223 @@
+"""The loop's credit against the numba rules: the same sums for the same images, the same gradient from start to end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from engine.geometry.normals import vertex_normals
+from engine.kernels.signs import BASE_COLOR, VERTICES, sign_key, signs
+from engine.kernels.webgpu import Gpu, gpu
+from engine.kernels.wgsl import compose
+from engine.optimize.stochastic import LoopOptions, StochasticLoop
+from engine.optimize.stochastic.memory import SUMS_HEAD
+from engine.raster import rasterizer
+from engine.raster.stochastic.credit import fixed_difference, gradient
+from engine.raster.stochastic.perturbation import vertex_eps
+from engine.raster.stochastic.texel_credit import TexelCredit, TexturePoints
+from engine.raster.stochastic.vertex_credit import Stencils, VertexCredit
+from tests.engine.optimize.stochastic.loop_scenes import (
+    blotches,
+    bumpy_loop,
+    cameras,
+    globe_scene,
+    pictures,
+    texture_of,
+)
+
+
+@pytest.fixture(scope="module")
+def device() -> Gpu:
+    return gpu()
+
+
+SIGNS = """// Provides: draw.
+#include signs
+@group(0) @binding(0) var<storage, read> key: array<u32>;
+@group(0) @binding(1) var<storage, read_write> drawn: array<f32>;
+@compute @workgroup_size(64)
+fn draw(@builtin(global_invocation_id) id: vec3u) {
+    drawn[id.x] = sign_at(key[0], id.x);
+}
+"""
+
+
+def test_signs_are_those_of_the_processor(device):
+    key = sign_key(7, 123, BASE_COLOR)
+    out = device.buffer(4 * 3 * 1024)
+    pipeline = device.compute(compose("draw", sources={"draw": SIGNS}), "draw")
+    encoder = device.encoder()
+    device.dispatch(encoder, pipeline, [device.buffer(np.array([key], np.uint32)), out], 3 * 1024 // 64)
+    device.submit(encoder)
+    assert np.array_equal(device.read(out, np.float32, (1024, 3)), signs(key, 1024, 3))
+
+
+def read_numbers(device: Gpu, visibility) -> np.ndarray:
+    """[H,W] int32 of a visibility pass; its width times four must be a multiple of 256."""
+    height, width = visibility.size
+    buffer = device.buffer(4 * height * width)
+    encoder = device.encoder()
+    encoder.copy_texture_to_buffer(
+        {"texture": visibility.numbers},
+        {"buffer": buffer, "offset": 0, "bytes_per_row": 4 * width, "rows_per_image": height},
+        (width, height, 1),
+    )
+    device.submit(encoder)
+    return device.read(buffer, np.int32, (height, width))
+
+
+def head(loop: StochasticLoop) -> tuple[float, float]:
+    """(scale, largest difference credited) of the last step."""
+    words = loop.gpu.read(loop.memory.sums, np.float32, SUMS_HEAD)
+    return float(words[16]), float(words[17])
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_vertex_credit_equals_the_numba_rule_on_the_same_images(device, smooth):
+    loop = bumpy_loop(device, smooth_normals=smooth)
+    found = loop.gradient("vertices", 2, 5)
+    size = loop.memory.sizes[2]
+    plus, minus = (read_numbers(device, visibility) for visibility in loop.memory.passes[size])
+    assert (plus != minus).mean() > 0.02  # the rule for different triangles is put to the test
+    losses = device.read(loop.memory.losses, np.float32, (*size, 2))
+    scale, bound = head(loop)
+    make = Stencils.smooth if smooth else Stencils.flat
+    rule = VertexCredit(plus, minus, make(loop.scene.triangles, len(loop.scene.vertices)))
+    fixed = fixed_difference(losses[..., 0].copy(), losses[..., 1].copy(), bound, scale)
+    camera = loop.views[2].camera
+    eps = vertex_eps(torch.from_numpy(loop.scene.vertices), camera.clip_from_world(0.5, 6), size, loop_eps(loop))
+    drawn = signs(sign_key(0, 5, VERTICES), rule.rows, 3)
+    expected = gradient(rule.sums(fixed), scale, drawn, eps.numpy()) / (size[0] * size[1])
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def loop_eps(loop: StochasticLoop) -> float:
+    return loop.options.groups["vertices"].at(5 / loop.options.steps)[0]
+
+
+@pytest.mark.parametrize(("view", "index"), [(0, 7), (1, 3), (2, 4)])
+def test_gradient_equals_that_of_the_processor_from_start_to_end(device, view, index):
+    """From vertices to gradient, with the exact visibility of the processor. Hardware snaps positions to 1/256 pixel:
+    where that decides which triangle a pixel shows, the processor is told so, and those pixels have to be few."""
+    loop = bumpy_loop(device, size=128, loss="mse")
+    found = loop.gradient("vertices", view, index).ravel()
+    size, camera = loop.memory.sizes[view], loop.views[view].camera
+    matrix = torch.tensor(camera.clip_from_world(1, 5), dtype=torch.float32)
+    vertices = torch.from_numpy(loop.scene.vertices)
+    eps = vertex_eps(vertices, matrix, size, loop.options.groups["vertices"].at(index / loop.options.steps)[0])
+    drawn = torch.from_numpy(signs(sign_key(0, index, VERTICES), len(vertices), 3))
+    drawings = [loss_and_ids(loop, view, vertices + side * eps * drawn, matrix) for side in (1, -1)]
+    expected = credited_gradient(loop, drawings, drawn.numpy(), eps.numpy())
+    assert cosine(found, expected) > 0.998
+    shown = [read_numbers(device, visibility) for visibility in loop.memory.passes[size]]
+    losses = device.read(loop.memory.losses, np.float32, (*size, 2))
+    for side, (loss, ids) in enumerate(drawings):
+        snapped = shown[side] != ids
+        assert snapped.mean() < 1e-3
+        loss[snapped], ids[snapped] = losses[snapped, side], shown[side][snapped]
+    assert cosine(found, credited_gradient(loop, drawings, drawn.numpy(), eps.numpy())) > 0.9999
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def loss_and_ids(loop, view, moved, matrix) -> tuple[np.ndarray, np.ndarray]:
+    """(loss per pixel [H,W], triangle ids [H,W]) of moved vertices, all on the processor."""
+    raster, triangles = rasterizer("numba"), torch.from_numpy(loop.scene.triangles)
+    clip = moved @ matrix[:, :3].T + matrix[:, 3]
+    buffer = raster.visibility(clip, triangles, loop.memory.sizes[view])
+    normal = raster.interpolate(vertex_normals(moved, triangles), triangles, buffer)
+    color = 0.5 * torch.nn.functional.normalize(normal, dim=1) + 0.5
+    image = raster.compose(torch.cat([color, torch.ones(len(color), 1)], 1), buffer, torch.zeros(4)).numpy()
+    error = ((image[..., :3] - loop.views[view].color) ** 2).mean(-1)
+    error = error + loop.options.mask * (image[..., 3] - loop.views[view].alpha) ** 2
+    return error.astype(np.float32), buffer.triangle_id.numpy().copy()
+
+
+def credited_gradient(loop, drawings, drawn, eps) -> np.ndarray:
+    (plus, ids_plus), (minus, ids_minus) = drawings
+    rule = VertexCredit(ids_plus, ids_minus, Stencils.smooth(loop.scene.triangles, len(loop.scene.vertices)))
+    scale, bound = head(loop)
+    return gradient(rule.sums(fixed_difference(plus, minus, bound, scale)), scale, drawn, eps).ravel()
+
+
+@pytest.mark.parametrize("mips", [False, True])
+def test_texel_credit_equals_the_numba_rule_on_every_level(device, mips):
+    texture = texture_of(blotches(128 if mips else 32))
+    scene = globe_scene(texture)
+    if not mips:
+        scene = replace(scene, mips=False)
+    views = pictures(device, globe_scene(texture_of(blotches(64, 1))), cameras(3, 64), "flat_color", "base_color")
+    loop = StochasticLoop(device, scene, views, LoopOptions(order=("base_color",), tone="linear"), "flat_color")
+    loop.counts["base_color"] = 1
+    loop._tell("base_color", 0)
+    device.submit(loop._encoded(loop.groups["base_color"], 0, update=False))
+    size = loop.memory.sizes[0]
+    scale, bound = head(loop)
+    losses = device.read(loop.memory.losses, np.float32, (*size, 2))
+    fixed = fixed_difference(losses[..., 0].copy(), losses[..., 1].copy(), bound, scale)
+    uv, level = located(device, loop)
+    found = device.read(loop.memory.sums, np.int32, loop.memory.texels, 4 * SUMS_HEAD)
+    start = 0
+    for number, (height, width) in enumerate(loop.memory.levels):
+        low = np.floor(level)
+        reads = (low == number) | ((low == number - 1) & (level > low))
+        here = np.where(reads[..., None], uv, np.nan).astype(np.float32)
+        points = TexturePoints(here, np.zeros(size, np.float32))
+        expected = TexelCredit(points, points, (height, width), 1).sums(fixed)
+        part = found[start : start + height * width]
+        assert np.abs(part - expected).max() <= 1e-5 * max(np.abs(found).max(), 1), f"level {number}"
+        start += height * width
+    assert np.abs(found).max() > 100
+    if mips:
+        assert len(np.unique(np.floor(level[np.isfinite(uv[..., 0])]))) > 1
+
+
+def located(device: Gpu, loop: StochasticLoop) -> tuple[np.ndarray, np.ndarray]:
+    """(uv [H,W,2], NaN outside; mip level [H,W]) of the last step's first view, by the loop's own includes."""
+    text = """// Provides: where.
+#include loop_surface
+@group(0) @binding(4) var ids: texture_2d<u32>;
+@group(0) @binding(7) var<storage, read_write> places: array<vec4f>;
+@compute @workgroup_size(8, 8)
+fn where_on_texture(@builtin(global_invocation_id) id: vec3u) {
+    let number = textureLoad(ids, id.xy, 0).x;
+    if (number == 0u) {
+        places[id.y * view.size.x + id.x] = vec4f(-1.0);
+        return;
+    }
+    let a = triangle_corner(number - 1u, 0u);
+    let b = triangle_corner(number - 1u, 1u);
+    let c = triangle_corner(number - 1u, 2u);
+    let size = vec2f(view.size);
+    let found = fragment_at(moved[a.x], moved[b.x], moved[c.x], vec2f(id.xy) + 0.5, size);
+    let p = bitcast<vec2f>(a.yz);
+    let q = bitcast<vec2f>(b.yz);
+    let r = bitcast<vec2f>(c.yz);
+    let level = footprint_level(found, p, q, r, vec2f(now.texture_size));
+    let uv = found.weights.x * p + found.weights.y * q + found.weights.z * r;
+    let held = clamp(level, 0.0, f32(now.levels - 1u));
+    places[id.y * view.size.x + id.x] = vec4f(uv, held, 1.0);
+}
+"""
+    memory, size = loop.memory, loop.memory.sizes[0]
+    pipeline = device.compute(compose("where", sources={"where": text}), "where_on_texture")
+    out = device.buffer(16 * size[0] * size[1])
+    resources = {
+        0: memory.step,
+        1: memory.view_uniform(0),
+        2: memory.moved,
+        3: memory.tables,
+        4: memory.passes[size][0].numbers.create_view(),
+        7: out,
+    }
+    encoder = device.encoder()
+    device.dispatch(encoder, pipeline, [device.bind(pipeline, resources)], (-(-size[1] // 8), -(-size[0] // 8), 1))
+    device.submit(encoder)
+    places = device.read(out, np.float32, (*size, 4))
+    uv = np.where(places[..., 3:] > 0, places[..., :2], np.nan).astype(np.float32)
+    return uv, np.where(places[..., 3] > 0, places[..., 2], -5)
