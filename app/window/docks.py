@@ -32,6 +32,7 @@ class Place:
     keys: str
     size: tuple[int, int]
     tip: str
+    shares: tuple[int, ...] = (1,)  # of the height, one per panel
 
 
 PLACES = (
@@ -61,6 +62,7 @@ PLACES = (
         "Ctrl+3",
         (330, 500),
         "The light that was found, other lights to look in, and the textures",
+        (45, 55),
     ),
     Place(
         "Plots",
@@ -248,7 +250,9 @@ class Docks(QObject):
             splitter.setChildrenCollapsible(False)
             holder.box.addWidget(splitter)
         splitter.addWidget(widget)
-        splitter.setStretchFactor(splitter.count() - 1, splitter.count() - 1)  # what there is room for goes below
+        splitter.setSizes([1000 * share for share in place.shares[: splitter.count()]])
+        for number, share in enumerate(place.shares[: splitter.count()]):
+            splitter.setStretchFactor(number, share)
 
     def _say(self, place: Place, error: BaseException) -> None:
         sentence, details = described(error)

@@ -19,6 +19,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPalette, QPen
 from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QWidget
 
+from app.window.studio_edits import OLD_STEPS
 from app.window.thumbnails import SIDE, Thumbnails
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Index = QModelIndex | QPersistentModelIndex
 
 FRAME = Qt.ItemDataRole.UserRole
-SPLIT, PSNR, EXCLUDED, SORT, BROKEN = (FRAME + number for number in range(1, 6))
+SPLIT, PSNR, EXCLUDED, SORT, BROKEN, AGE = (FRAME + number for number in range(1, 7))
 PICTURE = 96  # pixels, side of the square that holds a thumbnail
 CELL = QSize(112, 146)
 ORDERS = {"name": "Name", "error": "Error, worst first", "split": "Split"}
@@ -85,13 +86,15 @@ class PhotoModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DecorationRole:
             return self.thumbnails.picture(row, self.image_size)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self._tip(frame, psnr, excluded)
+            return self._tip(frame, psnr, excluded, self.studio.score_age(row))
         if role == Qt.ItemDataRole.CheckStateRole and row in self._train:
             return Qt.CheckState.Unchecked if excluded else Qt.CheckState.Checked
         if role == SORT:
             return self._place(row, frame.split, psnr)
         if role == BROKEN:
             return (row, self.image_size) in self.thumbnails.broken
+        if role == AGE:
+            return self.studio.score_age(row)
         return {FRAME: row, SPLIT: frame.split, PSNR: psnr, EXCLUDED: excluded}.get(role)
 
     def _place(self, row: int, split: str, psnr: float | None) -> float:
@@ -107,9 +110,11 @@ class PhotoModel(QAbstractListModel):
         self.studio.exclude(index.row(), Qt.CheckState(value) == Qt.CheckState.Unchecked)
         return True
 
-    def _tip(self, frame: Any, psnr: float | None, excluded: bool) -> str:
+    def _tip(self, frame: Any, psnr: float | None, excluded: bool, age: int) -> str:
         use = "held back for testing" if frame.split == "test" else "left out" if excluded else "used for training"
         score = "" if psnr is None else f"\nThe render matches it to {psnr:.1f} dB (PSNR; more is better)."
+        if psnr is not None and age > OLD_STEPS:
+            score += f"\nThat was measured {age} steps ago; all photos are measured in turn."
         mask = "its own transparency" if self.studio.capture.uses_alpha else "none"
         if frame.mask_path is not None:
             mask = frame.mask_path.name
@@ -165,7 +170,10 @@ class PhotoDelegate(QStyledItemDelegate):
         psnr = index.data(PSNR)
         words = "left out" if excluded else str(index.data(SPLIT))
         if psnr is not None:
-            words += f"  {psnr:.1f} dB"
+            old = index.data(AGE) > OLD_STEPS
+            words += f"  {'~' if old else ''}{psnr:.1f} dB"
+            muted.setAlpha(100 if old else 160)
+            painter.setPen(muted)
         painter.drawText(name.translated(0, line), Qt.AlignmentFlag.AlignCenter, words)
         painter.restore()
 

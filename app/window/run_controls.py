@@ -31,6 +31,14 @@ WIDE = 1180  # pixels from which buttons have text beside their icon
 LABELS = {"photos": "Reading the photos", "prepare": "Preparing", "evaluate": "Measuring the result"}
 
 
+def progress_words(message: Progress) -> tuple[float, str]:
+    """The share from 0 to 1 of work without steps, -1 where nobody knows, and what is being done."""
+    label = LABELS.get(message.stage, message.stage.capitalize())
+    if message.stage == "photos" and message.done >= 1:
+        return -1.0, "All photos are read; making the run ready"
+    return message.done, f"{label}: {message.text}" if message.text else label
+
+
 class Pace:
     """Steps per second of the running stage, smoothed, and the time left at that speed."""
 
@@ -263,11 +271,7 @@ class RunControls(QWidget):
 
     def _message(self, message: object) -> None:
         if isinstance(message, Progress):
-            label = LABELS.get(message.stage, message.stage.capitalize())
-            words = f"{label}: {message.text}" if message.text else label
-            done = message.done
-            if message.stage == "photos" and done >= 1:
-                done, words = -1.0, "All photos are read; making the run ready"
+            done, words = progress_words(message)
             self._preparing = words if message.stage == "prepare" and message.done < 1 else ""
             if self.studio.state != "ready":  # what is prepared beforehand is not waited for yet
                 self._show(self.stage_bar, done, words)

@@ -23,11 +23,13 @@ from app.window.choosers import Question
 from app.window.doctor_view import DoctorView
 from app.window.drops import Drops
 from app.window.files import Files
-from app.window.painted import DashedLabel, ForwardButton, RadioButton
+from app.window.painted import DashedLabel, ForwardButton, ProgressBar, RadioButton
 from app.window.presets import PRESETS
 from app.window.recent_list import RecentList
 from app.window.recipe_choice import choose_recipe, chosen_goal
+from app.window.run_controls import progress_words
 from app.window.wrapped_label import WrappedLabel
+from engine.optimize.messages import Progress
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
@@ -140,6 +142,7 @@ class StartPage(QWidget):
         studio.doctor_changed.connect(lambda _: self.refresh())
         studio.project_changed.connect(lambda _: self.refresh())
         studio.recipe_changed.connect(lambda _: self.refresh_choice())
+        studio.message_received.connect(self._message)
         self.files.recent.changed.connect(self.refresh)
         self.refresh()
         self.refresh_choice()
@@ -226,7 +229,12 @@ class StartPage(QWidget):
         font.setBold(True)
         self.run_button.setFont(font)
         self.run_button.clicked.connect(self._start)
+        self.progress = ProgressBar()
+        self.progress.setObjectName("opening_progress")
+        self.progress.setToolTip("How far the opening is")
+        self.progress.setTextVisible(False)
         card.rows.addWidget(self.advice)
+        card.rows.addWidget(self.progress)
         self.folder_title = WrappedLabel("The project is written to", muted=True)
         card.rows.addWidget(self.folder_title)
         card.rows.addWidget(self.folder)
@@ -250,6 +258,15 @@ class StartPage(QWidget):
         self.started.emit()
         if self.studio.session is None:
             self.studio.run()
+
+    def _message(self, message: object) -> None:
+        if isinstance(message, Progress) and self.studio.state == "opening":
+            self._show_progress(*progress_words(message))
+
+    def _show_progress(self, done: float, words: str) -> None:
+        self.advice.setText(words)
+        self.progress.setRange(0, 0 if done < 0 else 1000)
+        self.progress.setValue(round(1000 * max(done, 0.0)))
 
     def refresh_choice(self) -> None:
         """Show the recipe's goal and kind."""
@@ -277,8 +294,12 @@ class StartPage(QWidget):
             counts = f"{len(capture.train)} photos to learn from, {len(capture.test)} for testing"
             self.opened.setText(f"<b>{name}</b><br>{counts}")
         session = self.studio.session is not None
-        advice = "Open images first." if capture is None else ADVICE.get(state, "The project is being opened\u2026")
-        self.advice.setText(READY if ready else "Being opened\u2026" if state == "opening" else advice)
+        advice = "Open images first." if capture is None else ADVICE.get(state, "")
+        if state == "opening":
+            self._show_progress(-1.0, "Reading what is there\u2026")
+        else:
+            self.advice.setText(READY if ready else advice)
+        self.progress.setVisible(state == "opening")
         self.run_button.setText("Show the run" if session else "Run")
         self.run_button.setToolTip("Go to the run that is open" if session else START_TIP)
         self.run_button.setEnabled(ready or session)

@@ -17,6 +17,8 @@ from engine.optimize.recipe import Recipe
 if TYPE_CHECKING:
     from engine.scene import Environment
 
+OLD_STEPS = 50  # from which a photo's score is shown as an old one
+
 
 class StudioEdits(StudioSignals):
     """`set_*`, `exclude` and `apply_preset` can be undone; `put_*` are the raw setters below them."""
@@ -112,7 +114,13 @@ class StudioEdits(StudioSignals):
             self.relight = environment
             self.relight_changed.emit(environment)
 
-    def set_scores(self, scores: dict[int, float]) -> None:
-        """How well the newest snapshot matches each photo, PSNR in dB."""
-        self.scores = dict(scores)
+    def set_scores(self, scores: dict[int, float], steps: dict[int, int] | None = None) -> None:
+        """How well the newest snapshot matches each photo, PSNR in dB; `steps` says since when, where it is older."""
+        self.scores, self.scored_at = dict(scores), dict(steps or {})
         self.scores_changed.emit(self.scores)
+
+    def score_age(self, frame: int) -> int:
+        """How many steps the run has gone since a photo's score was measured."""
+        if self.snapshot is None or frame not in self.scored_at:
+            return 0
+        return max(0, self.snapshot.total_step - self.scored_at[frame])

@@ -55,6 +55,7 @@ class StudioSignals(QObject):
         self.doctor: Any = None  # the capture's Report, once it is there
         self.snapshot: Any = None  # SceneSnapshot
         self.scores: dict[int, float] = {}  # frame -> PSNR of the newest snapshot, dB
+        self.scored_at: dict[int, int] = {}  # frame -> step of the snapshot that its score is of
         self.excluded: set[int] = set()
         self.view_frame: int | None = None  # the photo looked through; None: a free camera
         self.relight: Environment | None = None  # a light for looking only; None: the one being optimized

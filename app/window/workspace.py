@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.window.studio import Studio
 
 VERSION = 2  # of the layout that is remembered
+PLOTS = 240  # pixels that the panels below ask for at least
 WIDE = 1200  # pixels from which photos and recipe stand on both sides of the viewport
 
 
@@ -95,8 +96,10 @@ class Workspace(QMainWindow):
             self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, capture)
             QTimer.singleShot(0, self._default_sizes)
         elif not wide and self.dockWidgetArea(capture) == Qt.DockWidgetArea.LeftDockWidgetArea:
+            light = self.docks.docks.get("light")
+            front = recipe if light is None or light.visibleRegion().isEmpty() else light
             self.tabifyDockWidget(recipe, capture)
-            recipe.raise_()
+            front.raise_()
 
     def reset(self) -> None:
         """The layout of the first start: photos left, recipe and light right, plots and text below."""
@@ -113,4 +116,5 @@ class Workspace(QMainWindow):
         names = [name for name in wanted if name in docks and (name == "recipe" or width >= WIDE)]
         self.resizeDocks([docks[n] for n in names], [wanted[n] for n in names], Qt.Orientation.Horizontal)
         if "plots" in docks:
-            self.resizeDocks([docks["plots"]], [int(0.27 * self.height())], Qt.Orientation.Vertical)
+            height = max(int(0.27 * self.height()), PLOTS)
+            self.resizeDocks([docks["plots"]], [height], Qt.Orientation.Vertical)

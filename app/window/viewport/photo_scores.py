@@ -18,13 +18,14 @@ ROUND_SECONDS = 0.05  # a round ends with the photo that goes beyond
 class PhotoScoring(QObject):
     """Goes round the photos for the newest snapshot and writes to the studio's scores."""
 
-    measured = Signal(object, object)  # the capture, dB by frame
+    measured = Signal(object, object)  # the capture; dB, version and step of the snapshot by frame
 
     def __init__(self, model: ViewModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.model = model
         self._turn = 0  # the next photo to look at
         self._dated: dict[int, int] = {}  # version of the snapshot that a frame was measured with
+        self._steps: dict[int, int] = {}  # and its step
         self._rest_until = 0.0
         self._busy = False
         self._rounds = 0
@@ -42,7 +43,7 @@ class PhotoScoring(QObject):
             self._timer.start()
 
     def _forget(self, _capture) -> None:
-        self._dated, self._turn, self._tested = {}, 0, None
+        self._dated, self._steps, self._turn, self._tested = {}, {}, 0, None
         self._timer.stop()
         if self._scorer is not None:  # it holds the photos of the capture before
             self.model.thread.run(self._forget_scorer)
@@ -91,7 +92,8 @@ class PhotoScoring(QObject):
                 break
         took = time.perf_counter() - began
         self._rest_until = time.perf_counter() + (took * (1 / TRAINING_SHARE - 1) if training else 0.0)
-        self.measured.emit(capture, {frame: (score, snapshot.version) for frame, score in scores.items()})
+        which = snapshot.version, snapshot.total_step
+        self.measured.emit(capture, {frame: (score, *which) for frame, score in scores.items()})
 
     def _take(self, capture, measured: dict) -> None:
         self._busy = False
@@ -100,12 +102,13 @@ class PhotoScoring(QObject):
             return
         begun, done = self._tested
         whole = len(done) == len(capture.test)
-        for frame, (score, version) in measured.items():
+        for frame, (score, version, _) in measured.items():
             if version == begun.version and frame in capture.test:
                 done[frame] = score
-        fresh = {f: pair for f, pair in measured.items() if pair[1] >= self._dated.get(f, pair[1])}
-        self._dated |= {frame: version for frame, (_, version) in fresh.items()}
+        fresh = {f: found for f, found in measured.items() if found[1] >= self._dated.get(f, found[1])}
+        self._dated |= {frame: version for frame, (_, version, _) in fresh.items()}
+        self._steps |= {frame: step for frame, (_, _, step) in fresh.items()}
         self._turn = max(measured, default=self._turn - 1) + 1
-        studio.set_scores(studio.scores | {frame: score for frame, (score, _) in fresh.items()})
+        studio.set_scores(studio.scores | {frame: score for frame, (score, _, _) in fresh.items()}, self._steps)
         if done and not whole and len(done) == len(capture.test):
             studio.test_measured.emit(begun.total_step, sum(done.values()) / len(done))

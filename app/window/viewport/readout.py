@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
+from app.window.studio_edits import OLD_STEPS
 from app.window.viewport.compare import ERROR_MAPS
 from app.window.viewport.view_model import ViewModel
 
@@ -79,7 +80,8 @@ class Readout(QLabel):
             parts.append(f"{frame.name} ({'kept for testing' if frame.split == 'test' else 'trained on'})")
             score = model.studio.scores.get(model.frame)
             if score is not None:
-                parts.append(f"PSNR {score:.1f} dB")
+                age = model.studio.score_age(model.frame)
+                parts.append(f"PSNR {score:.1f} dB" + (f", {age} steps ago" if age > OLD_STEPS else ""))
             if drawn.error_values is not None and model.comparing in ERROR_MAPS:
                 parts.append(f"Mean error {float(drawn.error_values.mean()):.4f}")
         mesh = None if model.studio.snapshot is None else model.studio.snapshot.mesh

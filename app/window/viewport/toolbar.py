@@ -51,7 +51,7 @@ SHOWN = {  # what the model can show: name, text, tip
     "region_shown": ("view_region", "Region", "The box that limits the reconstruction; drag its handles"),
     "background": ("view_background", "Light behind the object", "The light itself as a backdrop"),
 }
-PHOTO_LETTERS, COMPARE_LETTERS = 9, 9  # of the combos; their lists are as wide as they need
+PHOTO_LETTERS, COMPARE_LETTERS = 8, 8  # of the combos; their lists are as wide as they need
 
 
 class ViewToolbar(QWidget):
@@ -78,6 +78,7 @@ class ViewToolbar(QWidget):
         self.compare = self._combo("view_compare", "Hold the render against a photo", COMPARES, COMPARE_TIPS)
         self.compare.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.compare.setMinimumContentsLength(COMPARE_LETTERS)
+        _widen_list(self.compare)
         self.compare.activated.connect(lambda _: model.set_compare(self.compare.currentData()))
         self.exposure = QDoubleSpinBox(self)
         self.exposure.setObjectName("view_exposure")
@@ -165,6 +166,7 @@ class ViewToolbar(QWidget):
         if capture is not None:
             for index, frame in enumerate(capture.frames):
                 self.photo.addItem(frame.name, index)
+        _widen_list(self.photo)
         self.refresh()
 
     def _photo_chosen(self, index: int) -> None:
@@ -190,3 +192,8 @@ class ViewToolbar(QWidget):
         for what, action in self.switches.items():
             action.setChecked(getattr(model, what))
         self.turning.setChecked(model.turning)
+
+
+def _widen_list(combo: QComboBox) -> None:
+    """Let the list that drops down be wider than the combo, as its longest entry."""
+    combo.view().setMinimumWidth(combo.view().sizeHintForColumn(0) + 24)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from PySide6.QtWidgets import QApplication, QCheckBox, QColorDialog, QComboBox, 
 
 from app.window.capture_panel import CapturePanel
 from app.window.findings import plain_background
-from app.window.photo_list import BROKEN, FRAME, PhotoDelegate
+from app.window.photo_list import AGE, BROKEN, FRAME, PhotoDelegate
 from app.window.thumbnails import Thumbnails, loss_image
 from tests.app.window.conftest import wait_for
 from tests.app.window.drawn_capture import draw_capture
@@ -70,6 +72,17 @@ def test_photos_are_sorted_by_error_and_split(panel, open_studio, qtbot, shoot):
     qtbot.keyClick(box, Qt.Key.Key_Up)
     qtbot.keyClick(box, Qt.Key.Key_Up)
     assert order(panel) == list(range(10))
+
+
+def test_an_old_score_is_marked_as_old(panel, open_studio, shoot):
+    from tests.app.window.viewing import publish, snapshot
+
+    publish(open_studio, replace(snapshot(), total_step=400))
+    open_studio.set_scores({0: 20.0, 1: 21.0}, {0: 390, 1: 100})
+    fresh, old = (panel.index_of(frame) for frame in (0, 1))
+    assert "steps ago" not in fresh.data(Qt.ItemDataRole.ToolTipRole) and fresh.data(AGE) == 10
+    assert "300 steps ago" in old.data(Qt.ItemDataRole.ToolTipRole)
+    shoot(panel, "capture_panel_old_scores")
 
 
 def test_check_box_space_bar_and_menu_leave_photos_out(panel, open_studio, qtbot, shoot):

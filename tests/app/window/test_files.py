@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QLabel, QMainWindow, QMenu, QMessageBox, QPushButton
 
 import assets
@@ -109,6 +109,7 @@ def test_leaving_an_unfinished_run_asks_and_saves_it(files, studio, tiny_capture
     studio.run_until(3)
     wait_for(qtbot, lambda: studio.state == "paused", 120)
     project = studio.project
+    wait_for(qtbot, lambda: thumbnail(project, QSize(148, 104)) is not None)  # a photo, before there is a surface
     assert files.recent.projects()[0].running
     answers.path = tiny_capture
     files.actions["open"].trigger()

@@ -81,7 +81,7 @@ def test_options_change_in_mid_run_where_they_may(open_studio, heard, qtbot):
     may, why = studio.changeable("hull.resolution")
     assert not may and "The stage Hull has begun" in why
     assert not studio.set_option("hull.resolution", 32) and studio.recipe.hull.resolution == 24
-    assert any(isinstance(m, Notice) and "hull.resolution" in m.text for m in heard["messages"])
+    assert any(isinstance(m, Notice) and "Hull › Resolution stays" in m.text for m in heard["messages"])
     studio.exclude(studio.capture.train[0])
     wait_for(qtbot, lambda: studio.excluded == {studio.capture.train[0]})
 
