@@ -153,11 +153,12 @@ def test_moving_is_drawn_small_where_full_size_takes_long(qtbot, view, monkeypat
     monkeypatch.setattr(preview.PreviewRenderer, "image", slow)
     sizes = []
     view.model.pictured.connect(lambda: sizes.append(view.model.drawn.camera.width))
-    for step in range(40):
+    for _ in range(60):
         view.model.orbit(2, 0)
         qtbot.wait(15)
-        if sizes and step > 20:
+        if len(sizes) > 1:  # the first shows how long it takes
             assert sizes[-1] < 0.7 * view.canvas.width()
+    assert len(sizes) > 1
     qtbot.waitUntil(lambda: view.model.drawn.final, timeout=TIMEOUT)
     assert view.model.drawn.camera.width == view.canvas.width()
 
