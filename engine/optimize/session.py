@@ -45,7 +45,7 @@ from engine.optimize.session_start import (
     or_close,
 )
 from engine.optimize.session_state import saved_state, scene_of_checkpoint
-from engine.optimize.stage import STAGES, IteratingStage, Stage, StageContext
+from engine.optimize.stage import IteratingStage, Stage, StageContext, stage_for
 from engine.optimize.turns import kernel_turn
 from engine.optimize.views import ViewSet
 
@@ -277,7 +277,7 @@ class Session(LiveSession):
         self.notify(StageChanged(name, self.stage_index, len(self.recipe.stages), "begin"))
         self._draws = generator_state(self.context)
         while self.stage is None:
-            stage = STAGES[name]()
+            stage = stage_for(name, self.context)
             try:
                 stage.begin(self.context)
                 self.stage = stage

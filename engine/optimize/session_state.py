@@ -14,7 +14,7 @@ from engine.optimize.messages import Notice
 from engine.optimize.options import describe, set_option
 from engine.optimize.scene_state import SceneState
 from engine.optimize.session_start import plain
-from engine.optimize.stage import STAGES
+from engine.optimize.stage import stage_for
 
 if TYPE_CHECKING:
     from engine.optimize.session import Session
@@ -75,7 +75,7 @@ def place(session: Session, tensors: dict[str, Tensor], values: dict[str, Any]) 
     session.context.scene = _scene(tensors, values)
     rest = {name: tensor for name, tensor in tensors.items() if not name.startswith(SCENE)}
     if values["begun"]:
-        session.stage = STAGES[values["stage"]]()
+        session.stage = stage_for(values["stage"], session.context)
         session.snapshot = Snapshot(session.index, rest, values["snapshot"])
         restore_snapshot(session.snapshot, session.stage, session.context)
     else:

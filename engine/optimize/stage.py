@@ -158,6 +158,28 @@ class IteratingStage(Stage):
 STAGES: dict[str, type[Stage]] = {}
 
 
+# Other implementations of stages, by the name of the stage that they stand in for.
+VARIANTS: dict[str, list[tuple[Callable[[StageContext], bool], type[Stage]]]] = {}
+
+
+def stage_for(name: str, context: StageContext) -> Stage:
+    """A fresh object of the stage called `name`: of the first variant that serves the context, else of the stage."""
+    for serves, variant in VARIANTS.get(name, []):
+        if serves(context):
+            return variant()
+    return STAGES[name]()
+
+
+def stands_in(serves: Callable[[StageContext], bool]) -> Callable[[type[Stage]], type[Stage]]:
+    """Class decorator: make a variant of the stage of the same name known; it takes over where `serves` says so."""
+
+    def add(variant: type[Stage]) -> type[Stage]:
+        VARIANTS.setdefault(variant.name, []).append((serves, variant))
+        return variant
+
+    return add
+
+
 def register(stage: type[Stage]) -> type[Stage]:
     """Class decorator: make a stage known by its name."""
     STAGES[stage.name] = stage

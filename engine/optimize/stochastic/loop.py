@@ -59,6 +59,7 @@ class StochasticLoop:
         self.scene, self.views, self.notify = scene, list(views), notify
         self.shading = Shading(shading)
         self.index = 0  # steps done
+        self.view: int | None = None  # of the last step
         self.counts = dict.fromkeys(dict.fromkeys(self.options.order), 0)  # per group
         self.dropped = 0  # pixels that were not finite, counted at the last look
         self._bad_checks = 0
@@ -101,35 +102,50 @@ class StochasticLoop:
     # -- stepping
 
     def step(self, count: int = 1) -> None:
-        """Do `count` steps; returns when they are submitted, at the latest AHEAD steps before the device has done them.
+        """Do `count` steps of the groups in `options.order`, views in turn; returns when they are submitted.
 
-        A lost device is opened anew and the steps since the last kept state are done again. Raises DeviceError when
-        that fails, too, and when the shading goes on returning values that are not finite.
+        At the latest AHEAD steps later the device has done them. A lost device is opened anew and the steps since the
+        last kept state are done again. Raises DeviceError when that fails, too, and when the shading goes on returning
+        values that are not finite.
         """
         goal = self.index + count
-        lost = 0
-        while self.index < goal:
-            try:
-                self._step()
-                if self.index % self.options.check_every == 0:
-                    self._check()
-                elif self.index % AHEAD == 0:
-                    self.gpu.wait()
-            except DeviceLost as error:
-                lost += 1
-                if lost > 1:
-                    raise
-                self.notify(f"{error}; going on from step {self._good['index']} on a new device")
-                self._build(shared_gpu())
-                self.restore(self._good)
 
-    def _step(self) -> None:
+        def steps() -> None:
+            while self.index < goal:
+                self._next()
+
+        self._recovering(steps)
+
+    def _next(self) -> None:
         name = self.options.order[self.index % len(self.options.order)]
-        group, view = self.groups[name], self.view_of(name, self.counts[name])
+        self._advance(name, self.view_of(name, self.counts[name]))
+
+    def advance(self, group: str, view: int) -> None:
+        """One step of a group of `options.order` against one view, for a driver that chooses them; errors as `step`.
+
+        After a lost device what was done since the last kept state is gone.
+        """
+        self._recovering(lambda: self._advance(group, view))
+
+    def _recovering(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except DeviceLost as error:
+            self.notify(f"{error}; going on from step {int(self._good['index'])} on a new device")
+            self._build(shared_gpu())
+            self.restore(self._good)
+            work()
+
+    def _advance(self, name: str, view: int) -> None:
         self.counts[name] += 1
+        self.view = view
         self._tell(name, view)
-        self.gpu.submit(self._encoded(group, view))
+        self.gpu.submit(self._encoded(self.groups[name], view))
         self.index += 1
+        if self.index % self.options.check_every == 0:
+            self._check()
+        elif self.index % AHEAD == 0:
+            self.gpu.wait()
 
     def _tell(self, name: str, view: int) -> None:
         self.gpu.write(self.memory.step, self._record(name, view))
@@ -204,10 +220,9 @@ class StochasticLoop:
 
     def loss(self) -> float:
         """The mean loss of the last step's view over both sides; waits for the device."""
-        if self.index == 0:
+        if self.view is None:
             return float("nan")
-        name = self.options.order[(self.index - 1) % len(self.options.order)]
-        height, width = self.memory.sizes[self.view_of(name, self.counts[name] - 1)]
+        height, width = self.memory.sizes[self.view]
         return float(self.gpu.read(self.memory.losses, np.float32, (height * width, 2)).mean(dtype=np.float64))
 
     def vertices(self) -> np.ndarray:
@@ -217,6 +232,14 @@ class StochasticLoop:
     def texture(self) -> np.ndarray | None:
         """[H,W,8] float32, channels as engine/optimize/textures.py has them; waits for the device."""
         return self.memory.read_texture() if self.memory.texels else None
+
+    def tangents(self) -> np.ndarray:
+        """[N,4] float32, as given or set last."""
+        return self.memory.tangents
+
+    def set_tangents(self, tangents: np.ndarray) -> None:
+        """Replace the tangents [N,4], which stay as they are while vertices move; their number must stay."""
+        self.memory.write_tangents(tangents)
 
     def radiance(self) -> np.ndarray | None:
         """[H,W,3] float32 of the light; waits for the device."""

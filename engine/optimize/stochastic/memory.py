@@ -120,12 +120,13 @@ class LoopMemory:
         self.triangles = gpu.buffer(triangles, label="triangles")
         tangents = np.zeros((1, 4), np.float32) if scene.tangents is None else scene.tangents
         self.moved = gpu.buffer(16 * (6 * self.stride + len(tangents)), label="perturbed vertices")
-        gpu.write(self.moved, np.ascontiguousarray(tangents, np.float32), 16 * 6 * self.stride)
+        self.write_tangents(tangents)
         self.clip = [(self.moved, 16 * side * self.stride, 16 * count) for side in (0, 1)]
 
     def write_tangents(self, tangents: np.ndarray) -> None:
         """Replace the tangents [N,4]; their number must stay."""
-        self.gpu.write(self.moved, np.ascontiguousarray(tangents, np.float32), 16 * 6 * self.stride)
+        self.tangents = np.array(tangents, np.float32)
+        self.gpu.write(self.moved, self.tangents, 16 * 6 * self.stride)
 
     def _texture(self) -> None:
         texture = self.scene.texture

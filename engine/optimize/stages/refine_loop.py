@@ -1,0 +1,168 @@
+"""Stage refine where the rasterizer is WebGPU and gradients are stochastic: the loop that lives on the device."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import GeometryError
+from engine.exchange import TangentSpace
+from engine.optimize.metrics import batch_psnr
+from engine.optimize.stage import IteratingStage, StageContext, stands_in
+from engine.optimize.stages.view_pass import starting_light
+from engine.optimize.textures import material_from_texture, quick_material, texture_from_material
+from engine.scene import Environment, Material, Mesh
+
+TANGENT_INTERVAL = 50  # steps; the tangent frame turns slowly with the surface
+LOSS_INTERVAL = 5  # steps between two looks at the loss, for each of which the device is waited for
+PSNR_INTERVAL = 50  # steps
+DECAY = 0.1  # of rates and eps over the stage
+MATERIAL_GROUPS = ("base_color", "roughness_metallic", "normal_map")
+
+
+def _served(context: StageContext) -> bool:
+    return context.rasterizer.name == "webgpu" and context.recipe.optimize.gradient == "stochastic"
+
+
+@stands_in(_served)
+class LoopRefineStage(IteratingStage):
+    """Optimizes vertices, textures and light in turn, each step one group after the other, nothing read back but for
+    looking. The loss is that of stage refine without its structural term; in place of its priors stand large steps
+    and that texels which no photo shows are left alone. Scripts' own losses have no effect."""
+
+    name = "refine"
+
+    def begin(self, context: StageContext) -> None:
+        from engine.kernels.webgpu import gpu
+        from engine.optimize.stochastic import LoopOptions, LoopScene, LoopView, StochasticLoop
+
+        self.context, scene, recipe = context, context.scene, context.recipe
+        if scene.mesh is None or scene.mesh.uvs is None:
+            raise GeometryError("stage refine needs an unwrapped mesh: run the stage mesh or given before it")
+        self.mesh = mesh = scene.mesh
+        self.light = starting_light(recipe, context.capture.up, scene.environment).environment()
+        self.tangent_space = TangentSpace(mesh.triangles, mesh.uvs, mesh.uv_triangles)
+        self.frames = list(context.capture.train)
+        views = [context.views.view(frame, recipe.refine.image_size) for frame in self.frames]
+        self.loop = StochasticLoop(
+            gpu(),
+            LoopScene(
+                np.ascontiguousarray(mesh.vertices, np.float32),
+                np.ascontiguousarray(mesh.triangles, np.int32),
+                mesh.uvs,
+                mesh.uv_triangles,
+                texture_from_material(scene.material or Material()).numpy(),
+                self._tangents(mesh.vertices),
+                self.tangent_space.triangles,
+                self.light,
+            ),
+            [LoopView(view.camera, view.premultiplied.cpu().numpy(), view.alpha.cpu().numpy()) for view in views],
+            LoopOptions(
+                order=("vertices", *MATERIAL_GROUPS, "environment"),
+                seed=recipe.run.seed,
+                mask=recipe.refine.mask,
+                smoothness=recipe.refine.large_steps,
+            ),
+            "pbr",
+            notify=context.notice,
+        )
+        self.report: dict[str, float] = {}
+        self.rates: dict[str, float] = {}
+        if context.extra_losses.names:
+            context.notice("losses that scripts add have no effect on stochastic gradients on the GPU")
+
+    @property
+    def steps(self) -> int:
+        return self.context.recipe.refine.steps
+
+    def _tangents(self, vertices: np.ndarray) -> np.ndarray:
+        mesh = Mesh(np.asarray(vertices), self.mesh.triangles)
+        return self.tangent_space.tangents(mesh.vertices, mesh.vertex_normals())
+
+    def _groups(self) -> list[str]:
+        """The groups that one step moves, by what the user lets change."""
+        options = self.context.recipe.refine
+        wanted = [("vertices", options.geometry), *((name, options.material) for name in MATERIAL_GROUPS)]
+        return [name for name, enabled in (*wanted, ("environment", options.light)) if enabled]
+
+    def _set_rates(self, index: int) -> None:
+        """The recipe's options of this moment, as the loop takes them."""
+        recipe, loop = self.context.recipe, self.loop
+        decay = DECAY ** (index / max(self.steps, 1))
+        texture, groups = recipe.refine.learning_rate_texture, dict(loop.options.groups)
+        self.rates = {"vertices": recipe.refine.learning_rate, "environment": recipe.light.learning_rate}
+        self.rates |= {name: texture for name in MATERIAL_GROUPS}
+        self.rates = {name: max(rate * decay * self.learning_rate_scale, 1e-9) for name, rate in self.rates.items()}
+        for name, rate in self.rates.items():
+            groups[name] = replace(groups[name], rate=rate, rate_end=rate)
+        groups["vertices"] = replace(groups["vertices"], eps=recipe.optimize.eps, eps_end=recipe.optimize.eps)
+        loop.options = replace(loop.options, groups=groups)
+
+    def step(self, index: int) -> dict[str, float]:
+        self.clock.start()
+        self._set_rates(index)
+        if index and index % TANGENT_INTERVAL == 0:
+            self.loop.set_tangents(self._tangents(self.loop.vertices()))
+        batch = self.context.views.next(self.context.recipe.refine.batch)
+        for frame in batch:
+            for group in self._groups():
+                self.loop.advance(group, self.frames.index(frame))
+        self.clock.lap("encoding")
+        if index % LOSS_INTERVAL == 0 or not self.report:
+            self.report["loss"] = self.loop.loss()
+        if index % PSNR_INTERVAL == 0 or "psnr" not in self.report:
+            view = self.context.views.view(batch[-1], self.context.recipe.refine.image_size)
+            image = torch.from_numpy(self.loop.preview(view.camera))
+            self.report["psnr"] = batch_psnr([image], [view])
+        self.clock.lap("device")
+        return dict(self.report)
+
+    def learning_rates(self) -> dict[str, float]:
+        return dict(self.rates)
+
+    def _environment(self) -> Environment:
+        return replace(self.light, radiance=self.loop.radiance())
+
+    def preview(self) -> dict[str, Any]:
+        source = self.mesh
+        mesh = Mesh(
+            self.loop.vertices(), *(part.copy() for part in (source.triangles, source.uvs, source.uv_triangles))
+        )
+        return {
+            "mesh": mesh,
+            "material": quick_material(torch.from_numpy(self.loop.texture())),
+            "environment": self._environment(),
+            "box": None if self.context.scene.box is None else np.array(self.context.scene.box),
+        }
+
+    def topology(self) -> tuple[np.ndarray, int]:
+        return self.mesh.triangles, len(self.mesh.vertices)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        arrays = self.loop.state() | {"tangents": self.loop.tangents()}
+        tensors = {name: torch.from_numpy(stored(array)) for name, array in arrays.items()}
+        return tensors, {"report": dict(self.report)}
+
+    def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        if not hasattr(self, "loop"):
+            self.begin(context)
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        arrays["head"] = arrays["head"].view(np.uint32)
+        self.loop.set_tangents(arrays.pop("tangents"))
+        self.loop.restore(arrays)
+        self.report = dict(values["report"])
+
+    def finish(self) -> None:
+        scene, mesh = self.context.scene, self.mesh
+        scene.mesh = Mesh(self.loop.vertices(), mesh.triangles, mesh.uvs, mesh.uv_triangles)
+        scene.material = material_from_texture(torch.from_numpy(self.loop.texture()))
+        scene.environment = self._environment()
+
+
+def stored(array: np.ndarray) -> np.ndarray:
+    """`array` in a type that tensors have, bit for bit."""
+    return array.view(np.int32) if array.dtype == np.uint32 else array
