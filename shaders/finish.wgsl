@@ -1,14 +1,19 @@
-// Provides: finish, the picture in eight bits from drawn colours: antialiased, before the backdrop, exposed, encoded.
+// Provides: smooth_silhouettes, which antialiases the picture; finish, which adds the backdrop and lines as well.
 #include preview_scene
+#include preview_picture
 #include equirectangular
-#include tone_map
 
-@group(0) @binding(5) var<storage, read> colors: array<vec4f>;
+@group(0) @binding(5) var colors: texture_2d<f32>;
 @group(0) @binding(6) var<storage, read_write> planes: array<u32>;
 @group(0) @binding(7) var<storage, read> crossings: array<u32>; // as silhouettes.wgsl leaves them
-@group(0) @binding(8) var backdrop: texture_2d<f32>;
-@group(0) @binding(9) var around: sampler; // repeats in u
-@group(0) @binding(10) var lines: texture_2d<f32>; // premultiplied, encoded
+@group(0) @binding(8) var<storage, read> touched: array<u32>;
+@group(0) @binding(9) var backdrop: texture_2d<f32>;
+@group(0) @binding(10) var around: sampler; // repeats in u
+@group(0) @binding(11) var lines: texture_2d<f32>; // premultiplied, encoded
+
+fn color_at(at: u32) -> vec4f {
+    return textureLoad(colors, vec2u(at % view.size.x, at / view.size.x), 0);
+}
 
 fn depth_at(at: u32) -> f32 {
     return bitcast<f32>(planes[view.size.x * view.size.y + at]);
@@ -29,42 +34,68 @@ fn uncovered(target_pixel: u32, first: u32, second: u32, axis: u32) -> vec4f {
     if (target_pixel != select(second, first, share > 0.0)) {
         return vec4f(0.0);
     }
-    return share * (colors[second] - colors[first]);
+    return share * (color_at(second) - color_at(first));
 }
 
-@compute @workgroup_size(8, 8)
+// The premultiplied colour of a pixel beside a silhouette.
+fn smoothed(at: u32) -> vec4f {
+    let width = view.size.x;
+    let column = at % width;
+    var color = color_at(at);
+    if (column > 0u) {
+        color += uncovered(at, at - 1u, at, 0u);
+    }
+    if (column + 1u < width) {
+        color += uncovered(at, at, at + 1u, 0u);
+    }
+    if (at >= width) {
+        color += uncovered(at, at - width, at, 1u);
+    }
+    if (at + width < width * view.size.y) {
+        color += uncovered(at, at, at + width, 1u);
+    }
+    return color;
+}
+
+// One invocation per word of `touched`: few pixels lie beside a silhouette.
+@compute @workgroup_size(64)
+fn smooth_silhouettes(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let word = (group.y * groups.x + group.x) * 64u + local;
+    if (word >= arrayLength(&touched)) {
+        return;
+    }
+    for (var left = touched[word]; left != 0u; left &= left - 1u) {
+        let at = word * 32u + countTrailingZeros(left);
+        if (at < view.size.x * view.size.y) {
+            planes[at] = pack4x8unorm(encoded(smoothed(at)));
+        }
+    }
+}
+
+// One invocation per pixel.
+@compute @workgroup_size(16, 8)
 fn finish(@builtin(global_invocation_id) id: vec3u) {
     if (any(id.xy >= view.size)) {
         return;
     }
-    let width = view.size.x;
-    let at = id.y * width + id.x;
-    var color = colors[at];
-    if (view.is_smooth != 0u) {
-        if (id.x > 0u) {
-            color += uncovered(at, at - 1u, at, 0u);
-        }
-        if (id.x + 1u < width) {
-            color += uncovered(at, at, at + 1u, 0u);
-        }
-        if (id.y > 0u) {
-            color += uncovered(at, at - width, at, 1u);
-        }
-        if (id.y + 1u < view.size.y) {
-            color += uncovered(at, at, at + width, 1u);
-        }
+    let at = id.y * view.size.x + id.x;
+    let is_touched = view.is_smooth != 0u && ((touched[at / 32u] >> (at % 32u)) & 1u) != 0u;
+    var color = vec4f(0.0);
+    if (is_touched) {
+        color = smoothed(at);
+    } else {
+        color = color_at(at);
     }
     if (view.has_backdrop != 0u && color.w < 1.0) {
         let away = vec3f((vec2f(id.xy) + 0.5 - view.centre) / view.focal, 1.0);
         let uv = uv_from_direction(normalize(view.backdrop_from_camera * away));
         color += (1.0 - color.w) * vec4f(textureSampleLevel(backdrop, around, uv, 0.0).xyz, 1.0);
     }
-    let alpha = clamp(color.w, 0.0, 1.0);
-    var straight = clamp(color.xyz * (view.gain / max(alpha, 1e-6)), vec3f(0.0), vec3f(1.0));
-    if (view.is_linear != 0u) {
-        straight = srgb_from_linear(straight);
-    }
-    var shown = vec4f(straight * alpha, alpha);
+    var shown = encoded(color);
     if (view.has_lines != 0u) {
         let over = textureLoad(lines, id.xy, 0);
         shown = shown * (1.0 - over.w) + over;

@@ -11,6 +11,6 @@ fn surface_of(hit: Hit) -> Surface {
     let color = map_value(base_color_map, hit, uv);
     let packed = map_value(packed_map, hit, uv);
     let place = uv * hit.place.weights;
-    let normal = normal_of(hit, uv);
+    let normal = normal_of(hit, uv, vertex_values(hit)[0].xyz);
     return Surface(hit.position, normal, hit.toward, color, packed.y, packed.z, packed.x, place, hit.pixel);
 }

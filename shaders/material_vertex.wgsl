@@ -3,8 +3,8 @@
 #include normal_vertex
 
 fn surface_of(hit: Hit) -> Surface {
-    let own = vertex_value(hit, 1u);
-    let roughness = vertex_value(hit, 0u).w;
-    let normal = normal_of(hit, mat3x2f());
-    return Surface(hit.position, normal, hit.toward, own.xyz, roughness, own.w, 1.0, vec2f(0.0), hit.pixel);
+    let own = vertex_values(hit);
+    let normal = normal_of(hit, mat3x2f(), own[0].xyz);
+    let color = own[1].xyz;
+    return Surface(hit.position, normal, hit.toward, color, own[0].w, own[1].w, 1.0, vec2f(0.0), hit.pixel);
 }

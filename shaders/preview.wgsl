@@ -1,34 +1,37 @@
-// Provides: draw, which writes what every pixel sees: colour, depth, triangle and material.
+// Provides: picture_corner and draw, a pass over the picture that says what every covered pixel sees.
 #include preview_scene
 #include material or material_vertex
 #include display or display_shaded
+#include preview_picture
 
 @group(0) @binding(4) var numbers: texture_2d<u32>; // 0 = nothing, i + 1 = triangle i
-@group(0) @binding(5) var<storage, read_write> colors: array<vec4f>; // premultiplied
 // Planes of one value per pixel: the finished picture, depth (infinite = none), triangle, three of the material.
-@group(0) @binding(6) var<storage, read_write> planes: array<u32>;
+@group(0) @binding(5) var<storage, read_write> planes: array<u32>;
 
-const INFINITE: u32 = 0x7f800000u;
+// One triangle over the picture.
+@vertex
+fn picture_corner(@builtin(vertex_index) index: u32) -> @builtin(position) vec4f {
+    return vec4f(select(-1.0, 3.0, index == 1u), select(-1.0, 3.0, index == 2u), 0.0, 1.0);
+}
 
-@compute @workgroup_size(8, 8)
-fn draw(@builtin(global_invocation_id) id: vec3u) {
-    if (any(id.xy >= view.size)) {
-        return;
-    }
+// The colour, linear or encoded as the view says; what covers nothing is left as it is.
+@fragment
+fn draw(@builtin(position) pixel: vec4f) -> @location(0) vec4f {
+    let place = vec2u(pixel.xy);
     let count = view.size.x * view.size.y;
-    let at = id.y * view.size.x + id.x;
-    let number = textureLoad(numbers, id.xy, 0).x;
-    planes[2u * count + at] = number;
+    let at = place.y * view.size.x + place.x;
+    let number = textureLoad(numbers, place, 0).x;
     if (number == 0u) {
-        planes[count + at] = INFINITE;
-        colors[at] = vec4f(0.0);
-        return;
+        discard;
     }
-    let hit = hit_at(number - 1u, vec2f(id.xy) + 0.5);
+    let hit = hit_at(number - 1u, pixel.xy);
     let surface = surface_of(hit);
     planes[count + at] = bitcast<u32>(hit.depth);
+    planes[2u * count + at] = number;
     planes[3u * count + at] = pack2x16unorm(surface.base_color.xy);
     planes[4u * count + at] = pack2x16unorm(vec2f(surface.base_color.z, surface.roughness));
     planes[5u * count + at] = pack2x16unorm(vec2f(surface.metallic, surface.occlusion));
-    colors[at] = vec4f(displayed(hit, surface), 1.0);
+    let color = vec4f(min(displayed(hit, surface), vec3f(LARGEST)), 1.0);
+    planes[at] = pack4x8unorm(encoded(color));
+    return color;
 }

@@ -32,7 +32,7 @@ struct Hit {
 @group(0) @binding(0) var<uniform> view: View;
 @group(0) @binding(1) var<storage, read> clip: array<vec4f>;
 @group(0) @binding(2) var<storage, read> triangles: array<u32>; // [F,3]
-@group(0) @binding(3) var<storage, read> vertices: array<vec4f>; // [V,2] normal, roughness; base colour, metallic
+@group(0) @binding(3) var<storage, read> vertices: array<vec4u>; // [V], see vertex_values
 
 fn hit_at(triangle: u32, pixel: vec2f) -> Hit {
     let corner = vec3u(triangles[3u * triangle], triangles[3u * triangle + 1u], triangles[3u * triangle + 2u]);
@@ -45,9 +45,13 @@ fn hit_at(triangle: u32, pixel: vec2f) -> Hit {
     return Hit(triangle, corner, place, depth, pixel, view.position + depth * away, -normalize(away));
 }
 
-// One of the two records of the vertices at the hit.
-fn vertex_value(hit: Hit, record: u32) -> vec4f {
-    let at = 2u * hit.corner + record;
-    let w = hit.place.weights;
-    return w.x * vertices[at.x] + w.y * vertices[at.y] + w.z * vertices[at.z];
+// Normal and roughness at the hit, then base colour and metallic, interpolated between signed 16-bit fractions.
+fn vertex_values(hit: Hit) -> mat2x4f {
+    var values = mat2x4f();
+    for (var k = 0u; k < 3u; k++) {
+        let packed = vertices[hit.corner[k]];
+        values[0] += hit.place.weights[k] * vec4f(unpack2x16snorm(packed.x), unpack2x16snorm(packed.y));
+        values[1] += hit.place.weights[k] * vec4f(unpack2x16snorm(packed.z), unpack2x16snorm(packed.w));
+    }
+    return values;
 }

@@ -1,8 +1,8 @@
 // Provides: cross_silhouettes, which finds where silhouette edges pass between pixels, for antialiasing.
 #include preview_scene
 
-// The silhouette-edge walk of engine/raster/numba_coverage.py: an edge is a silhouette where both its triangles
-// project to one side of it, and is crossed with the lines of pixel centres. Of crossings between the same two pixels in
+// The walk of engine/raster/numba_coverage.py: an edge is a silhouette where both its triangles project to one side of
+// it, and is crossed with the lines of pixel centres. Of crossings between the same two pixels in
 // the same direction the one that reaches furthest is kept.
 struct Edge {
     ends: vec2u, // vertices
@@ -16,6 +16,7 @@ const DEPTH_MARGIN: f32 = 1e-4; // relative; a surface must lie this much behind
 @group(0) @binding(6) var<storage, read> planes: array<u32>;
 // [H,W,axis,direction]: how far the crossing reaches toward the outside pixel, then the pair's share, 16 bits each.
 @group(0) @binding(7) var<storage, read_write> crossings: array<atomic<u32>>;
+@group(0) @binding(8) var<storage, read_write> touched: array<atomic<u32>>; // a bit per pixel: beside a crossing
 
 fn seen(vertex: u32) -> bool {
     let position = clip[vertex];
@@ -25,6 +26,10 @@ fn seen(vertex: u32) -> bool {
 fn on_screen(vertex: u32) -> vec2f {
     let position = clip[vertex];
     return (position.xy / position.w + 1.0) * 0.5 * vec2f(view.size);
+}
+
+fn touch(at: u32) {
+    atomicOr(&touched[at / 32u], 1u << (at % 32u));
 }
 
 // Sign of the side of the line from a to b on which a vertex appears.
@@ -82,6 +87,8 @@ fn cross_silhouettes(
             let part = place - f32(cell);
             let reach = select(part, 1.0 - part, inside_second);
             let packed = (u32(reach * 65534.0 + 1.5) << 16u) | u32(span * span / squared * 65535.0 + 0.5);
+            touch(at);
+            touch(at + step);
             atomicMax(&crossings[2u * (2u * at + axis) + select(1u, 0u, inside_second)], packed);
         }
     }

@@ -59,6 +59,11 @@ DISPLAY_SHADERS: dict[str, tuple[str, dict[str, float]]] = {
     "triangle_id": ("display_faces", {}),
     "quality": ("display_quality", {}),
 }
+DRAWING = {
+    "vertex": "picture_corner",
+    "fragment": "draw",
+    "targets": ("rgba16float",),
+}
 LINEAR = ("base_color", *LIT)  # displays whose values are linear
 
 
@@ -100,6 +105,9 @@ class GpuPreviewImage(PreviewImage):
         return PixelValues(values.color, values.depth, (red, green, blue), roughness, metallic)
 
 
+_source = lru_cache(maxsize=16)(compose)  # composing takes longer than encoding
+
+
 @lru_cache(maxsize=64)
 def _drawing_source(display: str, is_textured: bool, has_tangents: bool) -> ShaderSource:
     shader, constants = DISPLAY_SHADERS[display]
@@ -120,9 +128,14 @@ class _Targets:
     def __init__(self, gpu: Gpu, size: tuple[int, int]) -> None:
         pixels = size[0] * size[1]
         self.visibility = VisibilityPass(gpu, size)
-        self.colors = gpu.buffer(16 * pixels, label="the picture's colours")
+        usage = "RENDER_ATTACHMENT|TEXTURE_BINDING"
+        self.colors = gpu.texture(size, "rgba16float", usage, label="the picture").create_view()
         self.planes = gpu.buffer(4 * PLANES * pixels, label="the picture")
+        blank = np.zeros((MATERIAL_PLANES, pixels), np.float32)
+        blank[1] = np.inf
+        self.blank = gpu.buffer(blank, label="an empty picture")
         self.crossings = gpu.buffer(16 * pixels, label="the picture's silhouettes")
+        self.touched = gpu.buffer(4 * (-(-pixels // 32)), label="the silhouettes' pixels")
         self._gpu, self._size, self._lines = gpu, size, None
 
     @property
@@ -207,7 +220,10 @@ class WebGpuPreview(PreviewRenderer):
             self._encode_silhouettes(encoder, mesh, targets)
         if lines is not None:
             self._encode_lines(encoder, targets, lines)
-        self._encode_finish(encoder, targets, behind, lines is not None)
+        if behind is not None or lines is not None:
+            self._encode_finish(encoder, targets, behind, lines is not None)
+        elif not draft:
+            self._encode_smoothing(encoder, targets)
         planes = PLANES if numbers else MATERIAL_PLANES
         readback = gpu.readback(encoder, targets.planes, np.uint32, (planes, *camera.size))
         gpu.submit(encoder)
@@ -241,43 +257,60 @@ class WebGpuPreview(PreviewRenderer):
     ) -> None:
         device, gpu, uploads = self.device, self.device.gpu, self.device.uploads
         source = _drawing_source(display, mesh.corners is not None, mesh.has_tangents)
-        project = gpu.compute(compose("clip_positions"), "project")
+        project = gpu.compute(_source("clip_positions"), "project")
         gpu.dispatch(encoder, project, [device.view, mesh.positions, mesh.clip], -(-mesh.vertex_count // 64))
         numbers = targets.visibility.encode(encoder, mesh.clip, mesh.triangles, mesh.triangle_count, False)
         resources = {0: device.view, 1: mesh.clip, 2: mesh.triangles, 3: mesh.attributes}
-        resources |= {4: numbers.create_view(), 5: targets.colors, 6: targets.planes}
+        resources |= {4: numbers.create_view(), 5: targets.planes}
         if mesh.corners is not None:
             resources |= {7: mesh.corners, 10: uploads.sampler("trilinear"), **uploads.textures(self.snapshot)}
         if display in ("wireframe", "triangle_id", "quality"):
             resources[12] = uploads.faces(self.snapshot, display)
         if display == "depth":
             resources[13] = device.ramp
-        pipeline = gpu.compute(source, "draw")
+        pipeline = gpu.render(source, **DRAWING)
         groups = [gpu.bind(pipeline, resources)]
         if display in LIT:
             uploaded = uploads.light(light, LIGHTS.of(light))
             uploaded.turn(environment_from_world(light, camera))
             groups.append(gpu.bind(pipeline, uploaded.bindings, 1))
-        gpu.dispatch(encoder, pipeline, groups, self._tiles(camera.size))
+        color = {"view": targets.colors, "load_op": "clear", "store_op": "store", "clear_value": (0, 0, 0, 0)}
+        with gpu.calls("drawing the surface"):
+            encoder.copy_buffer_to_buffer(targets.blank, 0, targets.planes, 0, targets.blank.size)
+            drawing = encoder.begin_render_pass(color_attachments=[color])
+            drawing.set_pipeline(pipeline)
+            for index, group in enumerate(groups):
+                drawing.set_bind_group(index, group)
+            drawing.draw(3)
+            drawing.end()
 
     @staticmethod
     def _tiles(size: tuple[int, int]) -> tuple[int, int, int]:
-        return -(-size[1] // 8), -(-size[0] // 8), 1
+        return -(-size[1] // 16), -(-size[0] // 8), 1
 
     def _encode_silhouettes(self, encoder: Any, mesh: MeshBuffers, targets: _Targets) -> None:
         gpu = self.device.gpu
         edges = self.device.uploads.edges(self.snapshot)
-        pipeline = gpu.compute(compose("silhouettes"), "cross_silhouettes")
+        pipeline = gpu.compute(_source("silhouettes"), "cross_silhouettes")
         resources = {0: self.device.view, 1: mesh.clip, 5: edges, 6: targets.planes, 7: targets.crossings}
+        resources[8] = targets.touched
         with gpu.calls("clearing silhouettes"):
             encoder.clear_buffer(targets.crossings)
+            encoder.clear_buffer(targets.touched)
         gpu.dispatch(encoder, pipeline, [gpu.bind(pipeline, resources)], -(-(edges.size // 16) // 64))
+
+    def _encode_smoothing(self, encoder: Any, targets: _Targets) -> None:
+        gpu = self.device.gpu
+        pipeline = gpu.compute(_source("finish"), "smooth_silhouettes")
+        resources = {0: self.device.view, 5: targets.colors, 6: targets.planes}
+        resources |= {7: targets.crossings, 8: targets.touched}
+        gpu.dispatch(encoder, pipeline, [gpu.bind(pipeline, resources)], -(-(targets.touched.size // 4) // 64))
 
     def _encode_lines(self, encoder: Any, targets: _Targets, lines: SceneLines) -> None:
         gpu = self.device.gpu
         over = {"operation": "add", "src_factor": "one", "dst_factor": "one-minus-src-alpha"}
         pipeline = gpu.render(
-            compose("lines"),
+            _source("lines"),
             vertex="line_vertex",
             fragment="line_fragment",
             targets=({"format": "rgba8unorm", "blend": {"color": over, "alpha": over}},),
@@ -293,9 +326,10 @@ class WebGpuPreview(PreviewRenderer):
 
     def _encode_finish(self, encoder: Any, targets: _Targets, behind: Environment | None, lined: bool) -> None:
         gpu, uploads = self.device.gpu, self.device.uploads
-        pipeline = gpu.compute(compose("finish"), "finish")
+        pipeline = gpu.compute(_source("finish"), "finish")
         resources = {0: self.device.view, 5: targets.colors, 6: targets.planes, 7: targets.crossings}
-        resources[8] = uploads.nothing() if behind is None else uploads.backdrop(behind)
-        resources |= {9: uploads.sampler("around"), 10: targets.lines if lined else uploads.nothing()}
+        resources |= {8: targets.touched, 10: uploads.sampler("around")}
+        resources[9] = uploads.nothing() if behind is None else uploads.backdrop(behind)
+        resources[11] = targets.lines if lined else uploads.nothing()
         size = targets.visibility.size
         gpu.dispatch(encoder, pipeline, [gpu.bind(pipeline, resources)], self._tiles(size))

@@ -44,7 +44,7 @@ class MeshBuffers:
     positions: Any  # f32 [V,3]
     triangles: Any  # u32 [F,3]
     clip: Any  # vec4f [V], written for every picture
-    attributes: Any  # vec4f [V,2] normal and roughness, base colour and metallic
+    attributes: Any  # vec4u [V] signed 16-bit fractions: normal, roughness, base colour, metallic
     corners: Any | None  # vec2f [F,3,1 or 3] texture coordinates, tangents; None without textures
     has_tangents: bool
 
@@ -100,7 +100,7 @@ class PreviewUploads:
             gpu.buffer(vertices, label="vertices"),
             gpu.buffer(triangles, label="triangles"),
             gpu.buffer(16 * len(vertices), label="clip positions"),
-            gpu.buffer(attributes, label="vertices' materials"),
+            gpu.buffer(np.round(32767 * attributes.clip(-1, 1)).astype(np.int16), label="vertices' materials"),
             None if corners is None else gpu.buffer(corners, label="texture coordinates"),
             has_tangents,
         )

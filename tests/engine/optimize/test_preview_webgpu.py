@@ -18,7 +18,7 @@ from engine.scene.camera import look_at
 CAMERA = look_at(np.array([2.1, 0.8, 1.2]), np.zeros(3), np.array([0.0, 0, 1]), 130, 144, 112)
 OWN = """clip_positions display_clay display_depth display_faces display_material display_quality display_shaded
     display_wireframe face_marks finish lines material_texture material_vertex normal_mapped normal_vertex preview
-    preview_maps preview_scene silhouettes texture_image_mips""".split()
+    preview_maps preview_picture preview_scene silhouettes texture_image_mips""".split()
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,8 @@ def test_lines_are_hidden_by_the_surface(device, snapshots):
         assert np.allclose(beside, (1, 0, 0, 1), atol=0.01)
         under = plain.rgba[row, 72] / 255
         assert np.allclose(centre, under * (1 - alpha) + np.array([1, 0, 0, 1]) * alpha, atol=0.02)
-        assert np.array_equal(lined.rgba[: row - 4], plain.rgba[: row - 4])
+        above = lined.rgba[: row - 4].astype(int) - plain.rgba[: row - 4]
+        assert np.abs(above).max() <= 1  # rounded by way of halves
     through = SceneLines(CAMERA.position[None] - forward, np.zeros((1, 3)), np.ones((1, 4)), 2.0)
     assert np.isfinite(renderer.image(CAMERA, lines=through).rgba).all()  # one end behind the camera
 
