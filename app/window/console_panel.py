@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QEvent, Qt, QTimer
 from PySide6.QtGui import QFontDatabase, QPalette
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.scripting.namespace import BANNER
+from app.window.actions import button
 from app.window.script_host import script_host
 from app.window.studio import Studio
 
@@ -34,12 +34,12 @@ class ConsolePanel(QWidget):
         self._status = QLabel("Not started")
         self._status.setObjectName("console_status")
         self._status.setToolTip("What the console is doing")
-        self._interrupt = self._button(
-            "Interrupt", "console_interrupt", "Stop what the console runs (Ctrl+C); the run itself goes on", self._stop
-        )
-        self._restart = self._button(
-            "Restart", "console_restart", "Begin afresh: stop what the console runs and forget all names", self._again
-        )
+        tip = "Stop what the console runs (Ctrl+C); the run itself goes on"
+        self._interrupt = button("console_interrupt", "Interrupt", tip, self._stop)
+        tip = "Begin afresh: stop what the console runs and forget all names"
+        self._restart = button("console_restart", "Restart", tip, self._again)
+        for made in (self._interrupt, self._restart):
+            made.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the cursor where one types
         self._interrupt.setEnabled(False)
         bar = QHBoxLayout()
         bar.setContentsMargins(6, 4, 6, 0)
@@ -57,14 +57,6 @@ class ConsolePanel(QWidget):
         self._host.busy_changed.connect(self._show_busy)
         if self._host.client is not None:
             self._build()
-
-    def _button(self, text: str, name: str, tip: str, pressed: Callable[[], object]) -> QPushButton:
-        button = QPushButton(text)
-        button.setObjectName(name)
-        button.setToolTip(tip)
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the cursor where one types
-        button.clicked.connect(lambda: pressed())
-        return button
 
     def showEvent(self, event: Any) -> None:
         """Load the console now that it is looked at."""

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QAction, QIcon, QKeySequence
+from PySide6.QtGui import QAction, QIcon
 from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
 
+from app.window.actions import action
 from app.window.choosers import LIGHTS, MESHES, Chooser, Question, ask_path
 from app.window.project_picture import ProjectPicture
 from app.window.recent import RecentProjects
@@ -60,14 +61,7 @@ class Files(QObject):
         self._enable_recent()
 
     def _add(self, name: str, text: str, keys: str, call: Callable[[], None], tip: str) -> None:
-        action = QAction(text, self)
-        action.setObjectName(f"file_{name}")
-        action.setToolTip(tip)
-        action.setStatusTip(tip)
-        if keys:
-            action.setShortcut(QKeySequence(keys))
-        action.triggered.connect(lambda _checked=False: call())
-        self.actions[name] = action
+        self.actions[name] = action(self, f"file_{name}", text, tip, call, keys)
 
     def fill(self, menu: QMenu) -> None:
         """Add everything to a menu."""
@@ -136,9 +130,9 @@ class Files(QObject):
         self.recent.look()
         self.recent_menu.clear()
         for entry in self.recent.projects():
-            action = self.recent_menu.addAction(f"{entry.name}    {Path(entry.folder).parent}")
-            action.setToolTip(entry.folder)
-            action.triggered.connect(lambda _checked=False, folder=entry.folder: self.open_path(Path(folder)))
+            known = self.recent_menu.addAction(f"{entry.name}    {Path(entry.folder).parent}")
+            known.setToolTip(entry.folder)
+            known.triggered.connect(lambda _checked=False, folder=entry.folder: self.open_path(Path(folder)))
 
     def _remember(self, session: Any) -> None:
         if session is None:

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QScrollArea,
     QSlider,
     QVBoxLayout,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 
 import assets
 from app.window import light_maps
+from app.window.actions import button
 from app.window.choosers import LIGHTS, Chooser, Question, ask_path
 from app.window.light_picture import LightPictureView
 from engine.errors import ExchangeError
@@ -69,16 +69,17 @@ class LightPanel(QWidget):
         for name in assets.environments():
             self.source.addItem(name.replace("_", " ").capitalize(), assets.environment(name))
         self.source.activated.connect(lambda _index: self._choose(self.source.currentData()))
-        self.open = self._button("Open HDR …", "light_open", "Look at the scene under the light of an .hdr file")
-        self.open.clicked.connect(self._ask_open)
+        self.open = button(
+            "light_open", "Open HDR …", "Look at the scene under the light of an .hdr file", self._ask_open
+        )
         self.turn, self.turn_text = self._slider("light_turn", 0, 359, "Turn the light about the up axis")
         self.exposure, self.exposure_text = self._slider(
             "light_exposure", int(-10 * STOPS), int(10 * STOPS), "Brighten the light for looking, in photographic stops"
         )
-        self.back = self._button("Back to the run's light", "light_back", "Show the light being optimized, as it is")
-        self.back.clicked.connect(self._reset_choice)
-        self.save = self._button("Save as HDR …", "light_save", "Write the light as shown to an .hdr file")
-        self.save.clicked.connect(self._ask_save)
+        self.back = button(
+            "light_back", "Back to the run's light", "Show the light being optimized, as it is", self._reset_choice
+        )
+        self.save = button("light_save", "Save as HDR …", "Write the light as shown to an .hdr file", self._ask_save)
         self.facts = QLabel()
         self.facts.setObjectName("light_facts")
         self.facts.setWordWrap(True)
@@ -103,12 +104,6 @@ class LightPanel(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
-
-    def _button(self, text: str, name: str, tip: str) -> QPushButton:
-        button = QPushButton(text)
-        button.setObjectName(name)
-        button.setToolTip(tip)
-        return button
 
     def _slider(self, name: str, low: int, high: int, tip: str) -> tuple[QSlider, QLabel]:
         slider, text = QSlider(Qt.Orientation.Horizontal), QLabel()

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.window.actions import action
 from app.window.busy_bar import BusyBar
 from app.window.choosers import Question, ask_path
 from app.window.docks import is_there, panel_class
@@ -172,14 +173,14 @@ class MainWindow(QMainWindow):
         self._action("File", "close", "Close", "Ctrl+W", "Close what is open", self.close_project)
         self._action("File", "quit", "Quit", "Ctrl+Q", "Close the window", self.close)
         stack = self.studio.undo_stack
-        for name, action, keys in (
+        for name, made, keys in (
             ("undo", stack.createUndoAction(self, "Undo"), QKeySequence.StandardKey.Undo),
             ("redo", stack.createRedoAction(self, "Redo"), QKeySequence.StandardKey.Redo),
         ):
-            action.setObjectName(f"edit_{name}")
-            action.setShortcut(QKeySequence(keys))
-            action.setToolTip(f"{name.capitalize()} the last change of options, photos or region")
-            self.menus["Edit"].addAction(action)
+            made.setObjectName(f"edit_{name}")
+            made.setShortcut(QKeySequence(keys))
+            made.setToolTip(f"{name.capitalize()} the last change of options, photos or region")
+            self.menus["Edit"].addAction(made)
         self._view_menu(self.menus["View"])
         self.controls.fill(self.menus["Run"])
         self._action("Help", "shortcuts", "Keyboard shortcuts", "F1", "Every key and what it does", self.show_shortcuts)
@@ -207,15 +208,9 @@ class MainWindow(QMainWindow):
         enable()
 
     def _action(self, menu: str, name: str, text: str, keys: str, tip: str, call) -> QAction:
-        action = QAction(text, self)
-        action.setObjectName(f"{menu.lower()}_{name}")
-        action.setToolTip(tip)
-        action.setStatusTip(tip)
-        if keys:
-            action.setShortcut(QKeySequence(keys))
-        action.triggered.connect(lambda _=False: call())
-        self.menus[menu].addAction(action)
-        return action
+        made = action(self, f"{menu.lower()}_{name}", text, tip, call, keys)
+        self.menus[menu].addAction(made)
+        return made
 
     def _view_menu(self, menu: QMenu) -> None:
         tip = "Go to the start page and back"

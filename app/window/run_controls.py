@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QAction, QKeySequence, QResizeEvent
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.duration import duration
+from app.window.actions import action
 from app.window.icons import icon
 from app.window.painted import ProgressBar
 from engine.optimize.messages import EvalReport, Progress, StageChanged, StepReport
@@ -100,20 +101,14 @@ class RunControls(QWidget):
         add("step", "One step", "F10", "Take one step, then pause", studio.step_once)
         add("until", "Run until", "Ctrl+F5", "Go on until the step on the right, then pause", self._run_until)
         add("stop", "Stop", "Shift+F5", "Stop as soon as possible and save; Run goes on from there", studio.stop)
-        again = QAction("New run", self)
-        again.setObjectName("run_new")
-        again.setToolTip("Leave this run as it is and prepare another one with the same photos and recipe")
-        again.triggered.connect(lambda _=False: studio.new_run())
-        self.actions_["new"] = again
+        tip = "Leave this run as it is and prepare another one with the same photos and recipe"
+        self.actions_["new"] = action(self, "run_new", "New run", tip, studio.new_run)
 
     def _add(self, name: str, text: str, keys: str, tip: str, call) -> None:
-        action = QAction(icon(name), text, self)
-        action.setObjectName(f"run_{name}")
-        action.setShortcut(QKeySequence(keys))
-        action.setToolTip(f"{tip} ({keys})")
-        action.setStatusTip(tip)
-        action.triggered.connect(lambda _=False: call())
-        self.actions_[name] = action
+        made = action(self, f"run_{name}", text, tip, call, keys)
+        made.setIcon(icon(name))
+        made.setToolTip(f"{tip} ({keys})")
+        self.actions_[name] = made
 
     def _lay_out(self) -> None:
         row = QHBoxLayout(self)
@@ -299,7 +294,7 @@ class RunControls(QWidget):
         for entry in reversed(entries):
             when = time.strftime("%H:%M:%S", time.localtime(entry.time))
             stage = f", stage {entry.stage}" if entry.stage else ", end of the run"
-            action = menu.addAction(f"Step {entry.total_step:,}{stage}, saved {when}")
-            action.setToolTip("Go back to this moment; what came after it is given up")
-            action.triggered.connect(lambda _=False, path=Path(entry.path): self.studio.revert(path))
+            earlier = menu.addAction(f"Step {entry.total_step:,}{stage}, saved {when}")
+            earlier.setToolTip("Go back to this moment; what came after it is given up")
+            earlier.triggered.connect(lambda _=False, path=Path(entry.path): self.studio.revert(path))
         menu.adjustSize()

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtGui import QIcon
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QMessageBox, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QMessageBox, QVBoxLayout, QWidget
 
 import assets
+from app.window.actions import button
 from app.window.choosers import Chooser, Question, ask_path
 from app.window.code_edit import CodeEdit
 from app.window.script_host import script_host
@@ -42,13 +43,13 @@ class ScriptEditor(QWidget):
         self.outcome.setObjectName("script_outcome")
         self.outcome.setWordWrap(True)
         self.outcome.setToolTip("What became of the script; its output is in the console")
-        self.run_button = self._button("Run", "script_run", "Run the script in the console's namespace (F5)", self.run)
-        self.stop_button = self._button("Stop", "script_stop", "Stop the script; the run itself goes on", self.stop)
-        new = self._button("New", "script_new", "An empty script", self.new)
-        self.open_button = self._button("Open", "script_open", "Open a script, or one of the examples", lambda: None)
+        self.run_button = button("script_run", "Run", "Run the script in the console's namespace (F5)", self.run)
+        self.stop_button = button("script_stop", "Stop", "Stop the script; the run itself goes on", self.stop)
+        new = button("script_new", "New", "An empty script", self.new)
+        self.open_button = button("script_open", "Open", "Open a script, or one of the examples", lambda: None)
         self.open_button.setMenu(self._open_menu())
-        save = self._button("Save", "script_save", "Save the script (Ctrl+S)", self.save)
-        save_as = self._button("Save as …", "script_save_as", "Save the script under another name", self.save_as)
+        save = button("script_save", "Save", "Save the script (Ctrl+S)", self.save)
+        save_as = button("script_save_as", "Save as …", "Save the script under another name", self.save_as)
         self.text.run_pressed.connect(self.run_button.click)
         self.text.save_pressed.connect(save.click)
         bar = QHBoxLayout()
@@ -66,13 +67,6 @@ class ScriptEditor(QWidget):
         layout.addWidget(self.outcome)
         self.setFocusProxy(self.text)
         self._refresh()
-
-    def _button(self, text: str, name: str, tip: str, pressed: Any) -> QPushButton:
-        button = QPushButton(text)
-        button.setObjectName(name)
-        button.setToolTip(tip)
-        button.clicked.connect(lambda: pressed())
-        return button
 
     def _open_menu(self) -> QMenu:
         menu = QMenu(self)
@@ -108,8 +102,8 @@ class ScriptEditor(QWidget):
         box.setText("The script has changes that are not saved.")
         kinds = QMessageBox.StandardButton
         box.setStandardButtons(kinds.Save | kinds.Discard | kinds.Cancel)
-        for button in box.buttons():
-            button.setIcon(QIcon())  # the style's are black, on dark ground too
+        for known in box.buttons():
+            known.setIcon(QIcon())  # the style's are black, on dark ground too
 
         def answered(code: int) -> None:
             if code == kinds.Discard:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPaintEvent, QPalette, QPixmap, QResizeEvent, QWheelEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from app.window.actions import button
 from app.window.material_maps import CHANNELS, MAPS, TextureImage, texture_image, values_of
 
 if TYPE_CHECKING:
@@ -140,8 +141,8 @@ class TextureView(QWidget):
         self.channel.setToolTip("Which channel to show")
         self.channel.addItems(CHANNELS)
         self.channel.activated.connect(lambda _index: self._work())
-        fit = self._button("Fit", "texture_fit", "Show the whole texture", self.canvas.fit)
-        actual = self._button("100 %", "texture_actual", "One screen pixel per texel", self.canvas.actual_size)
+        fit = button("texture_fit", "Fit", "Show the whole texture", self.canvas.fit)
+        actual = button("texture_actual", "100 %", "One screen pixel per texel", self.canvas.actual_size)
         self.zoom, self.values, self.facts = QLabel(), QLabel("Point at a texel to read it"), QLabel()
         self.values.setObjectName("texture_values")
         bar, below = QHBoxLayout(), QHBoxLayout()
@@ -164,13 +165,6 @@ class TextureView(QWidget):
             widget.setVisible(three)
         studio.snapshot_changed.connect(self._snapshot_changed)
         self._work()
-
-    def _button(self, text: str, name: str, tip: str, pressed: Any) -> QPushButton:
-        button = QPushButton(text)
-        button.setObjectName(name)
-        button.setToolTip(tip)
-        button.clicked.connect(lambda: pressed())
-        return button
 
     @property
     def _material(self) -> Any:

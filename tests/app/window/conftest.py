@@ -13,6 +13,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt looks for a d
 import pytest  # noqa: E402
 import shiboken6  # noqa: E402
 from PySide6.QtCore import QSettings  # noqa: E402
+from PySide6.QtWidgets import QWidget  # noqa: E402
 
 from engine.optimize.options import set_option  # noqa: E402
 from tests.app.window.drawn_capture import RECIPE, draw_capture  # noqa: E402
@@ -81,6 +82,20 @@ def open_studio(studio, qtbot, tiny_capture):
     studio.open(tiny_capture)
     wait_for(qtbot, lambda: studio.state == "ready" and studio.doctor is not None)
     return studio
+
+
+@pytest.fixture
+def shown(qtbot) -> Callable[..., QWidget]:
+    """`shown(widget, width, height)` shows a widget of that size until the test ends, and returns it."""
+
+    def show(widget: QWidget, width: int, height: int) -> QWidget:
+        qtbot.addWidget(widget)
+        widget.resize(width, height)
+        widget.show()
+        qtbot.waitExposed(widget)
+        return widget
+
+    return show
 
 
 @pytest.fixture

@@ -19,12 +19,8 @@ from tests.app.window.drawn_capture import draw_capture
 
 
 @pytest.fixture
-def panel(qtbot, open_studio):
-    made = CapturePanel(open_studio)
-    qtbot.addWidget(made)
-    made.resize(380, 800)
-    made.show()
-    qtbot.waitExposed(made)
+def panel(qtbot, open_studio, shown):
+    made = shown(CapturePanel(open_studio), 380, 800)
     wait_for(qtbot, lambda: len(made.thumbnails) >= 8)
     return made
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QPushButton
 
 from app.window import light_maps
 from app.window.light_panel import OWN, LightPanel
@@ -13,16 +12,12 @@ from engine.exchange.hdr import read_environment, read_hdr, write_hdr
 from engine.scene import Environment
 from engine.scene.environment import direction_of_texel
 from tests.app.window.conftest import wait_for
+from tests.app.window.viewing import press
 
 
 @pytest.fixture
-def panel(qtbot, open_studio):
-    made = LightPanel(open_studio)
-    qtbot.addWidget(made)
-    made.resize(360, 460)
-    made.show()
-    qtbot.waitExposed(made)
-    return made
+def panel(open_studio, shown):
+    return shown(LightPanel(open_studio), 360, 460)
 
 
 def begun(qtbot, studio, until: int = 45) -> None:
@@ -30,12 +25,6 @@ def begun(qtbot, studio, until: int = 45) -> None:
     studio.run_until(until)
     wait_for(qtbot, lambda: studio.state in ("paused", "finished", "failed"), 120)
     assert studio.state == "paused", studio.problems
-
-
-def press(qtbot, panel, name: str) -> None:
-    button = panel.findChild(QPushButton, name)
-    assert button.isEnabled(), name
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
 def test_it_says_that_there_is_no_light_yet(panel, shoot):

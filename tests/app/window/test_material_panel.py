@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QMouseEvent
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtWidgets import QPushButton
 
 from app.window.material_maps import texture_image
 from app.window.material_panel import MaterialPanel
 from engine.optimize.snapshot import SceneSnapshot
 from engine.scene import Material, Mesh
 from tests.app.window.conftest import wait_for
+from tests.app.window.viewing import move, publish
 
 
 def material(side: int = 64) -> Material:
@@ -31,27 +31,9 @@ def snapshot(made: Material, version: int = 1) -> SceneSnapshot:
     return SceneSnapshot("refine", version, version, mesh=mesh, material=made)
 
 
-def give(studio, made: SceneSnapshot) -> None:
-    studio.snapshot = made
-    studio.snapshot_changed.emit(made)
-
-
 @pytest.fixture
-def panel(qtbot, open_studio):
-    made = MaterialPanel(open_studio)
-    qtbot.addWidget(made)
-    made.resize(360, 560)
-    made.show()
-    qtbot.waitExposed(made)
-    return made
-
-
-def move(canvas, place: QPointF) -> None:
-    """Move the mouse over a canvas; the test's own pointer would reach the window that lies on top of it."""
-    none = Qt.MouseButton.NoButton
-    where = QPointF(canvas.mapToGlobal(place))
-    event = QMouseEvent(QEvent.Type.MouseMove, place, where, none, none, Qt.KeyboardModifier.NoModifier)
-    QApplication.sendEvent(canvas, event)
+def panel(open_studio, shown):
+    return shown(MaterialPanel(open_studio), 360, 560)
 
 
 def pictures(panel) -> int:
@@ -66,19 +48,19 @@ def test_before_there_are_textures_it_says_when(panel, shoot):
 
 def test_thumbnails_follow_the_newest_textures(panel, open_studio, qtbot, shoot, watchdog):
     watchdog.forgive()
-    give(open_studio, snapshot(material(256)))
+    publish(open_studio, snapshot(material(256)))
     wait_for(qtbot, lambda: pictures(panel) == 5)
     assert panel.buttons["roughness"].text() == "Roughness\n256 × 256"
     shoot(panel, "material_panel")
     first = panel.buttons["metallic"].icon().cacheKey()
-    give(open_studio, snapshot(material(128), 2))
+    publish(open_studio, snapshot(material(128), 2))
     wait_for(qtbot, lambda: panel.buttons["metallic"].icon().cacheKey() != first, 5)
-    give(open_studio, snapshot(replace(material(128), normal=None), 3))
+    publish(open_studio, snapshot(replace(material(128), normal=None), 3))
     wait_for(qtbot, lambda: not panel.buttons["normal"].isVisible(), 5)
 
 
 def test_a_click_opens_the_texture_with_zoom_channels_and_numbers(panel, open_studio, qtbot, shoot):
-    give(open_studio, snapshot(material(64)))
+    publish(open_studio, snapshot(material(64)))
     wait_for(qtbot, lambda: pictures(panel) == 5)
     qtbot.mouseClick(panel.buttons["base_color"], Qt.MouseButton.LeftButton)
     view = panel.views["base_color"]
@@ -105,7 +87,7 @@ def test_a_click_opens_the_texture_with_zoom_channels_and_numbers(panel, open_st
 
 
 def test_scalar_maps_have_no_channels_and_normals_keep_their_sign(panel, open_studio, qtbot):
-    give(open_studio, snapshot(material(64)))
+    publish(open_studio, snapshot(material(64)))
     panel.open("roughness")
     view = panel.views["roughness"]
     wait_for(qtbot, lambda: view.shown is not None)

@@ -27,13 +27,8 @@ from tests.app.window.made_run import project, whole_run
 
 
 @pytest.fixture
-def panel(qtbot, studio):
-    made = PlotsPanel(studio)
-    qtbot.addWidget(made)
-    made.resize(1000, 300)
-    made.show()
-    qtbot.waitExposed(made)
-    return made
+def panel(studio, shown):
+    return shown(PlotsPanel(studio), 1000, 300)
 
 
 @pytest.fixture

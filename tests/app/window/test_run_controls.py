@@ -15,13 +15,8 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def controls(studio, qtbot):
-    made = RunControls(studio)
-    qtbot.addWidget(made)
-    made.resize(1300, 44)
-    made.show()
-    qtbot.waitExposed(made)
-    return made
+def controls(studio, shown):
+    return shown(RunControls(studio), 1300, 44)
 
 
 def enabled(controls):

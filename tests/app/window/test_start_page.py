@@ -36,15 +36,11 @@ def answers():
 
 
 @pytest.fixture
-def page(qtbot, studio, answers):
+def page(studio, answers, shown):
     made = StartPage(studio, files=None)
     made.files.choose = answers
     made.doctor.choose = answers
-    qtbot.addWidget(made)
-    made.resize(1100, 760)
-    made.show()
-    qtbot.waitExposed(made)
-    return made
+    return shown(made, 1100, 760)
 
 
 def click(qtbot, page, name, kind=QPushButton):

@@ -9,7 +9,7 @@ import pytest
 import trimesh
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QAction, QWheelEvent
-from PySide6.QtWidgets import QApplication, QToolButton
+from PySide6.QtWidgets import QAbstractButton, QApplication
 
 from engine.optimize.snapshot import SceneSnapshot
 from engine.scene import Mesh
@@ -38,14 +38,10 @@ def publish(studio, made: SceneSnapshot) -> None:
 
 
 @pytest.fixture
-def empty_view(qtbot, studio):
+def empty_view(studio, shown):
     from app.window.viewport.viewport import Viewport
 
-    made = Viewport(studio)
-    qtbot.addWidget(made)
-    made.resize(700, 520)
-    made.show()
-    qtbot.waitExposed(made)
+    made = shown(Viewport(studio), 700, 520)
     yield made
     made.shut_down()
 
@@ -122,7 +118,7 @@ def roll(widget, place: QPoint, notches: int) -> None:
 
 
 def press(qtbot, view, name: str) -> None:
-    """Click a button of the toolbar, or an entry of one of its menus."""
+    """Click a button of a panel or of the view's toolbar, or an entry of one of its menus."""
     action = view.findChild(QAction, name)
     if action is not None:
         menu = action.parent()
@@ -130,7 +126,7 @@ def press(qtbot, view, name: str) -> None:
         menu.popup(view.mapToGlobal(QPoint(0, 0)))
         qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(action).center())
         return
-    button = view.findChild(QToolButton, name)
+    button = view.findChild(QAbstractButton, name)
     assert button.isEnabled(), name
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 

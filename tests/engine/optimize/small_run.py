@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from engine.optimize.options import option
+from engine.optimize.session import Session
 from engine.optimize.stage import IteratingStage, Stage, register
 from engine.scene import Frame
 from engine.scene.camera import look_at
@@ -169,14 +170,34 @@ def small_recipe(**draw) -> SmallRecipe:
     return SmallRecipe(draw=DrawSection(**draw))
 
 
+def create(folder: Path, checkpoint_seconds: float | None = None, **draw) -> Session:
+    """A session on the small capture; `draw` are options of the stage draw."""
+    recipe = small_recipe(**draw)
+    if checkpoint_seconds is not None:
+        recipe.run.checkpoint_seconds = checkpoint_seconds
+    return Session.create(SmallCapture(), recipe, folder, device="cpu")
+
+
+def reopen(folder: Path, *overrides: str) -> Session:
+    """The session of a folder, gone on with."""
+    return Session.open(folder, SmallRecipe, overrides, device="cpu", capture=SmallCapture())
+
+
+def result(session: Session) -> torch.Tensor:
+    """What a finished run leaves."""
+    return session.context.scene.tensors["end"]
+
+
+def uninterrupted(folder: Path, **draw) -> torch.Tensor:
+    """The result of a run from beginning to end."""
+    with create(folder, **draw) as session:
+        assert session.run()
+        return result(session)
+
+
 if __name__ == "__main__":
     # small_run.py FOLDER STEPS: begin or go on, say every step, and print the result's bits at the end
-    from engine.optimize.session import Session
-
     folder, steps = Path(sys.argv[1]), int(sys.argv[2])
-    if (folder / "project.toml").exists():
-        session = Session.open(folder, SmallRecipe, device="cpu", capture=SmallCapture())
-    else:
-        session = Session.create(SmallCapture(), small_recipe(steps=steps), folder, device="cpu")
+    session = reopen(folder) if (folder / "project.toml").exists() else create(folder, steps=steps)
     session.run(lambda message: print(type(message).__name__, getattr(message, "total_step", ""), flush=True))
-    print("result", session.context.scene.tensors["end"].numpy().tobytes().hex(), flush=True)
+    print("result", result(session).numpy().tobytes().hex(), flush=True)

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import CancelledError
-from pathlib import Path
 
 import pytest
 import torch
 
 from engine.optimize.messages import Pause, SetOption, StepReport
 from engine.optimize.session import Session
-from tests.engine.optimize.small_run import SmallCapture, small_recipe
+from tests.engine.optimize.small_run import create, result
 
 WAIT = 20  # seconds, only when something is broken
-
-
-def create(folder: Path, **draw) -> Session:
-    return Session.create(SmallCapture(), small_recipe(**draw), folder, device="cpu")
-
-
-def result(session: Session) -> torch.Tensor:
-    return session.context.scene.tensors["end"]
 
 
 def test_calls_run_between_steps_and_return_their_result(tmp_path):

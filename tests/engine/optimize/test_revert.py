@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from functools import partial
 
 import pytest
 import torch
@@ -13,27 +13,10 @@ from engine.optimize.extra_losses import add_loss
 from engine.optimize.history import effective
 from engine.optimize.messages import ExcludeView, Notice, SetOption, StageChanged
 from engine.optimize.session import Session
-from tests.engine.optimize.small_run import SmallCapture, SmallRecipe, small_recipe
+from tests.engine.optimize import small_run
+from tests.engine.optimize.small_run import reopen, result, uninterrupted
 
-
-def create(folder: Path, **draw) -> Session:
-    recipe = small_recipe(**draw)
-    recipe.run.checkpoint_seconds = 1000.0  # only where `run` returns and where a stage ends
-    return Session.create(SmallCapture(), recipe, folder, device="cpu")
-
-
-def reopen(folder: Path) -> Session:
-    return Session.open(folder, SmallRecipe, device="cpu", capture=SmallCapture())
-
-
-def result(session: Session) -> torch.Tensor:
-    return session.context.scene.tensors["end"]
-
-
-def uninterrupted(folder: Path, **draw) -> torch.Tensor:
-    with create(folder, **draw) as session:
-        assert session.run()
-        return result(session)
+create = partial(small_run.create, checkpoint_seconds=1000.0)  # only where `run` returns and where a stage ends
 
 
 def change_and_go_on(session: Session) -> None:

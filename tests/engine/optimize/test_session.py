@@ -16,27 +16,17 @@ from engine.errors import GeometryError, ProjectError, RecipeError
 from engine.optimize import process
 from engine.optimize.messages import ExcludeView, Failed, Notice, Pause, SetOption, StageChanged, StepReport, Stop
 from engine.optimize.session import Session
-from tests.engine.optimize.small_run import SmallCapture, SmallRecipe, small_recipe
+from tests.engine.optimize.small_run import (
+    SmallCapture,
+    SmallRecipe,
+    create,
+    reopen,
+    result,
+    small_recipe,
+    uninterrupted,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def create(folder: Path, **draw) -> Session:
-    return Session.create(SmallCapture(), small_recipe(**draw), folder, device="cpu")
-
-
-def reopen(folder: Path, *overrides: str) -> Session:
-    return Session.open(folder, SmallRecipe, overrides, device="cpu", capture=SmallCapture())
-
-
-def result(session: Session) -> torch.Tensor:
-    return session.context.scene.tensors["end"]
-
-
-def uninterrupted(folder: Path, **draw) -> torch.Tensor:
-    with create(folder, **draw) as session:
-        assert session.run()
-        return result(session)
 
 
 def test_a_run_goes_through_all_stages_and_says_so(tmp_path):
