@@ -44,7 +44,7 @@ class StochasticLoop:
         scene: LoopScene,
         views: Sequence[LoopView],
         options: LoopOptions | None = None,
-        shading: str = "pbr",
+        shading: Shading | str = "pbr",
         *,
         notify: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -57,7 +57,7 @@ class StochasticLoop:
             raise CaptureError("the stochastic loop was given no photos; it needs at least one")
         self.options = options or LoopOptions()
         self.scene, self.views, self.notify = scene, list(views), notify
-        self.shading = Shading(shading)
+        self.shading = shading if isinstance(shading, Shading) else Shading(shading)
         self.index = 0  # steps done
         self.view: int | None = None  # of the last step
         self.counts = dict.fromkeys(dict.fromkeys(self.options.order), 0)  # per group
@@ -84,11 +84,17 @@ class StochasticLoop:
         environment = self.scene.environment
         blurs = 0 if environment is None else blur_texels(environment.radiance.shape[:2])
         most = max(triangles + vertices, texels, blurs, height)
-        self.memory = LoopMemory(gpu, self.scene, self.views, self.options, most)
+        self.memory = self._memory(gpu, most)
         self.light = None if environment is None else LoopLight(self.memory, environment)
         self.groups: dict[str, Any] = {name: self._group(name) for name in self.counts}
-        self.rendering = Rendering(self.memory, self.shading, self.light)
+        self.rendering = self._rendering()
         self.rendering.prepare(self.groups)
+
+    def _memory(self, gpu: Gpu, sums: int) -> LoopMemory:
+        return LoopMemory(gpu, self.scene, self.views, self.options, sums)
+
+    def _rendering(self) -> Rendering:
+        return Rendering(self.memory, self.shading, self.light)
 
     def _group(self, name: str) -> Any:
         if name == "vertices":

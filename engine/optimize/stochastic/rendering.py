@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.errors import ShaderError
 from engine.kernels.webgpu import UNIFORM, Gpu
 from engine.kernels.wgsl import ShaderSource, compose, shader_names
 from engine.optimize.stochastic.light_group import LoopLight
@@ -30,10 +31,11 @@ class Shading:
     """
 
     def __init__(self, source: str, name: str = "shading") -> None:
+        """name: what a user's WGSL is called in errors, its file for example. Raises ShaderError."""
         known = source in shader_names()
         self.name = source if known else name
         self.sources: dict[str, str] = {"shading": _alias(source)} if known else {"shading": source}
-        composed = compose("loop_image", sources=self.sources)
+        composed = self._composed("loop_image", self.sources, {})
         self.reads_light = any(origin == "environment" for origin, _ in composed.origins)
         if self.reads_light:
             self.sources["light_use"] = _alias("light_bound")
@@ -51,7 +53,13 @@ class Shading:
             constants |= {"LOSS": int(options.loss == "mse"), "TONE": int(options.tone == "log")}
             if self.reads_light and credit == "credit_light":
                 sources["light_texel"] = _alias("light_texel_perturbed")
-        return compose(name, sources=sources, constants=constants)
+        return self._composed(name, sources, constants)
+
+    def _composed(self, shader: str, sources: Mapping[str, str], constants: Mapping[str, int]) -> ShaderSource:
+        try:
+            return compose(shader, sources=sources, constants=constants).titled("shading", self.name)
+        except ShaderError as error:
+            raise ShaderError(str(error).replace("shader shading,", f"shader {self.name},")) from None
 
 
 class Rendering:
@@ -90,16 +98,22 @@ class Rendering:
 
     def encode_perturbed(self, encoder: Any, group: str, view: int) -> None:
         """Encode the vertices on both sides of the perturbation, as one view sees them."""
-        memory, pipeline = self.memory, self._perturb(group)
-        key = ("perturb", group, view)
-        if key not in self._bound:
-            self._bound[key] = self._bind_perturb(pipeline, memory.step, memory.view_uniform(view))
-        self.gpu.dispatch(encoder, pipeline, [self._bound[key]], -(-memory.vertex_count // GROUP))
+        self._encode_moved(encoder, group, self.memory.step, self.memory.view_uniform(view), view)
 
-    def _bind_perturb(self, pipeline: Any, step: Any, view: Any) -> Any:
-        memory = self.memory
+    def _encode_moved(self, encoder: Any, group: str, step: Any, view: Any, number: int | None = None) -> None:
+        """Encode writing `memory.moved` for the uniforms `step` and `view`, the latter of view `number` if it stays."""
+        memory, pipeline = self.memory, self._perturb(group)
         resources = {0: step, 1: view, 2: memory.positions, 3: memory.rings, 4: memory.moved, 8: memory.sums}
-        return self.gpu.bind(pipeline, resources)
+        bound = self._kept(("perturb", group, number), pipeline, resources)
+        self.gpu.dispatch(encoder, pipeline, [bound], -(-memory.vertex_count // GROUP))
+
+    def _kept(self, key: tuple, pipeline: Any, resources: Mapping[int, Any]) -> Any:
+        """The bind group of `resources`, made once for each `key` that does not end in None."""
+        if key[-1] is None:
+            return self.gpu.bind(pipeline, resources)
+        if key not in self._bound:
+            self._bound[key] = self.gpu.bind(pipeline, resources)
+        return self._bound[key]
 
     def encode_visibility(self, encoder: Any, view: int, both: bool) -> None:
         """Encode which triangle every pixel shows, on one or both sides."""
@@ -122,8 +136,13 @@ class Rendering:
                 7: memory.losses,
                 8: memory.sums,
             }
+            resources |= self._credit_resources(group)
             self._bound[key] = [self.gpu.bind(pipeline, resources), *self._light_group(pipeline, key)]
         self.gpu.dispatch(compute_pass, pipeline, self._bound[key], _tiles(size))
+
+    def _credit_resources(self, group: Any) -> dict[int, Any]:
+        """What a group's rule for credit binds in place of the rest."""
+        return {}
 
     def _numbers(self, visibility: VisibilityPass) -> Any:
         key = ("numbers", id(visibility))
@@ -158,12 +177,10 @@ class Rendering:
         uniform = gpu.buffer(step, usage=UNIFORM)
         view = gpu.buffer(view_record(camera, memory.sphere, memory.options.mask), usage=UNIFORM)
         colors = gpu.buffer(16 * size[0] * size[1], label="image")
-        perturb = self._perturb("base_color")  # leaves the geometry as it is
         resources = self._surface_resources(uniform, view) | {4: self._numbers(visibility), 7: colors}
         bound = [gpu.bind(pipeline, resources), *self._light_group(pipeline, "image")]
         encoder = gpu.encoder()
-        bound_perturb = self._bind_perturb(perturb, uniform, view)
-        gpu.dispatch(encoder, perturb, [bound_perturb], -(-memory.vertex_count // GROUP))
+        self._encode_moved(encoder, "base_color", uniform, view)  # which leaves the geometry as it is
         visibility.encode(
             encoder, memory.clip[0], memory.triangles, memory.triangle_count, memory.options.cull_backfaces
         )
