@@ -1,6 +1,8 @@
 // Provides: line_vertex and line_fragment, straight lines in the world, antialiased, faint behind the drawn surface.
 #include preview_scene
 
+const NEAREST: f32 = 1e-3; // of the greatest depth; the near plane is the surface's, and lines may lie before it
+
 struct Line {
     begin: vec3f,
     width: f32, // pixels
@@ -19,7 +21,7 @@ struct Corner {
     @location(2) @interpolate(linear) inverse_depth: f32,
 }
 
-// Two triangles per line, half a pixel wider on each side than the line, cut at the near plane.
+// Two triangles per line, half a pixel wider on each side than the line, cut before the camera.
 @vertex
 fn line_vertex(@builtin(vertex_index) index: u32) -> Corner {
     let number = index / 6u;
@@ -29,7 +31,7 @@ fn line_vertex(@builtin(vertex_index) index: u32) -> Corner {
     let on_left = corner == 0u || corner == 1u || corner == 3u;
     var a = view.clip_from_world * vec4f(line.begin, 1.0);
     var b = view.clip_from_world * vec4f(line.end, 1.0);
-    let inside = vec2f(a.z + a.w, b.z + b.w); // of the near plane where positive
+    let inside = vec2f(a.w, b.w) - NEAREST * view.depth_range.y; // before the camera where positive
     if (max(inside.x, inside.y) <= 0.0) {
         return Corner(vec4f(2.0, 2.0, 0.0, 1.0), 0.0, number, 1.0); // of all six corners: nothing
     }

@@ -32,6 +32,7 @@ class PreviewImage:
     triangle_id: np.ndarray  # [H,W] int32, 0 = none, i+1 = triangle i
     surface: Surface | None = None  # what the covered pixels see; None of a volume
     depth_range: tuple[float, float] | None = None  # (near, far) that the colours of the display `depth` span
+    has_lines: bool = False  # whether lines that were asked for are in the picture
 
     @property
     def alpha(self) -> np.ndarray:

@@ -35,6 +35,7 @@ from engine.optimize.preview import (
     viridis,
 )
 from engine.optimize.preview_image import PixelValues, PreviewImage
+from engine.optimize.preview_lines import SceneLines
 from engine.optimize.preview_webgpu_uploads import MeshBuffers, PreviewUploads
 from engine.raster.webgpu.visibility import VisibilityPass
 from engine.scene import Camera, Environment
@@ -65,24 +66,6 @@ DRAWING = {
     "targets": ("rgba16float",),
 }
 LINEAR = ("base_color", *LIT)  # displays whose values are linear
-
-
-@dataclass(frozen=True)
-class SceneLines:
-    """Straight lines in the world, drawn with the picture."""
-
-    begin: np.ndarray  # [N,3]
-    end: np.ndarray  # [N,3]
-    color: np.ndarray  # [N,4] sRGB-encoded and opacity, in [0,1], not premultiplied
-    width: np.ndarray | float = 1.0  # [N] pixels
-    hidden: np.ndarray | float = 0.25  # [N] share of the opacity that is left behind the surface
-
-    def packed(self) -> np.ndarray:
-        """[N,12] float32 as lines.wgsl reads them."""
-        rows = np.empty((len(self.begin), 12), np.float32)
-        rows[:, :3], rows[:, 3], rows[:, 4:7], rows[:, 7] = self.begin, self.width, self.end, self.hidden
-        rows[:, 8:] = self.color
-        return rows
 
 
 @dataclass(frozen=True)
@@ -231,7 +214,8 @@ class WebGpuPreview(PreviewRenderer):
         rgba = values[0].view(np.uint8).reshape(*camera.size, 4)
         material = values[3:].view(np.uint16).reshape(3, *camera.size, 2) if numbers else None
         depth, triangle_id = values[1].view(np.float32), values[2].view(np.int32)
-        return GpuPreviewImage(rgba, depth, triangle_id, None, self.depth_range(camera), material)
+        span = self.depth_range(camera)
+        return GpuPreviewImage(rgba, depth, triangle_id, None, span, lines is not None, material)
 
     def _view(
         self, camera: Camera, display: str, exposure: float, behind: Environment | None, smooth: bool, lined: bool

@@ -127,7 +127,7 @@ class Canvas(QWidget):
             return
         camera = model.shown_camera()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if model.grid and model.frame is None:
+        if model.grid and model.frame is None and not model.has_lines:
             overlay.paint_grid(
                 painter, camera, model.box if model.box is not None else model.looked_at, model.control.up
             )
@@ -137,7 +137,8 @@ class Canvas(QWidget):
         if model.frame is None:
             if model.frusta_shown:
                 studio = model.studio
-                model.frusta.paint(painter, camera, studio.scores, studio.excluded, self._hovered, model.hidden)
+                marks = studio.scores, studio.excluded, self._hovered
+                model.frusta.paint(painter, camera, *marks, model.hidden, only_hovered=model.has_lines)
             if model.region_shown and self.region is not None:
                 self.region.paint(painter, camera, model.studio.region is not None)
             overlay.paint_gizmo(painter, camera, 46, self.height() - 46)

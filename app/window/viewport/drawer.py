@@ -62,7 +62,7 @@ class Drawer:
         options: dict[str, Any] = {"background": request.background, "draft": draft, "cancelled": cancelled}
         if self._device is not None:
             try:
-                return renderer.image(*arguments, **options, numbers=not request.moving)
+                return renderer.image(*arguments, **options, numbers=not request.moving, lines=request.lines)
             except Cancelled:
                 raise
             except Exception as error:  # whatever a driver may think of; the picture is drawn all the same

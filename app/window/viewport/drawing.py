@@ -16,6 +16,7 @@ from engine.scene import Camera, Environment
 if TYPE_CHECKING:
     from engine.capture import Capture
     from engine.optimize.preview import Display, PreviewImage
+    from engine.optimize.preview_lines import SceneLines
     from engine.optimize.snapshot import SceneSnapshot
 
 
@@ -42,6 +43,7 @@ class DrawRequest:
     photo: PhotoPart | None = None
     moving: bool = False  # more requests will follow at once: be quick
     patient: bool = False  # only the snapshot is new: it may wait while training needs the machine
+    lines: SceneLines | None = None  # to be put into the picture by drawers that can
     asked: float = field(default_factory=time.perf_counter)
 
 

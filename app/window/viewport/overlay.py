@@ -21,6 +21,7 @@ GRID = QColor(255, 255, 255, 34)
 GRID_LINES = 10
 SCORE_LOW, SCORE_HIGH = 18.0, 34.0  # dB at red and at green
 HIT_PIXELS = 9.0
+ALPHA, HIDDEN_ALPHA = 190, 45  # of a camera's pyramid before and behind the surface
 HANDLE_PIXELS = 6.0
 
 
@@ -85,25 +86,33 @@ class Frusta:
         excluded: set[int],
         hovered: int | None,
         hidden: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda pixels, depth: np.zeros(len(depth), bool),
+        only_hovered: bool = False,  # the others are in the picture already
     ) -> None:
         """Draw all of them, the one under the cursor brighter, those behind the surface (`hidden`) faint."""
         count = len(self._points)
         if not count:
             return
         behind = hidden(*camera.project(self.centres))
-        begin, end = (self._points[:, [edge[k] for edge in self.EDGES]].reshape(-1, 3) for k in range(2))
+        begin, end = self.segments()
         pixels, shown = visible_segments(camera, begin, end, self._size * 0.05)
         inside = (np.minimum(pixels[:, :2], pixels[:, 2:]) < (camera.width, camera.height)).all(1)
         shown &= inside & (np.maximum(pixels[:, :2], pixels[:, 2:]) > 0).all(1)
         pixels, shown = pixels.reshape(count, -1, 4), shown.reshape(count, -1)
         for frame in np.flatnonzero(shown.any(1)).tolist():
+            if only_hovered and frame != hovered:
+                continue
             color = QColor(EXCLUDED if frame in excluded else score_color(scores.get(frame)))
             if frame == hovered:
                 color = CHOSEN
             else:
-                color.setAlpha(45 if behind[frame] else 190)
+                color.setAlpha(HIDDEN_ALPHA if behind[frame] else ALPHA)
             painter.setPen(QPen(color, 2.0 if frame == hovered else 1.0))
             _lines(painter, pixels[frame, shown[frame]])
+
+    def segments(self) -> tuple[np.ndarray, np.ndarray]:
+        """(begin, end), each [8 C,3] in the world: the edges of the C pyramids, one pyramid after the other."""
+        begin, end = (self._points[:, [edge[k] for edge in self.EDGES]].reshape(-1, 3) for k in range(2))
+        return begin, end
 
     def at(self, camera: Camera, x: float, y: float) -> int | None:
         """The frame whose pyramid is under the cursor, the nearest to the eye first."""
@@ -117,8 +126,8 @@ class Frusta:
         return int(hit[np.argmin(depth[hit, 0])]) if len(hit) else None
 
 
-def paint_grid(painter: QPainter, camera: Camera, box: np.ndarray, up: np.ndarray) -> None:
-    """A ground grid under `box` [2,3], level in the capture's up direction."""
+def grid_segments(box: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """(begin [N,3], end [N,3], span of the box) of a ground grid under `box` [2,3], level in the capture's `up`."""
     world_from_gltf = gltf_from_capture(up).T
     corners = np.stack(np.meshgrid(*box.T, indexing="ij"), -1).reshape(-1, 3) @ world_from_gltf  # in glTF's axes
     low, high = corners.min(0), corners.max(0)
@@ -133,8 +142,14 @@ def paint_grid(painter: QPainter, camera: Camera, box: np.ndarray, up: np.ndarra
     for offset in offsets:
         begin += [(middle[0] + offset, low[1], middle[2] - reach), (middle[0] - reach, low[1], middle[2] + offset)]
         end += [(middle[0] + offset, low[1], middle[2] + reach), (middle[0] + reach, low[1], middle[2] + offset)]
-    points = [np.array(part) @ world_from_gltf.T for part in (begin, end)]
-    pixels, shown = visible_segments(camera, *points, 0.01 * span)
+    begin, end = (np.array(part) @ world_from_gltf.T for part in (begin, end))
+    return begin, end, float(span)
+
+
+def paint_grid(painter: QPainter, camera: Camera, box: np.ndarray, up: np.ndarray) -> None:
+    """The ground grid under `box`."""
+    begin, end, span = grid_segments(box, up)
+    pixels, shown = visible_segments(camera, begin, end, 0.01 * span)
     painter.setPen(QPen(GRID, 1.0))
     _lines(painter, pixels[shown])
 

@@ -13,6 +13,7 @@ from app.window.viewport.camera_control import AxisView, CameraControl, PhotoWin
 from app.window.viewport.compare import ERROR_MAPS, Compare
 from app.window.viewport.drawing import Drawn, DrawRequest, PhotoPart
 from app.window.viewport.overlay import Frusta, looked_at
+from app.window.viewport.scene_lines import lines_of
 from app.window.viewport.view_thread import ViewThread
 from engine.scene import Camera
 
@@ -53,6 +54,8 @@ class ViewModel(QObject):
         studio.snapshot_changed.connect(self._snapshot_changed)
         studio.view_frame_changed.connect(self._frame_changed)
         studio.relight_changed.connect(lambda _: self.ask())
+        studio.scores_changed.connect(lambda _: self._lines_changed())
+        studio.excluded_changed.connect(lambda _: self._lines_changed())
         studio.state_changed.connect(self._state_changed)
         self._capture_changed(studio.capture)
         self._state_changed(studio.state)
@@ -114,6 +117,15 @@ class ViewModel(QObject):
             return self.control.camera(width, height)
         return self.window.camera(self.photo_camera, width, height)
 
+    @property
+    def has_lines(self) -> bool:
+        """Whether grid and cameras are in the picture itself."""
+        return self.drawn is not None and self.drawn.image is not None and self.drawn.image.has_lines
+
+    def _lines_changed(self) -> None:
+        if self.has_lines:
+            self.ask(patient=True)
+
     def shown_camera(self) -> Camera:
         """The camera of what is on the screen, in the canvas's logical pixels."""
         area = self.areas()[0]
@@ -152,6 +164,7 @@ class ViewModel(QObject):
                 photo,
                 moving,
                 patient,
+                lines_of(self),
             )
         )
 

@@ -142,7 +142,7 @@ def test_lines_are_hidden_by_the_surface(device, snapshots):
     renderer = WebGpuPreview(snapshots["bare"], device)
     right, forward = CAMERA.world_from_camera[:3, 0], CAMERA.forward
     ends = np.stack([-5 * right, 5 * right])
-    for depth, alpha in ((-1.5, 1.0), (1.5, 0.25)):  # before and behind the object
+    for depth, alpha in ((-1.5, 1.0), (-2.0, 1.0), (1.5, 0.25)):  # before and behind the object
         begin, end = (ends + depth * forward)[:, None]
         lines = SceneLines(begin, end, np.array([[1.0, 0, 0, 1]]), 4.0, 0.25)
         plain, lined = renderer.image(CAMERA), renderer.image(CAMERA, lines=lines)
