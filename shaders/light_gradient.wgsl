@@ -5,7 +5,7 @@
 // so that its transpose swaps input and output rows in each Fourier mode of prefilter.wgsl. Between fold and unblur
 // stands rows_to_modes of that file. The parameter is the logarithm of the radiance.
 #include loop_step
-#include loop_sums
+#include loop_credited
 
 struct Light {
     height: u32,
@@ -31,7 +31,7 @@ fn mode_count() -> u32 {
 // Gradient with respect to one texel of a blur with its border.
 fn of_texel(layer: u32, y: u32, x: u32) -> vec3f {
     let index = (layer * (sizes.height + 2u) + y) * (sizes.width + 2u) + x;
-    let sum = f32(atomicLoad(&sums[SUMS_HEAD + index]));
+    let sum = f32(sums[SUMS_HEAD + index]);
     let factor = 0.5 / (now.eps * loop_scale() * f32(view.size.x * view.size.y));
     return sum * factor * signs_at(now.key, index) / max(texels[index].xyz, vec3f(1e-6));
 }

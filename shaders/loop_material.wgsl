@@ -19,6 +19,7 @@ struct Material {
 // The texels read by the last look-up, each once: what the pixel is credited to.
 var<private> material_tap: array<u32, 8>;
 var<private> material_taps: u32;
+var<private> material_levels: u32; // bits of the levels that they belong to
 
 const COLOR_TEXTURE = GROUP == GROUP_BASE_COLOR;
 const ROUGH_TEXTURE = GROUP == GROUP_ROUGHNESS_METALLIC;
@@ -60,8 +61,10 @@ fn material_at(uv: vec2f, level: f32, side: f32) -> Material {
     let place = clamp(level, 0.0, f32(now.levels - 1u));
     let low = u32(place);
     let blend = place - f32(low);
+    material_levels = 1u << low;
     look_up(uv, low, 1.0 - blend, side, &color, &rest);
     if (blend > 0.0) {
+        material_levels |= 2u << low;
         look_up(uv, low + 1u, blend, side, &color, &rest);
     }
     return Material(color.xyz, color.w, rest.x, rest.w, rest.yz);

@@ -35,6 +35,7 @@ fn unit(sum: vec3f) -> vec3f {
 fn set_scale() {
     let last = bitcast<f32>(atomicExchange(&sums[LARGEST + GROUP], 0));
     let limit = select(now.limit, min(now.limit, 4.0 * last), last > 0.0);
+    atomicStore(&sums[LEVELS_READ], 0);
     atomicStore(&sums[LIMIT], bitcast<i32>(limit));
     atomicStore(&sums[SCALE], bitcast<i32>(now.room / limit) & 0x7f800000);
 }

@@ -1,6 +1,6 @@
 // Provides: pose_adam, one step of Adam on the pose of the camera that a step saw.
 #include loop_step
-#include loop_sums
+#include loop_credited
 
 @group(0) @binding(2) var<storage, read_write> seen: View;
 // First and second moments of rotation and translation, xyz each; [0].w is how often the pose has moved.
@@ -10,7 +10,7 @@
 fn pose_adam() {
     var total = 0;
     for (var row = 0u; row < seen.size.y; row++) {
-        total += atomicLoad(&sums[SUMS_HEAD + row]);
+        total += sums[SUMS_HEAD + row];
     }
     // In units of the perturbation: pixels at the scene's centre, for rotation and translation alike.
     let factor = 0.5 * f32(total) / (now.eps * loop_scale() * f32(seen.size.x * seen.size.y));

@@ -5,7 +5,7 @@
 // credited to keep value and moments: most are not seen in a step, and their past would push them on. How often each
 // has moved corrects its moments' bias.
 #include loop_step
-#include loop_sums
+#include loop_credited
 
 @group(0) @binding(2) var<storage, read_write> texels_color: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> texels_surface: array<vec4f>;
@@ -22,24 +22,30 @@ fn signs_of_texel(texel: u32) -> vec3f {
     return vec3f(sign_at(now.key, 2u * texel), sign_at(now.key, 2u * texel + 1u), 0.0);
 }
 
-@compute @workgroup_size(64)
-fn texel_adam(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let texel = id.y * groups.x * 64u + id.x;
+// One invocation per texel of level 0, columns along x.
+@compute @workgroup_size(8, 8)
+fn texel_adam(@builtin(global_invocation_id) id: vec3u) {
     let size = now.texture_size;
-    if (texel >= size.x * size.y) {
+    let place = id.xy;
+    if (place.x >= size.x || place.y >= size.y) {
         return;
     }
-    let place = vec2u(texel % size.x, texel / size.x);
+    let texel = place.y * size.x + place.x;
+    let read = u32(sums[LEVELS_READ]);
     var gradient = vec3f(0.0);
     var touched = false;
     var start = 0u;
     var side = size;
     var share = 1.0;
     for (var level = 0u; level < now.levels; level++) {
-        let other = start + min(place.y >> level, side.y - 1u) * side.x + min(place.x >> level, side.x - 1u);
-        let sum = atomicLoad(&sums[SUMS_HEAD + other]);
-        touched = touched || sum != 0;
-        gradient += share * f32(sum) * signs_of_texel(other);
+        if ((read & (1u << level)) != 0u) {
+            let other = start + min(place.y >> level, side.y - 1u) * side.x + min(place.x >> level, side.x - 1u);
+            let sum = sums[SUMS_HEAD + other];
+            if (sum != 0) {
+                touched = true;
+                gradient += share * f32(sum) * signs_of_texel(other);
+            }
+        }
         start += side.x * side.y;
         share *= select(0.5, 1.0, side.x == 1u) * select(0.5, 1.0, side.y == 1u);
         side = max(side >> vec2u(1u), vec2u(1u));

@@ -1,6 +1,6 @@
 // Provides: vertex_gradient, the sums of the credit rule for vertices turned into the gradient of a step's loss.
 #include loop_step
-#include loop_sums
+#include loop_credited
 
 @group(0) @binding(2) var<storage, read> positions: array<vec4f>;
 // Entries 0..vertices: where the triangles that read a vertex begin; then the triangles.
@@ -13,10 +13,10 @@ fn vertex_gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgr
     if (vertex >= now.vertices) {
         return;
     }
-    var total = atomicLoad(&sums[SUMS_HEAD + now.triangles + vertex]);
+    var total = sums[SUMS_HEAD + now.triangles + vertex];
     let listed = now.vertices + 1u;
     for (var slot = readers[vertex]; slot < readers[vertex + 1u]; slot++) {
-        total += atomicLoad(&sums[SUMS_HEAD + readers[listed + slot]]);
+        total += sums[SUMS_HEAD + readers[listed + slot]];
     }
     let reach = vertex_reach(positions[vertex].xyz);
     let pixels = f32(view.size.x * view.size.y);

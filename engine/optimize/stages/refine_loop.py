@@ -22,6 +22,8 @@ LOSS_INTERVAL = 5  # steps between two looks at the loss, for each of which the 
 PSNR_INTERVAL = 50  # steps
 DECAY = 0.1  # of rates and eps over the stage
 MATERIAL_GROUPS = ("base_color", "roughness_metallic", "normal_map")
+# What is moved beside the vertices, one of them per photo in turn; base colour is what photos say most about.
+TURNS = ("base_color", "roughness_metallic", "base_color", "normal_map", "base_color", "environment")
 
 
 def _served(context: StageContext) -> bool:
@@ -70,6 +72,7 @@ class LoopRefineStage(IteratingStage):
             "pbr",
             notify=context.notice,
         )
+        self.taken = 0  # photos
         self.report: dict[str, float] = {}
         self.rates: dict[str, float] = {}
         if context.extra_losses.names:
@@ -83,11 +86,11 @@ class LoopRefineStage(IteratingStage):
         mesh = Mesh(np.asarray(vertices), self.mesh.triangles)
         return self.tangent_space.tangents(mesh.vertices, mesh.vertex_normals())
 
-    def _groups(self) -> list[str]:
-        """The groups that one step moves, by what the user lets change."""
+    def _groups(self, turn: int) -> list[str]:
+        """The groups that are moved by photo number `turn` of the stage, of those that the user lets change."""
         options = self.context.recipe.refine
-        wanted = [("vertices", options.geometry), *((name, options.material) for name in MATERIAL_GROUPS)]
-        return [name for name, enabled in (*wanted, ("environment", options.light)) if enabled]
+        turns = [name for name in TURNS if (options.light if name == "environment" else options.material)]
+        return ["vertices"] * options.geometry + ([turns[turn % len(turns)]] if turns else [])
 
     def _set_rates(self, index: int) -> None:
         """The recipe's options of this moment, as the loop takes them."""
@@ -109,7 +112,8 @@ class LoopRefineStage(IteratingStage):
             self.loop.set_tangents(self._tangents(self.loop.vertices()))
         batch = self.context.views.next(self.context.recipe.refine.batch)
         for frame in batch:
-            for group in self._groups():
+            self.taken += 1
+            for group in self._groups(self.taken):
                 self.loop.advance(group, self.frames.index(frame))
         self.clock.lap("encoding")
         if index % LOSS_INTERVAL == 0 or not self.report:
@@ -145,7 +149,7 @@ class LoopRefineStage(IteratingStage):
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         arrays = self.loop.state() | {"tangents": self.loop.tangents()}
         tensors = {name: torch.from_numpy(stored(array)) for name, array in arrays.items()}
-        return tensors, {"report": dict(self.report)}
+        return tensors, {"report": dict(self.report), "taken": self.taken}
 
     def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         if not hasattr(self, "loop"):
@@ -154,7 +158,7 @@ class LoopRefineStage(IteratingStage):
         arrays["head"] = arrays["head"].view(np.uint32)
         self.loop.set_tangents(arrays.pop("tangents"))
         self.loop.restore(arrays)
-        self.report = dict(values["report"])
+        self.report, self.taken = dict(values["report"]), int(values["taken"])
 
     def finish(self) -> None:
         scene, mesh = self.context.scene, self.mesh

@@ -18,6 +18,7 @@ from engine.scene import Camera
 SUMS_HEAD = 32  # counters and scales before the sums, as loop_sums.wgsl says
 ALIGNED = 256  # bytes between two uniforms of one buffer
 GROUP = 64  # invocations of a one-dimensional kernel
+TILE = 8  # side of a workgroup of pixels or texels
 EXACT_PHOTO_BYTES = 1 << 29  # photos beyond it are kept in half precision
 
 STEP = np.dtype(

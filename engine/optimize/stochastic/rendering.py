@@ -11,12 +11,10 @@ from engine.errors import ShaderError
 from engine.kernels.webgpu import UNIFORM, Gpu
 from engine.kernels.wgsl import ShaderSource, compose, shader_names
 from engine.optimize.stochastic.light_group import LoopLight
-from engine.optimize.stochastic.memory import GROUP, LoopMemory, view_record
+from engine.optimize.stochastic.memory import GROUP, TILE, LoopMemory, view_record
 from engine.optimize.stochastic.options import GROUPS, LoopOptions
 from engine.raster.webgpu.visibility import VisibilityPass
 from engine.scene import Camera
-
-TILE = 8  # side of a workgroup of pixels
 
 
 def _alias(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from engine.kernels.wgsl import compose
-from engine.optimize.stochastic.memory import GROUP, LoopMemory
+from engine.optimize.stochastic.memory import TILE, LoopMemory
 from engine.optimize.stochastic.options import GROUPS
 
 BUFFERS = {
@@ -48,7 +48,8 @@ class TexelGroup:
                 8: memory.sums,
             }
             self._bound[view] = memory.gpu.bind(self._adam, resources)
-        memory.gpu.dispatch(compute_pass, self._adam, [self._bound[view]], -(-self.count // GROUP))
+        height, width = memory.levels[0]
+        memory.gpu.dispatch(compute_pass, self._adam, [self._bound[view]], (-(-width // TILE), -(-height // TILE), 1))
         memory.encode_mips(compute_pass, BUFFERS[self.name])
 
     def rate(self, rate: float) -> float:
