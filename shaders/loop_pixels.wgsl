@@ -30,7 +30,7 @@ fn pixels(@builtin(global_invocation_id) id: vec3u) {
     let id_plus = textureLoad(ids_plus, id.xy, 0).x;
     var id_minus = id_plus;
     var section_minus = 0u;
-    if (GROUP == GROUP_VERTICES || GROUP == GROUP_CAMERA_POSE) {
+    if (GROUP == GROUP_VERTICES || GROUP == GROUP_CAMERA_POSE || GROUP == GROUP_DISPLACEMENT) {
         id_minus = textureLoad(ids_minus, id.xy, 0).x;
         section_minus = 1u;
     }

@@ -7,6 +7,7 @@ const GROUP_ROUGHNESS_METALLIC = 2;
 const GROUP_NORMAL_MAP = 3;
 const GROUP_ENVIRONMENT = 4;
 const GROUP_CAMERA_POSE = 5;
+const GROUP_DISPLACEMENT = 6;
 
 // Which group of parameters this step perturbs.
 #constant GROUP = 0
@@ -67,6 +68,11 @@ fn clip_point(p: vec3f) -> vec4f {
 fn vertex_reach(point: vec3f) -> f32 {
     let z = dot(view.camera_from_world[2], vec4f(point, 1.0));
     return max(z, 0.0) * (now.eps / view.focal);
+}
+
+// How far a texel of a displacement map is perturbed: `eps` pixels at the scene's centre, in world units.
+fn displacement_reach() -> f32 {
+    return now.eps * view.position.w / view.focal;
 }
 
 // (rotation, translation) by which the camera's pose is perturbed: radians and world units along camera axes.

@@ -5,13 +5,10 @@ import numpy as np
 LIGHT = np.array([0.408, 0.816, 0.408], np.float32)  # world direction toward the lamp, about unit
 RAMP = np.array([0.25, 0.6, 1.0], np.float32)  # share of the base colour in shadow, half light and light
 STEPS = (0.0, 0.5)  # cosines to the light at which the bands change
-OUTLINE, HIGHLIGHT = 0.2, 0.97  # cosines to the camera and to the half vector
+OUTLINE = 0.2  # cosine to the camera below which the outline is drawn
 
 
 def shade(surface):
     """Linear radiance [P,3] of P points; `surface` has position, normal, toward, base_color, roughness, uv, ..."""
-    half = LIGHT + surface.toward
-    half /= np.linalg.norm(half, axis=1, keepdims=True)
     color = RAMP[np.digitize(surface.normal @ LIGHT, STEPS)][:, None] * surface.base_color
-    color = np.where(((surface.normal * half).sum(1) > HIGHLIGHT)[:, None], 0.95, color)
     return np.where(((surface.normal * surface.toward).sum(1) < OUTLINE)[:, None], 0.02, color)

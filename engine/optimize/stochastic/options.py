@@ -7,7 +7,9 @@ from typing import Literal
 
 from engine.errors import RecipeError
 
-GroupName = Literal["vertices", "base_color", "roughness_metallic", "normal_map", "environment", "camera_pose"]
+GroupName = Literal[
+    "vertices", "base_color", "roughness_metallic", "normal_map", "environment", "camera_pose", "displacement"
+]
 
 # As engine/kernels/signs.py numbers them.
 GROUPS: dict[str, int] = {
@@ -17,6 +19,7 @@ GROUPS: dict[str, int] = {
     "normal_map": 3,
     "environment": 4,
     "camera_pose": 5,
+    "displacement": 6,
 }
 
 
@@ -24,8 +27,12 @@ GROUPS: dict[str, int] = {
 class GroupOptions:
     """One group's perturbation and step; both go geometrically from their first value to their last."""
 
-    eps: float  # vertices and camera pose: pixels; textures: the channel's own unit; environment: shares of a texel
-    rate: float  # largest step: mean edge lengths (vertices), pixels (pose), the channel's own unit, logarithm (light)
+    eps: (
+        float  # vertices, poses, displacement: pixels; textures: the channel's own unit; environment: shares of a texel
+    )
+    # Largest step, in mean edge lengths (vertices, displacement), pixels (poses), the channel's own unit (textures) or
+    # of the logarithm (light).
+    rate: float
     eps_end: float | None = None  # None: as eps
     rate_end: float | None = None
     beta1: float = 0.9
@@ -52,6 +59,7 @@ def _groups() -> dict[str, GroupOptions]:
         "normal_map": GroupOptions(0.05, 0.01, rate_end=0.002, beta2=0.99),
         "environment": GroupOptions(0.1, 0.05, rate_end=0.005, beta2=0.99),
         "camera_pose": GroupOptions(0.35, 0.1, rate_end=0.01, beta2=0.99),
+        "displacement": GroupOptions(0.5, 0.1, eps_end=0.3, rate_end=0.02, beta2=0.99),
     }
 
 
