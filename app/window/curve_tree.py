@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QIcon, QPalette, QPixmap
 from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from app.window.curves import GROUPS, LOSS, PSNR, UNITS, Key
+from app.window.painted import CheckDelegate
 
 COLORS = (  # told apart on light and on dark ground
     "#3d85f0",
@@ -54,6 +55,7 @@ class CurveTree(QTreeWidget):
         self.setHeaderHidden(True)
         self.setRootIsDecorated(True)
         self.setUniformRowHeights(True)
+        self.setItemDelegate(CheckDelegate(self))
         self.setIndentation(14)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.header().setMinimumSectionSize(20)

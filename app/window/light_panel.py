@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -33,6 +34,7 @@ PERIOD_MS = 1000  # between two pictures of a light that is being optimized
 QUICK_MS = 40  # between two pictures while a slider moves
 STOPS = 6.0
 OWN = "The light being optimized"
+BELOW_MAP = 200  # pixels that everything but the map takes
 
 
 class LightPanel(QWidget):
@@ -115,6 +117,11 @@ class LightPanel(QWidget):
         text.setMinimumWidth(text.fontMetrics().horizontalAdvance("+6.0 stops"))
         text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return slider, text
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Where there is little room, the map is small and leaves it to what can be chosen."""
+        super().resizeEvent(event)
+        self.picture.setMaximumHeight(max(self.picture.minimumHeight(), self.height() - BELOW_MAP))
 
     # ---- choosing
 

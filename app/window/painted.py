@@ -3,7 +3,7 @@ the highlight's colour. They follow the palette by themselves, and cost nothing 
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QModelIndex, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -12,9 +12,11 @@ from PySide6.QtWidgets import (
     QPushButton,
     QRadioButton,
     QStyle,
+    QStyledItemDelegate,
     QStyleOption,
     QStyleOptionButton,
     QStyleOptionToolButton,
+    QStyleOptionViewItem,
     QToolBar,
     QToolButton,
     QWidget,
@@ -46,6 +48,24 @@ class CheckBox(QCheckBox):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QPen(edge_color(self), 1))
             painter.drawRoundedRect(_indicator(self, QStyle.SubElement.SE_CheckBoxIndicator), ROUND, ROUND)
+
+
+class CheckDelegate(QStyledItemDelegate):
+    """Draws the items of a list or tree as the style does, and edges round the boxes to check."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+        """One item."""
+        super().paint(painter, option, index)
+        full = QStyleOptionViewItem(option)
+        self.initStyleOption(full, index)
+        if full.features & QStyleOptionViewItem.ViewItemFeature.HasCheckIndicator:
+            view = full.widget
+            box = view.style().subElementRect(QStyle.SubElement.SE_ItemViewItemCheckIndicator, full, view)
+            painter.save()
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QPen(edge_color(view), 1))
+            painter.drawRoundedRect(QRectF(box).adjusted(0.5, 0.5, -0.5, -0.5), ROUND, ROUND)
+            painter.restore()
 
 
 class RadioButton(QRadioButton):
