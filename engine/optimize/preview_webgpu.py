@@ -36,6 +36,7 @@ from engine.optimize.preview import (
 )
 from engine.optimize.preview_image import PixelValues, PreviewImage
 from engine.optimize.preview_lines import SceneLines
+from engine.optimize.preview_volume import region_of
 from engine.optimize.preview_webgpu_uploads import MeshBuffers, PreviewUploads
 from engine.raster.webgpu.visibility import VisibilityPass
 from engine.scene import Camera, Environment
@@ -258,6 +259,7 @@ class WebGpuPreview(PreviewRenderer):
             uploaded = uploads.light(light, LIGHTS.of(light))
             uploaded.turn(environment_from_world(light, camera))
             groups.append(gpu.bind(pipeline, uploaded.bindings, 1))
+        top, bottom, left, right = region_of(camera, self.box)
         color = {"view": targets.colors, "load_op": "clear", "store_op": "store", "clear_value": (0, 0, 0, 0)}
         with gpu.calls("drawing the surface"):
             encoder.copy_buffer_to_buffer(targets.blank, 0, targets.planes, 0, targets.blank.size)
@@ -265,7 +267,9 @@ class WebGpuPreview(PreviewRenderer):
             drawing.set_pipeline(pipeline)
             for index, group in enumerate(groups):
                 drawing.set_bind_group(index, group)
-            drawing.draw(3)
+            if right > left and bottom > top:
+                drawing.set_scissor_rect(left, top, right - left, bottom - top)
+                drawing.draw(3)
             drawing.end()
 
     @staticmethod

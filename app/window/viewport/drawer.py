@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from app.window.draw_with import DrawWith
-from engine.errors import Cancelled, DeviceError
+from engine.errors import Cancelled
 from engine.scene import Camera
 
 if TYPE_CHECKING:
@@ -85,20 +85,22 @@ class Drawer:
             return None
         from engine.kernels.adapters import adapters, choose_adapter
 
+        says = choice == "webgpu"  # where there is nothing to draw with, only who asked for it is told
         try:
-            if choice == "automatic" and all(adapter.software for adapter in adapters()):
+            if not says and all(adapter.software for adapter in adapters()):
                 return None
             adapter = choose_adapter()
-            if choice == "automatic" and adapter.software:
+            if not says and adapter.software:
                 return None
+            says = True
             from engine.kernels.webgpu import Gpu
             from engine.optimize.preview_webgpu import PreviewDevice
 
             gpu = Gpu(adapter)  # of its own: neither the view nor the training brings the other down
             gpu.answer_seconds = PATIENCE
             return PreviewDevice(gpu)
-        except DeviceError as error:
-            if choice == "webgpu":
+        except Exception as error:  # whatever a driver may think of
+            if says:
                 self._failed(f"The view is drawn on the processor: {error}")
             return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 from PySide6.QtGui import QAction
@@ -112,3 +113,26 @@ def test_the_menu_chooses_and_remembers(qtbot, studio):
     assert studio.settings.value(SETTING) == "processor" and chosen_draw_with(studio.settings) == "processor"
     assert actions["processor"].isChecked() and not actions["automatic"].isChecked()
     window.close_without_asking()
+
+
+def test_a_graphics_card_is_chosen_by_itself_and_given_up_where_it_does_not_open(qtbot, view, monkeypatch):
+    import engine.kernels.adapters as listing
+    import engine.kernels.webgpu as webgpu
+
+    cards = tuple(replace(adapter, kind="discrete") for adapter in listing.adapters())
+    monkeypatch.setattr(listing, "_adapters", lambda: cards)
+    heard = warnings(view.studio)
+    view.model.set_draw_with("automatic")
+    settle(qtbot, view)
+    assert view.model.thread._drawer.name == "webgpu" and not heard
+
+    def refused(*_):
+        raise RuntimeError("the driver is out of order")
+
+    monkeypatch.setattr(webgpu.Gpu, "__init__", refused)
+    view.model.set_draw_with("automatic")
+    for _ in range(2):
+        settle(qtbot, view)
+    assert view.model.thread._drawer.name == "processor" and not view.model.drawn.problem
+    qtbot.waitUntil(lambda: bool(heard))
+    assert len(heard) == 1 and "out of order" in heard[0]

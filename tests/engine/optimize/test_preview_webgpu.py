@@ -8,7 +8,6 @@ import trimesh
 
 from engine.errors import Cancelled
 from engine.kernels.webgpu import DeviceLost, Gpu
-from engine.kernels.wgsl import compose, shader_names
 from engine.optimize.preview import DISPLAYS, PreviewRenderer
 from engine.optimize.preview_webgpu import GpuPreviewImage, PreviewDevice, SceneLines, WebGpuPreview
 from engine.optimize.snapshot import SceneSnapshot
@@ -16,9 +15,6 @@ from engine.scene import Environment, Material, Mesh
 from engine.scene.camera import look_at
 
 CAMERA = look_at(np.array([2.1, 0.8, 1.2]), np.zeros(3), np.array([0.0, 0, 1]), 130, 144, 112)
-OWN = """clip_positions display_clay display_depth display_faces display_material display_quality display_shaded
-    display_wireframe face_marks finish lines material_texture material_vertex normal_mapped normal_vertex preview
-    preview_maps preview_picture preview_scene silhouettes texture_image_mips""".split()
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +63,6 @@ def inside(ids: np.ndarray) -> np.ndarray:
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return 10 * np.log10(255**2 / max(((a.astype(float) - b) ** 2).mean(), 1e-9))
-
-
-@pytest.mark.parametrize("name", OWN)
-def test_a_shader_stands_alone(device, name):
-    assert name in shader_names() and compose(name).text.startswith("// Provides: ")
-    device.gpu.device.create_shader_module(code=compose(name).text)  # raises for what is not valid
 
 
 @pytest.mark.parametrize("kind", ["vertices", "bare", "uniform", "textures", "normal map"])
@@ -189,3 +179,19 @@ def test_a_lost_device_is_told_and_never_waited_for(snapshots):
     for _ in range(2):
         with pytest.raises(DeviceLost):
             renderer.image(CAMERA)
+
+
+def test_a_camera_that_looks_elsewhere_sees_nothing(device, snapshots):
+    away = look_at(CAMERA.position, 2 * CAMERA.position, np.array([0.0, 0, 1]), 130, 144, 112)
+    beside = look_at(
+        CAMERA.position, CAMERA.position + (0.0, 0, 5) - 0.3 * CAMERA.position, np.array([0, 1.0, 0]), 130, 144, 112
+    )
+    for camera in (away, beside):
+        image = WebGpuPreview(snapshots["vertices"], device).image(camera)
+        assert image.alpha.max() == 0 and np.isinf(image.depth).all() and image.triangle_id.max() == 0
+    close = look_at(0.9 * CAMERA.position / 2, np.zeros(3), np.array([0.0, 0, 1]), 130, 144, 112)
+    a, b = (
+        PreviewRenderer(snapshots["vertices"]).image(close),
+        WebGpuPreview(snapshots["vertices"], device).image(close),
+    )
+    assert psnr(a.rgba, b.rgba) > 40

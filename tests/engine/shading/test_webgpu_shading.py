@@ -8,7 +8,7 @@ import torch
 
 from engine.errors import ShaderError
 from engine.kernels.webgpu import Gpu, gpu
-from engine.kernels.wgsl import compose, shader_names
+from engine.kernels.wgsl import compose
 from engine.raster.texture import build_pyramid, texture_reference
 from engine.shading import tone
 from engine.shading.normal_map import bent_normal_reference
@@ -16,8 +16,6 @@ from engine.shading.split_sum import prefilter, shade
 from engine.shading.webgpu import GpuLight, LightPrefilter, MipChain, SurfacePoints, shade_points
 
 COUNT = 20_000
-OWN = """background brdf environment equirectangular flat_color normal_color normal_map pbr prefilter shade_points
-    surface texture texture_mips tone_map""".split()
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +67,6 @@ def run(device: Gpu, body: str, inputs: np.ndarray, columns: int, extra: tuple =
     device.dispatch(encoder, pipeline, [device.buffer(inputs), out, *extra], -(-len(inputs) // 64))
     device.submit(encoder)
     return device.read(out, np.float32, (len(inputs), 4))[:, :columns]
-
-
-@pytest.mark.parametrize("name", OWN)
-def test_a_shader_stands_alone_and_says_what_it_provides(device, name):
-    assert name in shader_names()
-    source = compose(name)
-    assert source.text.startswith("// Provides: ")
-    device.device.create_shader_module(code=source.text)  # raises for what is not valid
 
 
 @pytest.mark.parametrize("turned", [False, True])
