@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.window.choosers import Chooser, Question, ask_path
-from app.window.painted import CheckBox, ProgressBar
+from app.window.painted import CheckBox, ForwardButton, ProgressBar
 from app.window.thumbnails import as_image
 from app.window.waiting import result_of
 from app.window.wrapped_label import WrappedLabel
@@ -173,7 +173,8 @@ class ExportDialog(QDialog):
         self.progress.setFormat("%p%")
         self.progress.hide()
         buttons = QDialogButtonBox()
-        self.start = buttons.addButton("Export", QDialogButtonBox.ButtonRole.ActionRole)
+        self.start = ForwardButton("Export")
+        buttons.addButton(self.start, QDialogButtonBox.ButtonRole.ActionRole)
         self.start.setObjectName("export_start")
         self.start.setToolTip("Write the files and check them")
         self.start.setDefault(True)

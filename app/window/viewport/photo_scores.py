@@ -13,6 +13,8 @@ IMAGE_SIZE = 200  # pixels, longest side; enough to rank photos
 ROUND_MS = 400
 TRAINING_SHARE = 0.05  # of the time while training runs; drawing new snapshots takes its own share
 ROUND_SECONDS = 0.05  # a round ends with the photo that goes beyond
+MOVED_SECONDS = 0.6  # after a picture of a moving view in which no photo is measured, which would hold the next one up
+LONGEST_WAIT = 6.0  # seconds after which one is measured all the same
 
 
 class PhotoScoring(QObject):
@@ -26,7 +28,7 @@ class PhotoScoring(QObject):
         self._turn = 0  # the next photo to look at
         self._dated: dict[int, int] = {}  # version of the snapshot that a frame was measured with
         self._steps: dict[int, int] = {}  # and its step
-        self._rest_until = 0.0
+        self._rest_until = self._measured_at = 0.0
         self._busy = False
         self._rounds = 0
         self._tested: tuple | None = None  # snapshot, dB by test photo: all test photos are measured with the same one
@@ -57,6 +59,8 @@ class PhotoScoring(QObject):
         snapshot, capture = studio.snapshot, studio.capture
         if self._busy or snapshot is None or capture is None or time.perf_counter() < self._rest_until:
             return
+        if self._is_moving() and time.perf_counter() < self._measured_at + LONGEST_WAIT:
+            return
         begun, done = self._tested or (snapshot, {})
         if begun is not snapshot and len(done) == len(capture.test):
             begun, done = snapshot, {}
@@ -75,6 +79,10 @@ class PhotoScoring(QObject):
         if left and (self._rounds % (4 if training else 2) or not stale):  # the curve of test photos comes first
             snapshot, stale = begun, left
         self.model.thread.run(lambda: self._measure(snapshot, capture, stale, training))
+
+    def _is_moving(self) -> bool:
+        drawn = self.model.drawn
+        return drawn is not None and drawn.request.moving and time.perf_counter() < drawn.request.asked + MOVED_SECONDS
 
     def _measure(self, snapshot, capture, frames: list[int], training: bool) -> None:
         """On the view thread: as many photos as fit a round."""
@@ -96,7 +104,7 @@ class PhotoScoring(QObject):
         self.measured.emit(capture, {frame: (score, *which) for frame, score in scores.items()})
 
     def _take(self, capture, measured: dict) -> None:
-        self._busy = False
+        self._busy, self._measured_at = False, time.perf_counter()
         studio = self.model.studio
         if capture is not studio.capture:
             return

@@ -132,6 +132,19 @@ def test_photos_are_scored_when_nothing_else_is_to_do(qtbot, view, open_studio):
     assert means == [(10, pytest.approx(np.mean([open_studio.scores[frame] for frame in open_studio.capture.test])))]
 
 
+def test_no_photo_is_measured_while_the_view_moves(qtbot, view, open_studio):
+    qtbot.waitUntil(lambda: len(open_studio.scores) == len(open_studio.capture.frames), timeout=TIMEOUT)
+    heard = []
+    view.scoring.measured.connect(lambda *found: heard.append(found))
+    publish(open_studio, snapshot(2))
+    until = time.perf_counter() + 1.5
+    while time.perf_counter() < until:
+        view.model.orbit(1, 0)
+        qtbot.wait(20)
+    assert len(heard) <= 1  # one may have been begun before
+    qtbot.waitUntil(lambda: len(heard) > 1, timeout=TIMEOUT)
+
+
 def test_new_snapshots_are_drawn_soon_even_where_drawing_takes_long():
     from app.window.viewport.view_thread import LONGEST_REST, PATIENT_SECONDS, Pace
 
