@@ -158,6 +158,15 @@ def synthesize_capture(arguments: Synthesize) -> int:
     """Make a capture with known truth, reporting each picture."""
     from engine.exchange.synthesize import synthesize
 
+    shading = None
+    if arguments.shading is not None:
+        from engine.shading.blackbox import SHIPPED, allow_scripts, open_shading
+
+        allow_scripts()  # the file stands in the command itself
+        own = arguments.shading not in SHIPPED
+        shading = open_shading("pbr" if own else arguments.shading, arguments.shading if own else "")
+        shading.check()
+
     def show(done: int, total: int, text: str) -> None:
         print(f"{done}/{total} {text}", flush=True)
 
@@ -171,6 +180,7 @@ def synthesize_capture(arguments: Synthesize) -> int:
         samples=arguments.samples,
         seed=arguments.seed,
         progress=show,
+        shading=shading,
     )
     print(f"wrote {arguments.out}")
     return 0

@@ -63,11 +63,14 @@ class Run:
     """Seed of every random draw."""
     overwrite: bool = False
     """Replace what an earlier run wrote in the project folder."""
+    allow_scripts: bool = False
+    """Let the Python file that shading.file names run; it can do whatever you can."""
     flags: Annotated[CaptureFlags, arg(name="")] = field(default_factory=CaptureFlags)
 
     def execute(self) -> int:
         from app.runs import run
 
+        _allow_scripts(self.allow_scripts)
         seed = [] if self.seed is None else [f"run.seed={self.seed}"]
         overrides = self.flags.overrides() + list(self.set) + seed
         return run(self.capture, self.recipe, self.out, overrides, self.device, self.overwrite)
@@ -83,10 +86,13 @@ class Resume:
     """Recipe option to change from here on."""
     device: DeviceChoice = "auto"
     """Where to compute."""
+    allow_scripts: bool = False
+    """Let the Python file that shading.file names run; it can do whatever you can."""
 
     def execute(self) -> int:
         from app.runs import resume
 
+        _allow_scripts(self.allow_scripts)
         return resume(self.project, list(self.set), self.device)
 
 
@@ -216,10 +222,12 @@ class Synthesize:
 
     mesh: Positional[Path]
     """GLB, glTF, OBJ or PLY; its own frame and scale are kept."""
-    environment: Path
-    """Equirectangular HDR that lights it."""
     out: Path
     """Folder to write."""
+    environment: Annotated[Path | None, arg(metavar="HDR")] = None
+    """Equirectangular HDR that lights it; only a shading that does not read the light can do without."""
+    shading: Annotated[str | None, arg(metavar="NAME|FILE")] = None
+    """Shade by this instead of ray tracing: toon, palette, ..., a WGSL file, or a Python file, which then runs."""
     views: int = 64
     """Number of pictures, on a spiral over the full sphere; every 8th is for testing."""
     size: int = 256
@@ -303,6 +311,14 @@ class Devices:
         from app.benchmarks import devices
 
         return devices()
+
+
+def _allow_scripts(allowed: bool) -> None:
+    """Python shadings run only where the person at the keyboard said so."""
+    if allowed:
+        from engine.shading.blackbox import allow_scripts
+
+        allow_scripts()
 
 
 Command = (

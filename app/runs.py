@@ -19,7 +19,7 @@ DEMO_OPTIONS = ("mesh.texture_size=512",)  # the sample's photos have 256 px
 def run(capture: Path, recipe: str, out: Path, overrides: list[str], device: str, overwrite: bool) -> int:
     """Start a run in a new project folder and drive it to its end."""
     loaded = load_recipe(recipe, overrides)
-    for section, key in ((loaded.capture, "masks"), (loaded.refine, "mesh")):
+    for section, key in ((loaded.capture, "masks"), (loaded.refine, "mesh"), (loaded.shading, "file")):
         if getattr(section, key):  # a later resume may start from another folder
             setattr(section, key, str(Path(getattr(section, key)).absolute()))
     from engine.optimize.session import Session

@@ -19,9 +19,11 @@ from engine.scene.conventions import linear_to_srgb
 
 if TYPE_CHECKING:
     from engine.capture import Capture
+    from engine.exchange import AssetRenderer
     from engine.optimize.session import Session
     from engine.optimize.truth import Truth
     from engine.raster import Rasterizer
+    from engine.shading.blackbox import Shading
 
 IMAGE_METRICS = ("psnr", "ssim", "flip", "psnr_masked")
 
@@ -107,6 +109,19 @@ def material_metrics(renderer: Any, capture: Capture, frames: Sequence[int], tru
     return result
 
 
+def asset_renderer(
+    mesh: Mesh, material: Material, environment: Environment, rasterizer: str, shading: Shading | None
+) -> AssetRenderer:
+    """What draws an asset, under a black-box shading where one is given."""
+    from engine.exchange import AssetRenderer
+
+    if shading is None:
+        return AssetRenderer(mesh, material, environment, rasterizer)
+    from engine.exchange.shaded import ShadedRenderer
+
+    return ShadedRenderer(mesh, material, shading, environment, rasterizer)
+
+
 def evaluate_asset(
     mesh: Mesh,
     material: Material,
@@ -119,14 +134,17 @@ def evaluate_asset(
     reference: Mesh | None = None,
     device: str = "cpu",
     progress: Callable[[float, str], None] = lambda done, text: None,
+    shading: Shading | None = None,
 ) -> dict[str, Any]:
-    """Every metric that asset, capture and truth allow; nothing about how the asset came to be."""
-    from engine.exchange import AssetRenderer
+    """Every metric that asset, capture and truth allow; nothing about how the asset came to be.
+
+    With `shading` its images are what that makes of it, else the engine's own.
+    """
     from engine.geometry.quality import mesh_quality
     from engine.optimize.hull_baseline import hull_baseline
     from engine.optimize.metrics_shape import shape_metrics
 
-    renderer = AssetRenderer(mesh, material, environment, rasterizer.name)
+    renderer = asset_renderer(mesh, material, environment, rasterizer.name, shading)
     baseline = hull_baseline(hull, capture, rasterizer, device) if hull is not None else None
     result = image_metrics(renderer, capture, capture.test, baseline, progress)
     result |= {"faces": len(mesh.triangles), "mesh_quality": mesh_quality(mesh)}
@@ -148,9 +166,10 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     `reference` is a mesh file in the capture's frame; without it the capture's own truth is taken, where there is one.
     Raises ExchangeError when nothing has been exported yet.
     """
-    from engine.exchange import AssetRenderer, read_asset, read_environment, read_mesh
+    from engine.exchange import read_asset, read_environment, read_mesh
     from engine.optimize.comparison import write_comparison
     from engine.optimize.project import COMPARISON
+    from engine.optimize.stages.blackbox import own_shading
     from engine.optimize.truth import find_truth
 
     context, project = session.context, session.project
@@ -165,6 +184,7 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     environment = context.scene.environment
     if environment is None:
         environment = read_environment(project.exports / "environment.hdr", session.capture.up)
+    shading = own_shading(session.recipe)
     truth = find_truth(session.capture.path)
     reference = reference or (truth.mesh_path if truth is not None else None)
     result = evaluate_asset(
@@ -178,6 +198,7 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
         reference=read_mesh(reference) if reference is not None else None,
         device=context.device.torch_device,
         progress=progress,
+        shading=shading,
     )
     if not session.capture.test:
         session.notify(Notice("the capture has no test views: image metrics are left out", "warning"))
@@ -192,7 +213,7 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     }
     result = finite(result)
     project.write_metrics(result)
-    renderer = AssetRenderer(mesh, material, environment, context.rasterizer.name)
+    renderer = asset_renderer(mesh, material, environment, context.rasterizer.name, shading)
     write_comparison(project.folder / COMPARISON, renderer, session.capture)
     session.notify(EvalReport(result))
     return result

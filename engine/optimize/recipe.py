@@ -45,6 +45,16 @@ class LightSection:
 
 
 @dataclass
+class OptimizeSection:
+    """How the photo loss is differentiated with respect to the surface, in the stages shape and refine."""
+
+    gradient: Literal["analytic", "stochastic"] = option(
+        "analytic", "analytic: autograd and antialiased edges; stochastic: random perturbation, works with any shading"
+    )
+    eps: float = option(0.4, "how far stochastic gradients move vertices", unit="px", low=0.05, high=2.0, live=True)
+
+
+@dataclass
 class MaterialSection:
     """What the surface is taken to be made of before the photos say otherwise."""
 
@@ -138,6 +148,56 @@ class RefineSection:
 
 
 @dataclass
+class ShadingSection:
+    """What shades in the stages blackbox and subdivision: any function, which is never differentiated."""
+
+    name: Literal["flat_color", "normal_color", "palette", "pbr", "toon"] = option("pbr", "shading that ships")
+    file: str = option(
+        "",
+        "your own instead: WGSL with fn shade(surface: Surface) -> vec3f, or Python with def shade(surface)",
+        path="file",
+    )
+
+
+@dataclass
+class CageSection:
+    """From the hull to a mesh to begin with in the stages blackbox and subdivision."""
+
+    faces: int = option(10000, "face budget", unit="faces", low=20, high=200_000)
+    texture_size: int = option(256, "side of the square textures", unit="texels", low=64, high=8192)
+    padding: int = option(3, "gutter between charts", unit="texels", low=1, high=32)
+
+
+@dataclass
+class BlackboxSection:
+    """Vertices and textures through a black-box shading, by stochastic gradients."""
+
+    steps: int = option(2400, "steps, each one photo for every group of parameters", unit="steps", low=0)
+    image_size: int = option(0, "longest image side; 0 is the photos' own", unit="px", low=0)
+    geometry: bool = option(True, "move the vertices", live=True)
+    material: bool = option(True, "change the textures", live=True)
+    normal_map: bool = option(False, "fit a normal map as well")
+    learning_rate: float = option(0.15, "UniformAdam step of the vertices, in mean edge lengths", low=0.0, live=True)
+    learning_rate_texture: float = option(0.05, "Adam step of the textures", low=0.0, high=1.0, live=True)
+    eps: float = option(0.5, "how far vertices are perturbed", unit="px", low=0.05, high=2.0, live=True)
+    eps_texture: float = option(0.1, "how far texels are perturbed", low=0.001, high=0.5, live=True)
+    large_steps: float = option(19.0, "lambda of the large-steps preconditioner", low=0.0, high=1000.0)
+    mask: float = option(1.0, "weight of the mask loss", low=0.0)
+
+
+@dataclass
+class SubdivisionSection(BlackboxSection):
+    """A cage, its displacement and textures, drawn as a Loop surface."""
+
+    levels: int = option(2, "subdivisions; each makes four triangles of one", low=0, high=5)
+    displacement: bool = option(True, "fit a displacement map")
+    displacement_size: int = option(128, "side of the displacement map", unit="texels", low=16, high=2048)
+    learning_rate_displacement: float = option(
+        0.1, "UniformAdam step of the displacement, in mean edge lengths of the surface", low=0.0, live=True
+    )
+
+
+@dataclass
 class ExportSection:
     """What is written to exports/."""
 
@@ -166,6 +226,7 @@ class Recipe:
     )
     run: RunSection = field(default_factory=RunSection)
     capture: CaptureSection = field(default_factory=CaptureSection)
+    optimize: OptimizeSection = field(default_factory=OptimizeSection)
     light: LightSection = field(default_factory=LightSection)
     material: MaterialSection = field(default_factory=MaterialSection)
     hull: HullSection = field(default_factory=HullSection)
@@ -174,6 +235,10 @@ class Recipe:
     shape: ShapeSection = field(default_factory=ShapeSection)
     mesh: MeshSection = field(default_factory=MeshSection)
     refine: RefineSection = field(default_factory=RefineSection)
+    shading: ShadingSection = field(default_factory=ShadingSection)
+    cage: CageSection = field(default_factory=CageSection)
+    blackbox: BlackboxSection = field(default_factory=BlackboxSection)
+    subdivision: SubdivisionSection = field(default_factory=SubdivisionSection)
     export: ExportSection = field(default_factory=ExportSection)
 
 

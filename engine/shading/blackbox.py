@@ -21,6 +21,7 @@ from engine.kernels.wgsl import ShaderSource, compose
 from engine.shading.points import SurfacePoints
 
 SHIPPED = ("flat_color", "normal_color", "palette", "pbr", "toon")
+PLAIN = ("surface", "shade_points")  # what names every field whatever the shading
 OWN_NAME = "shading"  # the include by which a user's text gets in
 
 _scripts_allowed = False
@@ -66,6 +67,14 @@ class WgslShading:
     def reads_light(self) -> bool:
         """Whether it looks the environment up, in bind group 1."""
         return any(origin == "environment" for origin, _ in self.composed("shade_points").origins)
+
+    def reads(self, *fields: str) -> bool:
+        """Whether it, or what it includes, names one of the fields of `Surface`."""
+        lines = self.composed("shade_points")
+        own = [
+            line for line, (name, _) in zip(lines.text.splitlines(), lines.origins, strict=True) if name not in PLAIN
+        ]
+        return any(f".{field}" in line for line in own for field in fields)
 
     def check(self) -> None:
         """Compile it. Raises ShaderError with the user's file and line, DeviceError where there is no adapter."""

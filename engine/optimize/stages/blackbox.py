@@ -1,0 +1,234 @@
+"""A mesh and its textures fitted through a shading that nobody differentiates: WGSL on any GPU, Python on the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.capture import Capture
+from engine.errors import GeometryError, RecipeError
+from engine.exchange import TangentSpace
+from engine.optimize.metrics import batch_psnr
+from engine.optimize.stage import IteratingStage, StageContext, register
+from engine.optimize.stages.refine_loop import stored
+from engine.optimize.stages.view_pass import starting_light
+from engine.optimize.textures import material_from_texture, quick_material, texture_from_material
+from engine.scene import Environment, Material, Mesh
+from engine.shading.blackbox import PythonShading, Shading, WgslShading, needs_adapter, open_shading
+
+LOSS_INTERVAL, PSNR_INTERVAL, TANGENT_INTERVAL = 5, 50, 100  # steps
+
+
+@register
+class BlackBoxStage(IteratingStage):
+    """Moves vertices, textures and, where the shading reads it, the light, in turn, by stochastic gradients.
+
+    One step is one photo for each group of parameters. Scripts' own losses have no effect.
+    """
+
+    name = "blackbox"
+
+    @classmethod
+    def check(cls, recipe: Any, capture: Capture) -> None:
+        shading = open_shading(recipe.shading.name, recipe.shading.file)
+        if recipe.optimize.gradient != "stochastic":
+            raise RecipeError(
+                f"stage {cls.name} cannot start with optimize.gradient=analytic: autograd cannot see into the shading "
+                f"{shading.name}, whose derivative may be 0 or missing; set optimize.gradient=stochastic"
+            )
+        needs_adapter(shading)
+        shading.check()
+
+    @property
+    def options(self) -> Any:
+        """The recipe's section of this stage."""
+        return self.context.options(self.name)
+
+    @property
+    def steps(self) -> int:
+        return self.options.steps
+
+    def begin(self, context: StageContext) -> None:
+        self.context, scene = context, context.scene
+        if scene.mesh is None or scene.mesh.uvs is None:
+            raise GeometryError(
+                f"stage {self.name} needs an unwrapped mesh: run the stage cage, mesh or given before it"
+            )
+        self.shading = open_shading(context.recipe.shading.name, context.recipe.shading.file)
+        self.light = starting_light(context.recipe, context.capture.up, scene.environment).environment()
+        self.frames = list(context.capture.train)
+        self.report: dict[str, float] = {}
+        self.rates: dict[str, float] = {}
+        self.loop = self._loop(texture_from_material(scene.material or Material()).numpy())
+        if context.extra_losses.names:
+            context.notice(f"losses that scripts add have no effect on stage {self.name}")
+
+    def groups(self) -> list[str]:
+        """The groups that can move, in turn."""
+        if isinstance(self.shading, PythonShading):
+            return ["vertices", "base_color"]
+        reads_material = self.shading.reads("roughness", "metallic")
+        return [
+            *("vertices", "base_color"),
+            *(["roughness_metallic"] if reads_material else []),
+            *(["normal_map"] if self.options.normal_map else []),
+            *(["environment"] if self.shading.reads_light else []),
+        ]
+
+    def _loop(self, texture: np.ndarray) -> Any:
+        from engine.kernels.webgpu import gpu
+        from engine.optimize.stochastic import LoopScene, StochasticLoop
+
+        self.mesh = mesh = self.context.scene.mesh
+        self.tangent_space = TangentSpace(mesh.triangles, mesh.uvs, mesh.uv_triangles)
+        scene = LoopScene(
+            np.ascontiguousarray(mesh.vertices, np.float32),
+            np.ascontiguousarray(mesh.triangles, np.int32),
+            mesh.uvs,
+            mesh.uv_triangles,
+            texture,
+            self._tangents(mesh.vertices),
+            self.tangent_space.triangles,
+            self.light if self.shading.reads_light else None,
+        )
+        arguments = scene, self._photos(), self._loop_options()
+        if isinstance(self.shading, PythonShading):
+            from engine.optimize.stochastic.host_loop import HostLoop
+
+            return HostLoop(*arguments, self.shading, notify=self.context.notice)
+        return StochasticLoop(gpu(), *arguments, self._device_shading(self.shading), notify=self.context.notice)
+
+    def _device_shading(self, shading: WgslShading) -> Any:
+        from engine.optimize.stochastic.rendering import Shading as DeviceShading
+
+        return DeviceShading(shading.source, shading.name)
+
+    def _photos(self) -> list[Any]:
+        from engine.optimize.stochastic import LoopView
+
+        views = [self.context.views.view(frame, self.options.image_size) for frame in self.frames]
+        return [LoopView(view.camera, view.premultiplied.cpu().numpy(), view.alpha.cpu().numpy()) for view in views]
+
+    def _loop_options(self) -> Any:
+        from engine.optimize.stochastic import LoopOptions
+
+        options = self.options
+        order = tuple(self.groups())
+        made = LoopOptions(
+            order=order,
+            steps=max(options.steps * len(order), 1),
+            seed=self.context.recipe.run.seed,
+            mask=options.mask,
+            smoothness=options.large_steps,
+        )
+        return self._with_rates(made)
+
+    def _with_rates(self, made: Any) -> Any:
+        """The loop's options with the recipe's rates and reaches of this moment; a tenth of them is left at the end."""
+        options, scale = self.options, self.learning_rate_scale
+        texture = options.learning_rate_texture, options.eps_texture
+        wanted = {
+            "vertices": (options.learning_rate, options.eps, 0.6),
+            "displacement": (getattr(options, "learning_rate_displacement", 0.1), options.eps, 0.6),
+            "base_color": (*texture, 0.2),
+            "roughness_metallic": (*texture, 0.2),
+            "normal_map": (*texture, 0.2),
+            "environment": (self.context.recipe.light.learning_rate, made.groups["environment"].eps, 1.0),
+        }
+        groups = dict(made.groups)
+        for name, (rate, eps, last) in wanted.items():
+            rate = max(rate * scale, 1e-9)
+            groups[name] = replace(groups[name], rate=rate, rate_end=0.1 * rate, eps=eps, eps_end=last * eps)
+        groups["base_color"] = replace(groups["base_color"], rate_end=0.04 * groups["base_color"].rate)
+        self.rates = {name: groups[name].at(0)[1] for name in made.order}
+        return replace(made, groups=groups)
+
+    def _tangents(self, points: np.ndarray) -> np.ndarray:
+        mesh = Mesh(np.asarray(points), self.mesh.triangles)
+        return self.tangent_space.tangents(mesh.vertices, mesh.vertex_normals())
+
+    def moving(self) -> list[str]:
+        """The groups that a step moves, by what the user lets change now."""
+        shape = ("vertices", "displacement")
+        options = self.options
+        return [
+            name
+            for name in self.loop.options.order
+            if (options.geometry if name in shape else options.material or name == "environment")
+        ]
+
+    def step(self, index: int) -> dict[str, float]:
+        self.clock.start()
+        self.loop.options = self._with_rates(self.loop.options)
+        if index and index % TANGENT_INTERVAL == 0 and "normal_map" in self.loop.options.order:
+            self.loop.set_tangents(self._tangents(self.points()))
+        for group in self.moving():
+            (frame,) = self.context.views.next(1)
+            self.loop.advance(group, self.frames.index(frame))
+        self.clock.lap("encoding")
+        if index % LOSS_INTERVAL == 0 or not self.report:
+            self.report["loss"] = self.loop.loss()
+        if index % PSNR_INTERVAL == 0 or "psnr" not in self.report:
+            view = self.context.views.view(
+                self.frames[index // PSNR_INTERVAL % len(self.frames)], self.options.image_size
+            )
+            self.report["psnr"] = batch_psnr([torch.from_numpy(self.loop.preview(view.camera))], [view])
+        self.clock.lap("device")
+        return dict(self.report)
+
+    def points(self) -> np.ndarray:
+        """[V,3] vertices of the rendered mesh as it is now."""
+        return self.loop.vertices()
+
+    def learning_rates(self) -> dict[str, float]:
+        return dict(self.rates)
+
+    def _environment(self) -> Environment:
+        radiance = self.loop.radiance()
+        return self.light if radiance is None else replace(self.light, radiance=radiance)
+
+    def preview(self) -> dict[str, Any]:
+        source = self.mesh
+        parts = (part.copy() for part in (source.triangles, source.uvs, source.uv_triangles))
+        return {
+            "mesh": Mesh(self.points(), *parts),
+            "material": quick_material(torch.from_numpy(self.loop.texture())),
+            "environment": self._environment(),
+            "box": None if self.context.scene.box is None else np.array(self.context.scene.box),
+        }
+
+    def topology(self) -> tuple[np.ndarray, int]:
+        return self.mesh.triangles, len(self.mesh.vertices)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = {name: torch.from_numpy(stored(array)) for name, array in self.loop.state().items()}
+        return tensors, {"report": dict(self.report)}
+
+    def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        if not hasattr(self, "loop"):
+            self.begin(context)
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        if "head" in arrays:
+            arrays["head"] = arrays["head"].view(np.uint32)
+        self.loop.restore(arrays)
+        if "normal_map" in self.loop.options.order:
+            self.loop.set_tangents(self._tangents(self.points()))
+        self.report = dict(values["report"])
+
+    def finish(self) -> None:
+        scene, mesh = self.context.scene, self.mesh
+        scene.mesh = Mesh(self.points(), mesh.triangles, mesh.uvs, mesh.uv_triangles)
+        scene.material = material_from_texture(torch.from_numpy(self.loop.texture()))
+        scene.environment = self._environment()
+
+
+def own_shading(recipe: Any) -> Shading | None:
+    """The shading by which a recipe's result is to be looked at; None where that is the engine's own."""
+    if not {"blackbox", "subdivision"} & set(recipe.stages):
+        return None
+    shading = open_shading(recipe.shading.name, recipe.shading.file)
+    return None if shading.name == "pbr" else shading

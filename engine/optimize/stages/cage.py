@@ -1,0 +1,41 @@
+"""From a hull or an iso-surface to the mesh that black-box shading and subdivision start from: few faces, grey."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.errors import GeometryError
+from engine.geometry.simplify import remove_small_components, simplify
+from engine.geometry.unwrap import UnwrapOptions, unwrap
+from engine.optimize.stage import Stage, StageContext, register
+from engine.scene import Material
+
+
+@register
+class CageStage(Stage):
+    """Simplifies the surface found so far (the hull, where no other stage found one), unwraps it, paints it grey."""
+
+    name = "cage"
+
+    def begin(self, context: StageContext) -> None:
+        self.context = context
+
+    def finish(self) -> None:
+        context, scene, options = self.context, self.context.scene, self.context.recipe.cage
+        source = scene.mesh or scene.hull
+        if source is None or not len(source.triangles):
+            raise GeometryError("stage cage needs a surface: run the stage hull before it")
+        context.progress(self.name, 0.1, f"simplifying {len(source.triangles):,} faces to {options.faces:,}")
+        mesh = simplify(remove_small_components(source, 0.01), options.faces, context.notice)
+        context.progress(self.name, 0.3, f"unwrapping {len(mesh.triangles):,} faces")
+        size = options.texture_size
+        scene.mesh = unwrap(
+            mesh,
+            UnwrapOptions(max(options.faces, len(mesh.triangles)), size, options.padding),
+            lambda _done, _total, text: context.progress(self.name, 0.3, text),
+            context.cancelled,
+        )
+        material = context.recipe.material
+        packed = np.full((size, size, 3), (1.0, material.roughness, material.metallic), np.float32)
+        scene.material = Material(np.full((size, size, 3), 0.5, np.float32), packed)
+        context.progress(self.name, 1.0, "cage is ready")

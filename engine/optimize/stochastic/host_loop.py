@@ -1,0 +1,257 @@
+"""The stochastic loop on the processor, for shadings that are Python functions: numba's rasterizer, no adapter needed.
+
+The same signs, losses and moves as `loop.StochasticLoop`, of vertices and base colour; normal maps have no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import CaptureError, DeviceError, RecipeError
+from engine.geometry.large_steps import LargeSteps
+from engine.geometry.normals import vertex_normals
+from engine.kernels.signs import sign_key
+from engine.optimize.stochastic.memory import bounding_sphere, encoded_photo
+from engine.optimize.stochastic.options import GROUPS, LoopOptions
+from engine.optimize.stochastic.scene import LoopScene, LoopView
+from engine.raster import rasterizer
+from engine.raster.contract import VisibilityBuffer
+from engine.raster.stochastic.loss import estimate
+from engine.raster.stochastic.perturbation import vertex_eps
+from engine.raster.stochastic.texel_credit import TexelCredit, TexturePoints
+from engine.raster.stochastic.vertex_credit import Stencils, VertexCredit
+from engine.raster.texture import build_pyramid, texture_level
+from engine.scene import Camera
+from engine.shading.blackbox import PythonShading
+from engine.shading.points import SurfacePoints
+
+KNOWN = ("vertices", "base_color")
+MOST_BAD_STEPS = 150  # in a row with values that are not finite
+
+
+class HostLoop:
+    """Optimizes vertices and base colour toward photos through a Python shading; repeats bit for bit."""
+
+    def __init__(
+        self,
+        scene: LoopScene,
+        views: Sequence[LoopView],
+        options: LoopOptions,
+        shading: PythonShading,
+        *,
+        notify: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Raises RecipeError for groups that the processor's loop does not know, CaptureError without views."""
+        unknown = [name for name in options.order if name not in KNOWN]
+        if unknown:
+            raise RecipeError(f"a shading in Python moves {' and '.join(KNOWN)}, not {unknown[0]!r}; write it in WGSL")
+        if not views:
+            raise CaptureError("the stochastic loop was given no photos; it needs at least one")
+        if scene.texture is None or scene.uvs is None:
+            raise RecipeError("a shading in Python needs a mesh with a texture; unwrap the mesh first")
+        self.scene, self.views, self.options, self.shading, self.notify = scene, list(views), options, shading, notify
+        self.index, self.dropped, self._bad_steps = 0, 0, 0
+        self.counts = dict.fromkeys(dict.fromkeys(options.order), 0)
+        self._raster = rasterizer("numba")
+        self._triangles = torch.from_numpy(np.ascontiguousarray(scene.triangles, np.int32))
+        self._uvs = torch.from_numpy(np.ascontiguousarray(scene.uvs, np.float32))
+        self._uv_triangles = torch.from_numpy(np.ascontiguousarray(scene.uv_triangles, np.int32))
+        self._stencils = Stencils.smooth(scene.triangles, len(scene.vertices))
+        order = LargeSteps.elimination_order(scene.vertices, scene.triangles)
+        self._system = LargeSteps(scene.triangles, len(scene.vertices), options.smoothness, order)
+        ends = scene.vertices[scene.triangles]
+        self._edge_length = float(np.linalg.norm(ends - np.roll(ends, 1, 1), axis=-1).mean())
+        self._centre, self._radius = bounding_sphere(scene.vertices)
+        self._photos = [torch.from_numpy(encoded_photo(view, options.tone)) for view in self.views]
+        texels = scene.texture.shape[0] * scene.texture.shape[1]
+        self._arrays: dict[str, np.ndarray] = {
+            "positions": np.array(scene.vertices, np.float32),
+            "texture": np.array(scene.texture, np.float32),
+            "mean": np.zeros((len(scene.vertices), 3), np.float32),
+            "square": np.zeros((len(scene.vertices), 3), np.float32),
+            "texel_mean": np.zeros((texels, 3), np.float32),
+            "texel_square": np.zeros((texels, 3), np.float32),
+            "texel_count": np.zeros((texels, 1), np.float32),
+        }
+        self._loss = float("nan")
+
+    # -- pictures
+
+    def _matrix(self, camera: Camera) -> np.ndarray:
+        depth = float((self._centre - camera.position) @ camera.forward)
+        far = max(depth + 2 * self._radius, 1e-6)
+        return camera.clip_from_world(max(depth - 2 * self._radius, far * 1e-3), far)
+
+    def _seen(self, camera: Camera, vertices: Tensor) -> tuple[VisibilityBuffer, Tensor, Tensor, Tensor]:
+        """(visibility, clip positions, uv [P,2], mip level [P])."""
+        matrix = torch.from_numpy(self._matrix(camera).astype(np.float32))
+        clip = vertices @ matrix[:, :3].T + matrix[:, 3]
+        buffer = self._raster.visibility(clip, self._triangles, camera.size, self.options.cull_backfaces)
+        uv = self._raster.interpolate(self._uvs, self._uv_triangles, buffer)
+        size = self.scene.texture.shape[:2]
+        level = texture_level(clip, self._triangles, self._uvs, self._uv_triangles, buffer, camera.size, tuple(size))
+        return buffer, clip, uv, level
+
+    def _colors(self, camera: Camera, vertices: Tensor, seen: tuple, pyramid: list[Tensor]) -> np.ndarray:
+        """[P,3] linear radiance of the covered pixels."""
+        buffer, _, uv, level = seen
+        attributes = torch.cat([vertices, vertex_normals(vertices, self._triangles)], 1)
+        values = self._raster.interpolate(attributes, self._triangles, buffer)
+        samples = self._raster.texture(pyramid, uv, level).numpy()
+        position = values[:, :3]
+        eye = torch.from_numpy(np.asarray(camera.position, np.float32))
+        unit = torch.nn.functional.normalize
+        pixel = buffer.pixel.numpy()
+        points = SurfacePoints(
+            unit(values[:, 3:], dim=1).numpy(),
+            unit(eye - position, dim=1).numpy(),
+            samples[:, :3],
+            samples[:, 3],
+            samples[:, 4],
+            samples[:, 7],
+            position.numpy(),
+            uv.numpy(),
+            np.stack([pixel % camera.width, pixel // camera.width], 1).astype(np.float32) + 0.5,
+        )
+        return self.shading.shade(points) if len(pixel) else np.zeros((0, 3), np.float32)
+
+    def _losses(self, view: int, buffer: VisibilityBuffer, colors: np.ndarray) -> np.ndarray:
+        """[H,W] float32; a pixel whose colour is not finite counts as right, and is counted."""
+        photo, options = self._photos[view].numpy(), self.options
+        height, width = buffer.size
+        wrong = ~np.isfinite(colors).all(1)
+        self.dropped += int(wrong.sum())
+        colors = np.where(wrong[:, None], 0, colors)
+        if options.tone == "log":
+            value = np.log1p(np.maximum(colors, 0))
+            curve = 1.055 * np.maximum(value, 0.0031308) ** (1 / 2.4) - 0.055
+            colors = np.where(value <= 0.0031308, value * 12.92, curve)
+        error = np.concatenate(
+            [np.zeros((height * width, 3), np.float32), np.zeros((height * width, 1), np.float32)], 1
+        )
+        pixel = buffer.pixel.numpy()
+        error[pixel, :3], error[pixel, 3] = colors, 1
+        error -= photo.reshape(-1, 4)
+        error[pixel[wrong], :3] = 0
+        color = np.abs(error[:, :3]) if options.loss == "l1" else error[:, :3] ** 2
+        return (color.mean(1) + options.mask * error[:, 3] ** 2).reshape(height, width).astype(np.float32)
+
+    def preview(self, camera: Camera, size: tuple[int, int] | None = None) -> np.ndarray:
+        """[H,W,4] float32 linear radiance and coverage, as `StochasticLoop.preview`."""
+        camera = camera if size is None else camera.resized(size[1], size[0])
+        with torch.no_grad():
+            vertices = torch.from_numpy(self._arrays["positions"])
+            seen = self._seen(camera, vertices)
+            pyramid = build_pyramid(torch.from_numpy(self._arrays["texture"]))
+            colors = self._colors(camera, vertices, seen, pyramid)
+        image = np.zeros((camera.height * camera.width, 4), np.float32)
+        image[seen[0].pixel.numpy()] = np.concatenate([colors, np.ones((len(colors), 1), np.float32)], 1)
+        return image.reshape(*camera.size, 4)
+
+    # -- steps
+
+    def advance(self, group: str, view: int) -> None:
+        """One step of a group of `options.order` against one view. Raises what the shading raises, and DeviceError when
+        it goes on returning values that are not finite."""
+        options, before = self.options, self.dropped
+        settings = options.groups[group]
+        self.counts[group] += 1
+        eps, rate = settings.at(self.index / options.steps)
+        key = sign_key(options.seed, self.index, GROUPS[group])
+        with torch.no_grad():
+            work = self._move_vertices if group == "vertices" else self._move_texels
+            work(view, eps, rate, key, settings.beta1, settings.beta2)
+        self.index += 1
+        if self.dropped == before:
+            self._bad_steps = 0
+            return
+        self._bad_steps += 1
+        text = f"{self.shading.name} returned NaN or infinity for {self.dropped - before} pixels of a step"
+        if self._bad_steps == 1:
+            self.notify(f"{text}; such pixels are left out")
+        if self._bad_steps >= MOST_BAD_STEPS:
+            raise DeviceError(f"{text}, the {MOST_BAD_STEPS}th in a row: guard divisions, roots and logarithms in it")
+
+    def _move_vertices(self, view: int, eps: float, rate: float, key: int, beta1: float, beta2: float) -> None:
+        arrays, camera = self._arrays, self.views[view].camera
+        pyramid = build_pyramid(torch.from_numpy(arrays["texture"]))
+        vertices = torch.from_numpy(arrays["positions"])
+
+        def evaluate(moved: Tensor) -> tuple[np.ndarray, np.ndarray]:
+            seen = self._seen(camera, moved)
+            losses = self._losses(view, seen[0], self._colors(camera, moved, seen, pyramid))
+            return losses, seen[0].triangle_id.numpy()
+
+        reach = vertex_eps(vertices, self._matrix(camera), camera.size, eps)
+        loss, slopes = estimate(
+            vertices, reach, key, evaluate, lambda a, b: VertexCredit(a, b, self._stencils), camera.size
+        )
+        self._loss = float(loss) / (camera.width * camera.height)
+        smooth = self._system.solve(self._system.solve(slopes.numpy()))
+        arrays["mean"] = beta1 * arrays["mean"] + (1 - beta1) * smooth
+        arrays["square"] = beta2 * arrays["square"] + (1 - beta2) * smooth**2
+        count = self.counts["vertices"]
+        divisor = np.sqrt(arrays["square"].max() / (1 - beta2**count))
+        if divisor > 0:
+            amount = np.float32(rate * self._edge_length / (1 - beta1**count) / divisor)
+            arrays["positions"] = arrays["positions"] - amount * arrays["mean"]
+
+    def _move_texels(self, view: int, eps: float, rate: float, key: int, beta1: float, beta2: float) -> None:
+        arrays, camera = self._arrays, self.views[view].camera
+        vertices, size = torch.from_numpy(arrays["positions"]), arrays["texture"].shape[:2]
+        seen = self._seen(camera, vertices)
+        points = TexturePoints.of(seen[0].pixel.numpy(), seen[2].numpy(), seen[3].numpy(), camera.size)
+        rest = torch.from_numpy(arrays["texture"][..., 3:])
+
+        def evaluate(moved: Tensor) -> tuple[np.ndarray, TexturePoints]:
+            pyramid = build_pyramid(torch.cat([moved.view(*size, 3), rest], 2))
+            return self._losses(view, seen[0], self._colors(camera, vertices, seen, pyramid)), points
+
+        values = torch.from_numpy(arrays["texture"][..., :3].reshape(-1, 3).copy())
+        loss, slopes = estimate(values, eps, key, evaluate, lambda a, b: TexelCredit(a, b, tuple(size)), camera.size)
+        self._loss = float(loss) / (camera.width * camera.height)
+        gradient = slopes.numpy()
+        touched = np.flatnonzero(gradient.any(1))
+        gradient = gradient[touched]
+        arrays["texel_count"][touched] += 1
+        count = arrays["texel_count"][touched]
+        for name, value, beta in (("texel_mean", gradient, beta1), ("texel_square", gradient**2, beta2)):
+            arrays[name][touched] = beta * arrays[name][touched] + (1 - beta) * value
+        first = arrays["texel_mean"][touched] / (1 - beta1**count)
+        second = arrays["texel_square"][touched] / (1 - beta2**count)
+        colors = arrays["texture"].reshape(-1, arrays["texture"].shape[2])
+        colors[touched, :3] = np.clip(colors[touched, :3] - rate * first / (np.sqrt(second) + 1e-20), 0, 1)
+
+    # -- results and state
+
+    def loss(self) -> float:
+        """The mean loss of the last step's view over both sides."""
+        return self._loss
+
+    def vertices(self) -> np.ndarray:
+        """[V,3] float32."""
+        return self._arrays["positions"].copy()
+
+    def texture(self) -> np.ndarray:
+        """[H,W,8] float32."""
+        return self._arrays["texture"].copy()
+
+    def radiance(self) -> None:
+        """A Python shading has no light of the engine's."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Arrays from which `restore` goes on with the same bits."""
+        counts = np.array([*self.counts.values(), self.dropped, self._bad_steps], np.int64)
+        state: dict[str, Any] = {name: array.copy() for name, array in self._arrays.items()}
+        return state | {"index": np.array(self.index, np.int64), "counts": counts}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` returned."""
+        *counts, self.dropped, self._bad_steps = (int(value) for value in state["counts"])
+        self.index, self.counts = int(state["index"]), dict(zip(self.counts, counts, strict=True))
+        self._arrays = {name: np.array(state[name]) for name in self._arrays}
