@@ -26,6 +26,7 @@ SWITCH_SECONDS = 0.002  # how long Python code of one thread may keep the window
 IDLE_SECONDS = 0.03  # between looks at a paused session's queue
 NICENESS = 5  # below the window's thread, which draws
 PREVIEW_SECONDS = 0.25  # between two snapshots
+MEMORY_SECONDS = 30.0  # between two returns of freed memory: over stages and runs the C library would heap it up
 
 
 class EngineThread:
@@ -54,6 +55,7 @@ class EngineThread:
         self._state = ""
         self._wanted = self._told = 0  # numbers of the sessions: the one the window wants, the one this thread tells of
         self._ended = False
+        self._returned = time.monotonic()  # when freed memory was last given back to the system
         self._thread = threading.Thread(target=self._loop, name="unrender-engine", daemon=True)
         self._thread.start()
 
@@ -272,6 +274,9 @@ class EngineThread:
             return
         self._say("running")
         session.step()
+        if time.monotonic() > self._returned + MEMORY_SECONDS:
+            return_memory()
+            self._returned = time.monotonic()
         if session.finished:
             self._finish()
         elif self._until is not None and session.total_step >= self._until:

@@ -168,6 +168,8 @@ def _manifest(path: Path) -> dict[str, Any]:
         if hashlib.sha256(text.encode()).hexdigest() != outer["sha256"]:
             raise _Damaged("the manifest is damaged")
         return json.loads(text)
+    except FileNotFoundError:
+        raise _Damaged("this checkpoint is no longer there, since only the newest are kept") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _Damaged(f"the manifest is damaged ({type(error).__name__})") from error
 

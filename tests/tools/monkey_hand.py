@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import sys
 import threading
 import time
@@ -28,6 +27,7 @@ from PySide6.QtWidgets import (
 )
 
 from tests.app.window.watchdog import Watchdog
+from tests.tools.memory import allocated, resident
 
 LEFT = Qt.MouseButton.LeftButton
 LEFT_ALONE = {"file_quit", "goal_best", "preset_best"}  # object names
@@ -49,12 +49,6 @@ WEIGHTS = {
     "theme": 2,
     "resize": 3,
 }
-
-
-def megabytes() -> float:
-    """Resident memory of this process."""
-    text = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
 
 
 class Witness:
@@ -114,11 +108,12 @@ class Monkey:
 
     def _sample(self) -> None:
         now = time.perf_counter() - self.began
-        self.memory.append((now, megabytes()))
+        self.memory.append((now, resident()))
         if len(self.memory) % 6 == 0:
             stage = self.studio.session.stage_name if self.studio.session is not None else ""
-            words = f"{now:.0f} s  {self.memory[-1][1]:.0f} MB  {self.studio.state} {stage}  run {self.runs}"
-            print(f"{words}  step {self.steps}  event {sum(self.played.values())}", file=sys.stderr, flush=True)
+            words = f"{now:.0f} s  {self.memory[-1][1]:.0f} MB ({allocated():.0f} in use)  {self.studio.state} {stage}  run {self.runs}"
+            words += f"  step {self.steps}  event {sum(self.played.values())}"
+            print(words, file=sys.stderr, flush=True)
 
     # ---- the hand
 
@@ -343,7 +338,7 @@ class Monkey:
         for dialog in self._dialogs():
             dialog.close()
         self._sampler.stop()
-        self.memory.append((time.perf_counter() - self.began, megabytes()))
+        self.memory.append((time.perf_counter() - self.began, resident()))
         self.studio.closed.connect(self._closed)
         self.window.close()
         QTimer.singleShot(300, self._answer)

@@ -154,4 +154,6 @@ def test_a_checkpoint_that_cannot_be_read_changes_nothing(tmp_path):
         path.with_suffix(".safetensors").write_bytes(b"short")
         with pytest.raises(ProjectError, match="truncated"):
             session.revert(path)
+        with pytest.raises(ProjectError, match="no longer there"):
+            session.revert(path.with_name("checkpoint-999999.json"))
         assert session.total_step == 20 and session.run()
