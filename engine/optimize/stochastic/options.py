@@ -54,7 +54,7 @@ class GroupOptions:
 def _groups() -> dict[str, GroupOptions]:
     return {
         "vertices": GroupOptions(0.6, 0.4, eps_end=0.3, rate_end=0.05, beta2=0.99),
-        "base_color": GroupOptions(0.05, 0.015, eps_end=0.02, rate_end=0.003, beta1=0.5, beta2=0.99),
+        "base_color": GroupOptions(0.2, 0.04, eps_end=0.1, rate_end=0.004, beta1=0.3, beta2=0.99),
         "roughness_metallic": GroupOptions(0.05, 0.01, rate_end=0.002, beta2=0.99),
         "normal_map": GroupOptions(0.05, 0.01, rate_end=0.002, beta2=0.99),
         "environment": GroupOptions(0.1, 0.05, rate_end=0.005, beta2=0.99),
