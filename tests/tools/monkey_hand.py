@@ -111,8 +111,8 @@ class Monkey:
         self.memory.append((now, resident()))
         if len(self.memory) % 6 == 0:
             stage = self.studio.session.stage_name if self.studio.session is not None else ""
-            words = f"{now:.0f} s  {self.memory[-1][1]:.0f} MB ({allocated():.0f} in use)  {self.studio.state} {stage}  run {self.runs}"
-            words += f"  step {self.steps}  event {sum(self.played.values())}"
+            words = f"{now:.0f} s  {self.memory[-1][1]:.0f} MB ({allocated():.0f} in use)  {self.studio.state} {stage}"
+            words += f"  run {self.runs}  step {self.steps}  event {sum(self.played.values())}"
             print(words, file=sys.stderr, flush=True)
 
     # ---- the hand
