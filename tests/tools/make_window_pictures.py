@@ -43,13 +43,22 @@ class Photographer:
             self.window.enter_studio()
             self.studio.look_through(self.studio.capture.test[2])
             self.window.workspace.viewport.model.set_compare("wipe")
-            QTimer.singleShot(4000, lambda: (self.take("window_compare"), self.leave("")))
+            self.take_when_drawn()
 
     def steps(self, reports: list) -> None:
         stage, share = MIDDLE
         last = reports[-1]
         if last.stage == stage and last.step >= share * last.steps and "window" not in self.taken:
             self.take("window")
+
+    def take_when_drawn(self) -> None:
+        """Take the second picture once view and scores show the model."""
+        drawn, studio = self.window.workspace.viewport.model.drawn, self.studio
+        if drawn is None or not drawn.final or drawn.photo is None or len(studio.scores) < len(studio.capture.frames):
+            QTimer.singleShot(500, self.take_when_drawn)
+            return
+        self.take("window_compare")
+        self.leave("")
 
     def take(self, name: str) -> None:
         """Write one picture, pixel for pixel: shrunk, its text would be blurred and its file no smaller."""

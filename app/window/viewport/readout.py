@@ -59,6 +59,7 @@ class Readout(QLabel):
         self._place = (-1.0, -1.0)
         model.pictured.connect(self.refresh)
         model.changed.connect(self.refresh)
+        model.studio.scores_changed.connect(lambda _: self.refresh())
         self.refresh()
 
     def point(self, x: float, y: float) -> None:
