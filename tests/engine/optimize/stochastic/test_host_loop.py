@@ -1,0 +1,106 @@
+"""The processor's loop for Python shadings: it moves as the device's does, learns through steps, and survives NaN."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.errors import DeviceError, RecipeError
+from engine.kernels.webgpu import gpu
+from engine.optimize.stochastic import LoopOptions, LoopView, StochasticLoop
+from engine.optimize.stochastic.host_loop import MOST_BAD_STEPS, HostLoop
+from engine.shading.blackbox import PythonShading
+from tests.engine.optimize.stochastic.loop_scenes import blotches, bumpy, cameras, globe_scene, texture_of
+
+
+def normal_color(surface) -> np.ndarray:
+    return 0.5 * surface.normal + 0.5
+
+
+def banded(surface) -> np.ndarray:
+    """Flat everywhere, so that every derivative is 0."""
+    return np.round(3 * surface.base_color) / 3
+
+
+def host_loop(function=normal_color, size: int = 64, target=None, start=None, **options) -> HostLoop:
+    scene = globe_scene(texture_of(np.full((32, 32, 3), 0.4, np.float32)))
+    target = target or replace(scene, vertices=bumpy(scene.vertices))
+    chosen = LoopOptions(**({"tone": "linear", "smoothness": 4.0} | options))
+    seen_by = cameras(6, size)
+    blank = [LoopView(c, np.zeros((*c.size, 3), np.float32), np.zeros(c.size, np.float32)) for c in seen_by]
+    drawn = HostLoop(target, blank, chosen, PythonShading("test", function))
+    images = [drawn.preview(camera) for camera in seen_by]
+    photos = [LoopView(c, image[..., :3], image[..., 3]) for c, image in zip(seen_by, images, strict=True)]
+    return HostLoop(start or scene, photos, chosen, PythonShading("test", function))
+
+
+def psnr(loop: HostLoop) -> float:
+    errors = [((loop.preview(view.camera)[..., :3] - view.color) ** 2).mean() for view in loop.views]
+    return float(-10 * np.log10(max(np.mean(errors), 1e-9)))
+
+
+def test_a_step_is_the_devices():
+    loop = host_loop(smoothness=0.0, loss="mse")
+    other = StochasticLoop(gpu(), loop.scene, loop.views, loop.options, "normal_color")
+    before = loop.vertices()
+    for each in (loop, other):
+        each.advance("vertices", 2)
+    here, there = loop.vertices() - before, other.vertices() - before
+    cosine = float((here * there).sum() / np.linalg.norm(here) / np.linalg.norm(there))
+    assert cosine > 0.98 and abs(np.linalg.norm(here) / np.linalg.norm(there) - 1) < 0.1
+    assert loop.loss() == pytest.approx(other.loss(), rel=0.02)
+
+
+def test_a_shape_is_found_through_a_python_function_and_runs_repeat():
+    results = []
+    for _ in range(2):
+        groups = LoopOptions().groups
+        groups |= {"vertices": replace(groups["vertices"], rate=0.2, rate_end=0.05)}
+        loop = host_loop(size=48, steps=60, groups=groups)
+        before = psnr(loop)
+        for index in range(60):
+            loop.advance("vertices", index % 6)
+        results.append(loop.vertices())
+    assert psnr(loop) > before + 1.5
+    assert np.array_equal(*results)
+
+
+def test_a_texture_is_found_through_steps_that_have_no_derivative():
+    scene = globe_scene(texture_of(blotches(32)))
+    start = replace(scene, texture=texture_of(np.full((32, 32, 3), 0.45, np.float32)))
+    groups = LoopOptions().groups
+    groups |= {"base_color": replace(groups["base_color"], eps=0.2, rate=0.05, rate_end=0.02)}
+    loop = host_loop(banded, 48, scene, start, order=("base_color",), steps=120, groups=groups)
+    before = psnr(loop)
+    for index in range(60):
+        loop.advance("base_color", index % 6)
+    kept = loop.state()
+    assert psnr(loop) > before + 3
+    loop.advance("base_color", 0)
+    after = loop.texture()
+    loop.restore(kept)
+    loop.advance("base_color", 0)
+    assert np.array_equal(loop.texture(), after)
+
+
+def test_nan_is_told_left_out_and_ends_a_run_that_goes_on_returning_it():
+    def broken(surface) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(surface.normal)
+
+    told = []
+    loop = host_loop(size=16)
+    loop.notify, loop.shading = told.append, PythonShading("broken", broken)
+    for index in range(MOST_BAD_STEPS - 1):
+        loop.advance("vertices", index % 6)
+    assert len(told) == 1 and "NaN or infinity" in told[0]
+    assert np.isfinite(loop.vertices()).all()
+    with pytest.raises(DeviceError, match="guard divisions"):
+        loop.advance("vertices", 0)
+
+
+def test_groups_that_only_the_device_knows_are_refused():
+    with pytest.raises(RecipeError, match="not 'environment'; write it in WGSL"):
+        host_loop(order=("vertices", "environment"))
