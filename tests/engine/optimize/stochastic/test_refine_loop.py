@@ -1,0 +1,96 @@
+"""Stage refine on the device: chosen by rasterizer and gradient, fits, stops and goes on without a trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from engine.optimize.messages import StepReport
+from engine.optimize.recipe import load_recipe
+from engine.optimize.session import Session
+from engine.optimize.stage import Stage, StageContext, register, stage_for
+from engine.optimize.stages.refine import RefineStage
+from engine.optimize.stages.refine_loop import LoopRefineStage
+from engine.optimize.textures import material_from_texture
+from engine.scene import Mesh
+from tests.engine.optimize.stochastic.loop_scenes import globe_scene, texture_of
+from tests.engine.optimize.test_stages import BallCapture, result, same
+
+STEPS = 24
+OPTIONS = {
+    "stages": "globe,refine",
+    "run.checkpoint_seconds": 1000,
+    "run.evaluate": "false",
+    "refine.steps": STEPS,
+    "refine.learning_rate_texture": 0.05,
+    "optimize.gradient": "stochastic",
+}
+
+
+@register
+class GlobeStage(Stage):
+    """Puts an unwrapped sphere of grey into the scene."""
+
+    name = "globe"
+
+    def begin(self, context: StageContext) -> None:
+        made = globe_scene()
+        context.scene.mesh = Mesh(0.9 * made.vertices, made.triangles, made.uvs, made.uv_triangles)
+        context.scene.material = material_from_texture(torch.from_numpy(texture_of(np.full((32, 32, 3), 0.5))))
+
+
+def create(folder: Path, **extra) -> Session:
+    recipe = load_recipe("object", [f"{key}={value}" for key, value in (OPTIONS | extra).items()])
+    return Session.create(BallCapture(), recipe, folder, device="webgpu")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[dict[str, np.ndarray], list[StepReport]]:
+    """(what an uninterrupted run leaves in the scene, its step reports)."""
+    reports = []
+    with create(tmp_path_factory.mktemp("whole") / "run") as session:
+        assert session.run(lambda m: reports.append(m) if isinstance(m, StepReport) else None)
+        return result(session), reports
+
+
+@pytest.mark.parametrize(
+    ("rasterizer", "gradient", "expected"),
+    [
+        ("webgpu", "stochastic", LoopRefineStage),
+        ("webgpu", "analytic", RefineStage),
+        ("numba", "stochastic", RefineStage),
+    ],
+)
+def test_the_loop_stands_in_where_gradients_are_stochastic_on_webgpu(rasterizer, gradient, expected):
+    recipe = load_recipe("object", [f"optimize.gradient={gradient}"])
+    context = SimpleNamespace(recipe=recipe, rasterizer=SimpleNamespace(name=rasterizer))
+    assert type(stage_for("refine", context)) is expected
+
+
+def test_it_fits_the_photos_better_than_before(whole):
+    losses = [report.loss for report in whole[1] if report.stage == "refine"]
+    assert len(losses) == STEPS
+    assert np.mean(losses[-5:]) < 0.8 * losses[0]
+
+
+def test_everything_has_moved_and_is_finite(whole, tmp_path):
+    with create(tmp_path / "run", **{"refine.steps": 0}) as session:
+        session.run()
+        start = result(session)
+    for name, array in whole[0].items():
+        assert np.isfinite(array).all(), name
+    moved = [name for name in start if name in whole[0] and not np.array_equal(start[name], whole[0][name])]
+    assert {"mesh/vertices", "material/base_color"} <= {name.replace(".", "/") for name in moved}, moved
+
+
+@pytest.mark.parametrize("step", [5, 20])
+def test_stopping_inside_the_stage_changes_no_bit(whole, tmp_path, step):
+    with create(tmp_path / "run") as session:
+        assert not session.run(until=step)
+    with Session.open(tmp_path / "run", device="webgpu", capture=BallCapture()) as session:
+        assert session.total_step == step and session.run()
+        assert same(result(session), whole[0])
