@@ -7,11 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from engine.errors import GeometryError
-from engine.geometry.topology import Topology, clean_faces, components, split_non_manifold
+from engine.geometry.collapse_kernels import collapse
+from engine.geometry.topology import clean_faces, components, split_non_manifold
 from engine.scene.mesh import Mesh
-
-# Tried in turn until the topology survives: how fast the error threshold rises, and in how many rounds.
-ATTEMPTS = ((7.0, 1), (7.0, 4), (5.0, 3), (4.0, 6), (3.0, 8))
 
 
 def cleaned(mesh: Mesh) -> Mesh:
@@ -26,60 +24,30 @@ def cleaned(mesh: Mesh) -> Mesh:
     return Mesh(np.ascontiguousarray(vertices, np.float32), triangles)
 
 
-def _fewer(mesh: Mesh, faces: int, aggressiveness: float) -> Mesh:
-    from fast_simplification import simplify as collapse_edges
-
-    low, high = mesh.box
-    scale = float((high - low).max()) / 2 or 1.0  # the library's thresholds are absolute lengths
-    points = (mesh.vertices.astype(np.float64) - 0.5 * (low + high)) / scale
-    points, triangles = collapse_edges(points, mesh.triangles, target_count=faces, agg=aggressiveness)
-    vertices = (points * scale + 0.5 * (low + high)).astype(np.float32)
-    return cleaned(Mesh(vertices, triangles.astype(np.int32)))
-
-
-def _intact(before: Topology, after: Topology) -> bool:
-    return (
-        (after.manifold or not before.manifold)
-        and (after.watertight or not before.watertight)
-        and (after.flipped_edges == 0 or before.flipped_edges > 0)
-    )
-
-
 def simplify(mesh: Mesh, faces: int, notify: Callable[[str], None] | None = None) -> Mesh:
-    """The mesh with at most about `faces` triangles, by quadric edge collapse (fast-simplification), and cleaned.
+    """The mesh with at most `faces` triangles, by quadric edge collapse, and cleaned.
 
-    What was watertight or manifold stays so: where a collapse breaks that, gentler ones are tried, and if all do the
-    smallest intact result is returned and `notify` is told in one sentence. Texture coordinates are dropped. Raises
+    What was watertight or manifold stays so, and no face turns over: where that ends the collapses before the budget is
+    reached, the result has more faces and `notify` is told in one sentence. Texture coordinates are dropped. Raises
     GeometryError on an empty mesh or a budget under four faces.
     """
     if faces < 4:
         raise GeometryError(f"a face budget of {faces} is too small for a surface; ask for 4 faces or more")
-    current = cleaned(mesh)
-    before = Topology.of(current.triangles)
-    if len(current.triangles) <= faces:
-        return current
-    best = current
-    for aggressiveness, rounds in ATTEMPTS:
-        found = current
-        ratio = (faces / len(current.triangles)) ** (1 / rounds)
-        for step in range(rounds):
-            target = faces if step == rounds - 1 else int(len(current.triangles) * ratio ** (step + 1))
-            if len(found.triangles) <= target:
-                continue
-            try:
-                fewer = _fewer(found, target, aggressiveness)
-            except GeometryError:  # collapsed to nothing
-                break
-            if not _intact(before, Topology.of(fewer.triangles)):
-                break
-            found = fewer
-        if len(found.triangles) < len(best.triangles):
-            best = found
-        if len(best.triangles) <= faces * 1.01:
-            return best
-    if notify is not None:
-        notify(f"simplified to {len(best.triangles)} faces instead of {faces}: going on would break the surface")
-    return best
+    mesh = cleaned(mesh)
+    if len(mesh.triangles) <= faces:
+        return mesh
+    low, high = mesh.box
+    scale = float((high - low).max()) or 1.0  # quadrics are sums of squares: work about the origin, at size one
+    centre = 0.5 * (low + high).astype(np.float64)
+    points = (mesh.vertices.astype(np.float64) - centre) / scale
+    triangles = mesh.triangles.astype(np.int64)
+    triangles = triangles[collapse(points, triangles, faces)]
+    used, triangles = np.unique(triangles, return_inverse=True)
+    vertices = (points[used] * scale + centre).astype(np.float32)
+    fewer = cleaned(Mesh(vertices, triangles.reshape(-1, 3).astype(np.int32)))
+    if len(fewer.triangles) > faces and notify is not None:
+        notify(f"simplified to {len(fewer.triangles)} faces instead of {faces}: going on would break the surface")
+    return fewer
 
 
 def remove_small_components(mesh: Mesh, share: float = 0.01) -> Mesh:
