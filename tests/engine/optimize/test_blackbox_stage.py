@@ -1,0 +1,115 @@
+"""Recipes through black-box shading from photos to asset: on the device, on the processor, subdivided, and refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+import assets
+from engine.capture import open_capture
+from engine.errors import RecipeError, ShaderError
+from engine.exchange import read_mesh
+from engine.exchange.synthesize import synthesize
+from engine.optimize.recipe import load_recipe
+from engine.optimize.session import Session
+from engine.shading.blackbox import allow_scripts, open_shading
+
+TOON = Path(assets.__file__).parent / "shadings" / "toon.py"
+SMALL = ("hull.resolution=20", "cage.faces=150", "cage.texture_size=64", "export.obj=false", "export.ply=false")
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory):
+    """Twelve small pictures of an egg, drawn by the toon shading."""
+    folder = tmp_path_factory.mktemp("shaded")
+    egg = trimesh.creation.icosphere(2)
+    egg.apply_scale([0.7, 1.0, 0.8])
+    egg.export(folder / "egg.obj", include_normals=False)
+    synthesize(folder / "egg.obj", None, folder / "capture", views=12, size=32, samples=4, shading=open_shading("toon"))
+    return open_capture(folder / "capture")
+
+
+def finished(capture, out: Path, name: str, *overrides: str) -> Session:
+    session = Session.create(capture, load_recipe(name, [*SMALL, *overrides]), out, device="cpu")
+    session.run()
+    return session
+
+
+def test_toon_runs_on_the_device_and_is_measured_as_it_is_shaded(capture, tmp_path):
+    with finished(capture, tmp_path / "out", "toon", "blackbox.steps=12") as session:
+        shaded = session.evaluate()
+        session.recipe.shading.name = "pbr"
+        session.recipe.shading.file = ""
+        plain = session.evaluate()
+    assert shaded["psnr"] > plain["psnr"] + 1
+    assert shaded["psnr"] > 15
+    assert {record["name"]: record["steps"] for record in session.stage_records}["blackbox"] == 12
+
+
+def test_a_python_shading_runs_without_an_adapter(capture, tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.kernels.adapters.adapters", lambda: [])
+    monkeypatch.setattr("engine.kernels.webgpu.gpu", lambda: pytest.fail("the GPU was asked for"))
+    allow_scripts()
+    try:
+        with finished(capture, tmp_path / "out", "toon", f"shading.file={TOON}", "blackbox.steps=4") as session:
+            assert session.evaluate()["psnr"] > 15
+    finally:
+        allow_scripts(False)
+
+
+def test_resume_gives_the_same_numbers(capture, tmp_path):
+    chosen = [*SMALL, "cage.faces=60", "blackbox.steps=6"]
+    ends = []
+    for stop in (None, 3):
+        session = Session.create(capture, load_recipe("toon", chosen), tmp_path / str(stop), device="cpu")
+        session.run(until=stop)
+        session.close()
+        if stop is not None:
+            session = Session.open(tmp_path / str(stop), capture=capture)
+            session.run()
+            session.close()
+        ends.append((session.context.scene.mesh.vertices, session.context.scene.material.base_color))
+    assert all(np.array_equal(a, b) for a, b in zip(*ends, strict=True))
+
+
+def test_a_subdivided_surface_and_its_cage_are_exported(capture, tmp_path):
+    chosen = ("shading.name=toon", "subdivision.steps=4", "subdivision.levels=1", "subdivision.displacement_size=32")
+    with finished(capture, tmp_path / "out", "subdivision", *chosen) as session:
+        scene = session.context.scene
+    cage = read_mesh(tmp_path / "out" / "exports" / "cage.ply")
+    assert len(scene.mesh.triangles) == 4 * len(cage.triangles)
+    assert np.array_equal(scene.tensors["cage.vertices"].numpy(), cage.vertices)
+    assert scene.tensors["cage.displacement"].shape == (32, 32)
+    assert (tmp_path / "out" / "exports" / "asset.glb").exists()
+
+
+def test_what_cannot_start_is_refused_before_a_project_is_made(capture, tmp_path):
+    def create(*overrides: str) -> None:
+        Session.create(capture, load_recipe("toon", [*SMALL, *overrides]), tmp_path / "out", device="cpu")
+
+    with pytest.raises(RecipeError, match="cannot start with optimize.gradient=analytic: .*toon, whose derivative"):
+        create("optimize.gradient=analytic")
+    with pytest.raises(RecipeError, match="is a Python program"):
+        create(f"shading.file={TOON}")
+    bad = tmp_path / "bad.wgsl"
+    bad.write_text("fn shade(surface: Surface) -> vec3f {\n    return surface.colour;\n}\n")
+    with pytest.raises(ShaderError, match=r"bad\.wgsl, line 2"):
+        create(f"shading.file={bad}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_autograd_has_nothing_to_say_about_the_shipped_examples():
+    """Why the analytic engine cannot start: through an output that is looked up, every derivative is 0."""
+    from engine.shading.points import SurfacePoints
+
+    random = np.random.default_rng(5)
+    normal = random.normal(size=(2000, 3)).astype(np.float32)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    color, one = random.random((2000, 3), np.float32), np.ones(2000, np.float32)
+    palette, step = open_shading("palette"), np.float32(1e-5)
+    first = palette.shade(SurfacePoints(normal, normal, color, one, one))
+    second = palette.shade(SurfacePoints(normal, normal, color + step, one, one))
+    assert (first != second).any(1).mean() < 1e-3
