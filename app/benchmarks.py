@@ -12,7 +12,13 @@ from rich.table import Table
 from engine.errors import RecipeError
 
 # Each module has PARTS: names of figures -> a function that measures those, {name: {value, unit, limit}}.
-MODULES = ("engine.raster.bench", "engine.geometry.bench", "engine.shading.bench", "engine.optimize.bench_shape")
+MODULES = (
+    "engine.raster.bench",
+    "engine.geometry.bench",
+    "engine.shading.bench",
+    "engine.optimize.bench_shape",
+    "engine.optimize.bench_stochastic_loop",
+)
 
 
 def bench(as_json: bool, only: str) -> int:
