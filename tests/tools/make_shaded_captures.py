@@ -2,7 +2,7 @@
 
 Run from the repository's root:
 
-    python -m tests.tools.make_shaded_captures --out FOLDER [--only toon] [--size 192] [--views 40]
+    python -m tests.tools.make_shaded_captures --out FOLDER [--only toon] [--size 192] [--views 56]
 
 One object, a knobbed gourd with a painted texture: FOLDER/gourd.glb. FOLDER/toon and FOLDER/palette show it by the
 shadings of those names, FOLDER/subdivision by ray-traced studio light.
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", choices=NAMES)
     parser.add_argument("--size", type=int, default=192)
-    parser.add_argument("--views", type=int, default=40)
+    parser.add_argument("--views", type=int, default=56)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name in NAMES if arguments.only is None else (arguments.only,):
