@@ -17,6 +17,7 @@ MODULES = (
     "engine.geometry.bench",
     "engine.shading.bench",
     "engine.optimize.bench_shape",
+    "engine.optimize.bench_stochastic",
     "engine.optimize.bench_stochastic_loop",
 )
 

@@ -16,6 +16,7 @@ from engine.geometry.regularizers import normal_consistency
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.stage import IteratingStage, StageContext, register
+from engine.optimize.stages.stochastic_view import stochastic_term
 from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, compared, light_priors, see, starting_light
 from engine.optimize.texture_variation import texture_variation
 from engine.optimize.textures import channels, clamp, material_from_texture, quick_material, texture_from_material
@@ -23,7 +24,7 @@ from engine.raster.contract import EdgeTable
 from engine.raster.texture import build_pyramid, texture_level
 from engine.scene import Material, Mesh
 from engine.shading.normal_map import bent_normal
-from engine.shading.split_sum import shade
+from engine.shading.split_sum import PrefilteredLight, shade
 
 TANGENT_INTERVAL = 50  # steps; the tangent frame turns slowly with the surface
 
@@ -83,20 +84,29 @@ class RefineStage(IteratingStage):
             tangent = raster.interpolate(self.tangents[0], self.tangents[1], seen.buffer)
         return bent_normal(raster.interpolate(normals, self.triangles, seen.buffer), tangent, slope)
 
-    def _colors(self, passes: list[ViewPass], vertices: Tensor, pyramid: list[Tensor]) -> list[Tensor]:
+    def materials_at(self, seen: ViewPass) -> Tensor:
+        """See `stochastic_view.Shading`."""
+        return self._samples(seen, build_pyramid(self.texture))
+
+    def shaded_with(self, seen: ViewPass, normals: Tensor, materials: Tensor) -> Tensor:
+        """See `stochastic_view.Shading`."""
+        return self._shaded(seen, normals, materials, self.light.prefiltered())
+
+    def _samples(self, seen: ViewPass, pyramid: list[Tensor]) -> Tensor:
+        """[P,8] the texture's channels at the covered pixels."""
         raster, size = self.context.rasterizer, tuple(self.texture.shape[:2])
-        normals, light, colors = vertex_normals(vertices, self.triangles), self.light.prefiltered(), []
-        for seen in passes:
-            uv = raster.interpolate(self.uvs, self.uv_triangles, seen.buffer)
-            level = texture_level(
-                seen.clip.detach(), self.triangles, self.uvs, self.uv_triangles, seen.buffer, seen.buffer.size, size
-            )
-            color, roughness, metallic, slope, occlusion = channels(raster.texture(pyramid, uv.detach(), level))
-            normal = self._normal(seen, normals, slope)
-            rotation, toward = seen.environment_from_world, seen.toward_camera
-            shaded = shade("numba", light, rotation, normal, toward, color, roughness, metallic, occlusion.detach())
-            colors.append(shaded.color)
-        return colors
+        uv = raster.interpolate(self.uvs, self.uv_triangles, seen.buffer)
+        level = texture_level(
+            seen.clip.detach(), self.triangles, self.uvs, self.uv_triangles, seen.buffer, seen.buffer.size, size
+        )
+        return raster.texture(pyramid, uv.detach(), level)
+
+    def _shaded(self, seen: ViewPass, normals: Tensor, samples: Tensor, light: PrefilteredLight) -> Tensor:
+        """[P,3] linear radiance."""
+        color, roughness, metallic, slope, occlusion = channels(samples)
+        normal = self._normal(seen, normals, slope)
+        rotation, toward = seen.environment_from_world, seen.toward_camera
+        return shade("numba", light, rotation, normal, toward, color, roughness, metallic, occlusion.detach()).color
 
     def step(self, index: int) -> dict[str, float]:
         context, options = self.context, self.context.recipe.refine
@@ -112,15 +122,25 @@ class RefineStage(IteratingStage):
             self.tangents = self._tangents(vertices)
         pyramid = build_pyramid(self.texture)
         self.clock.lap("textures")
-        passes = see(context.rasterizer, views, vertices, self.triangles, self.light)
+        stochastic = context.recipe.optimize.gradient == "stochastic" and options.geometry
+        seen_vertices = vertices.detach() if stochastic else vertices
+        passes = see(context.rasterizer, views, seen_vertices, self.triangles, self.light)
         self.clock.lap("visibility")
-        colors = self._colors(passes, vertices, pyramid)
+        normals, light = vertex_normals(seen_vertices, self.triangles), self.light.prefiltered()
+        samples = [self._samples(seen, pyramid) for seen in passes]
+        colors = [self._shaded(seen, normals, values, light) for seen, values in zip(passes, samples, strict=True)]
         self.clock.lap("shading")
         weights = PhotoWeights(1 - options.ssim, options.mask, options.ssim)
         images, photo, report = compared(
             context.rasterizer, passes, self.triangles, self.edges, colors, weights, context.extra_losses
         )
         self.clock.lap("loss")
+        if stochastic:
+            held = [values.detach() for values in samples]
+            photo = photo + stochastic_term(
+                context, self, passes, held, images, photo, vertices, self.triangles, self.light, index
+            )
+            self.clock.lap("stochastic")
         terms = {
             "light": light_priors(context.recipe, self.light),
             "material_smoothness": options.material_smoothness * texture_variation(pyramid[min(1, len(pyramid) - 1)]),

@@ -21,11 +21,25 @@ from engine.optimize.metrics import batch_psnr
 from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.scene_preview import field_colors
 from engine.optimize.stage import IteratingStage, StageContext, register
+from engine.optimize.stages.stochastic_view import stochastic_term
 from engine.optimize.stages.view_pass import PSNR_INTERVAL, ViewPass, compared, light_priors, see, starting_light
 from engine.raster.contract import EdgeTable
+from engine.raster.stochastic.smoothing import with_smooth_gradient
 from engine.scene import Mesh
 from engine.shading.field import MaterialField
 from engine.shading.split_sum import shade
+
+SMOOTHING = 3.0  # of stochastic gradients before they reach FlexiCubes, see `smoothed`
+
+
+def _packed(materials: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """[P,5] base colour, roughness, metallic."""
+    color, roughness, metallic = materials
+    return torch.cat([color, roughness[:, None], metallic[:, None]], 1)
+
+
+def _unpacked(materials: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return materials[:, :3].contiguous(), materials[:, 3].contiguous(), materials[:, 4].contiguous()
 
 
 @register
@@ -67,11 +81,19 @@ class ShapeStage(IteratingStage):
             for group in optimizer.param_groups:
                 group["lr"] = rate * decay * self.learning_rate_scale
 
-    def _colors(self, passes: list[ViewPass], normals: Tensor, triangles: Tensor) -> tuple[list[Tensor], Tensor]:
-        """(linear radiance [P,3] of each view, the material field's variation)."""
+    def materials_at(self, seen: ViewPass) -> Tensor:
+        """See `stochastic_view.Shading`."""
+        return _packed(self.materials(seen.position))
+
+    def shaded_with(self, seen: ViewPass, normals: Tensor, materials: Tensor) -> Tensor:
+        """See `stochastic_view.Shading`."""
+        return self._shaded([seen], normals, self.extracted[1], _unpacked(materials))[0]
+
+    def _shaded(
+        self, passes: list[ViewPass], normals: Tensor, triangles: Tensor, materials: tuple[Tensor, Tensor, Tensor]
+    ) -> list[Tensor]:
+        """Linear radiance [P,3] of each view."""
         raster = self.context.rasterizer
-        point = torch.cat([seen.position for seen in passes])
-        materials = self.materials(point)
         rotations = [seen.environment_from_world for seen in passes]
         normal = torch.cat(
             [
@@ -82,8 +104,7 @@ class ShapeStage(IteratingStage):
         normal = torch.nn.functional.normalize(normal, dim=1)
         toward = torch.cat([seen.toward_camera @ r.T for seen, r in zip(passes, rotations, strict=True)])
         shaded = shade("numba", self.light.prefiltered(), torch.eye(3), normal, toward, *materials, None)
-        variation = self.materials.smoothness(point, materials, self.context.generator)
-        return list(shaded.color.split([seen.count for seen in passes])), variation
+        return list(shaded.color.split([seen.count for seen in passes]))
 
     def step(self, index: int) -> dict[str, float]:
         context, options = self.context, self.context.recipe.shape
@@ -96,20 +117,20 @@ class ShapeStage(IteratingStage):
         views = context.views.close_ups(options.batch, options.image_size, surface.vertices.detach().numpy())
         self.clock.lap("views")
         edges = EdgeTable.from_triangles(surface.triangles, len(surface.vertices))
-        passes = see(
-            context.rasterizer,
-            views,
-            surface.vertices,
-            surface.triangles,
-            self.light,
-        )
+        stochastic = context.recipe.optimize.gradient == "stochastic" and options.geometry
+        vertices = surface.vertices.detach() if stochastic else surface.vertices
+        passes = see(context.rasterizer, views, vertices, surface.triangles, self.light)
         self.clock.lap("visibility")
         terms: dict[str, Tensor] = {}
         with_color = index >= options.mask_steps
-        normals = vertex_normals(surface.vertices, surface.triangles)
-        colors: list[Tensor | None] = [None] * len(passes)
+        colors, counts = [None] * len(passes), [seen.count for seen in passes]
+        materials = None
         if with_color:
-            colors, variation = self._colors(passes, normals, surface.triangles)
+            point = torch.cat([seen.position for seen in passes])
+            materials = self.materials(point)
+            normals = vertex_normals(vertices, surface.triangles)
+            colors = self._shaded(passes, normals, surface.triangles, materials)
+            variation = self.materials.smoothness(point, materials, context.generator)
             terms["material_smoothness"] = options.material_smoothness * variation
             terms["light"] = light_priors(context.recipe, self.light)
         self.clock.lap("shading")
@@ -118,6 +139,14 @@ class ShapeStage(IteratingStage):
             context.rasterizer, passes, surface.triangles, edges, colors, weights, context.extra_losses
         )
         self.clock.lap("loss")
+        if stochastic:
+            held = [None] * len(passes) if materials is None else _packed(materials).detach().split(counts)
+            smooth = with_smooth_gradient(surface.vertices, edges.edges, SMOOTHING)
+            photo = photo + stochastic_term(
+                context, self if with_color else None, passes, held, images, photo,
+                smooth, surface.triangles, self.light, index,
+            )  # fmt: skip
+            self.clock.lap("stochastic")
         terms["smoothness"] = options.smoothness * normal_consistency(surface.vertices, surface.triangles, edges)
         terms["l_dev"] = options.l_dev * surface.l_dev
         terms["entropy"] = options.entropy * surface.entropy

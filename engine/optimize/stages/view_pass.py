@@ -134,7 +134,8 @@ def compared(
     """(the images as `antialiased` makes them, the mean photo loss of the views, its weighted terms with `extra`)."""
     images, losses, terms = [], [], {}
     for seen, color in zip(passes, colors, strict=True):
-        images.append(antialiased(rasterizer, seen, triangles, edges, color))
+        image = antialiased(rasterizer, seen, triangles, edges, color)
+        images.append(image if image.requires_grad else image.requires_grad_())  # stochastic gradients ask its slope
         value, parts = photo_loss(images[-1], seen.view, weights)
         losses.append(value)
         for name, part in parts.items():

@@ -6,7 +6,10 @@ Where it does not change, large steps (Nicolet et al. 2021) do the same with a m
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numba import prange
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from engine.kernels.settings import kernel, parallel_kernel
 
@@ -57,7 +60,7 @@ def smoothed(values: np.ndarray, edges: np.ndarray, strength: float, iterations:
     start, neighbour = _neighbours(np.ascontiguousarray(edges, np.int32), len(right))
     degree = float(np.diff(start).max(initial=0))
     radius = strength * degree / (1 + strength * degree)  # bounds the Jacobi iteration's eigenvalues
-    before = present = right
+    before = present = np.zeros_like(right)  # what is left unsolved is then smooth, not noise
     weight = 1.0
     for number in range(iterations):
         weight = 1.0 if number == 0 else (2 / (2 - radius**2) if number == 1 else 4 / (4 - radius**2 * weight))
@@ -65,3 +68,21 @@ def smoothed(values: np.ndarray, edges: np.ndarray, strength: float, iterations:
         _sweep(start, neighbour, np.float32(strength), right, present, before, np.float32(weight), following)
         before, present = present, following
     return present
+
+
+class _Smoothed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, values: Tensor, edges: Tensor, strength: float) -> Tensor:
+        ctx.edges, ctx.strength = edges, strength
+        return values.view_as(values)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, incoming: Tensor):
+        found = smoothed(incoming.cpu().numpy(), ctx.edges.cpu().numpy(), ctx.strength)
+        return torch.from_numpy(found).to(incoming.device), None, None
+
+
+def with_smooth_gradient(values: Tensor, edges: Tensor, strength: float) -> Tensor:
+    """`values` [V,C] as they are, but the gradient that comes back through them is `smoothed` over `edges` [E,2]."""
+    return _Smoothed.apply(values, edges, strength)

@@ -287,7 +287,7 @@ def test_eps_is_a_number_of_pixels_on_the_screen():
     camera = bench_camera(200)
     matrix = camera.cropped(30, 40, 100, 80).clip_from_world(0.5, 6.0)
     assert focal_lengths(matrix, (80, 100)) == pytest.approx(camera.focal)
-    points = torch.tensor([[0.2, 0.1, -0.5], [0.0, -0.3, 1.0], 2 * camera.position], dtype=torch.float64)
+    points = torch.from_numpy(np.array([[0.2, 0.1, -0.5], [0.0, -0.3, 1.0], 2 * camera.position]))
     eps = vertex_eps(points, matrix, (80, 100), 0.5)
     assert eps[2] == 0  # behind the camera
     across = torch.as_tensor(camera.world_from_camera[:3, 0])
