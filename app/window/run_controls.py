@@ -23,21 +23,13 @@ from app.duration import duration
 from app.window.actions import action
 from app.window.icons import icon
 from app.window.painted import ProgressBar
+from app.window.progress_words import progress_words
 from engine.optimize.messages import EvalReport, Progress, StageChanged, StepReport
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
 
 WIDE = 1180  # pixels from which buttons have text beside their icon
-LABELS = {"photos": "Reading the photos", "prepare": "Preparing", "evaluate": "Measuring the result"}
-
-
-def progress_words(message: Progress) -> tuple[float, str]:
-    """The share from 0 to 1 of work without steps, -1 where nobody knows, and what is being done."""
-    label = LABELS.get(message.stage, message.stage.capitalize())
-    if message.stage == "photos" and message.done >= 1:
-        return -1.0, "All photos are read; making the run ready"
-    return message.done, f"{label}: {message.text}" if message.text else label
 
 
 class Pace:

@@ -25,9 +25,9 @@ from app.window.drops import Drops
 from app.window.files import Files
 from app.window.painted import DashedLabel, ForwardButton, ProgressBar, RadioButton
 from app.window.presets import PRESETS
+from app.window.progress_words import progress_words
 from app.window.recent_list import RecentList
 from app.window.recipe_choice import choose_recipe, chosen_goal
-from app.window.run_controls import progress_words
 from app.window.wrapped_label import WrappedLabel
 from engine.optimize.messages import Progress
 
