@@ -27,6 +27,7 @@ from engine.optimize.lens.parameters import (
     VertexParameter,
     one_texel,
 )
+from engine.optimize.lens.report import GroupReport, cosine_report
 from engine.optimize.lens.scene import LensScene, LensView, Window
 from engine.optimize.lens.stochastic import stochastic_map, vertex_extent
 from engine.optimize.loss_photo import loss_camera, loss_photo
@@ -39,11 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENGINES",
+    "GroupReport",
     "Lens",
     "LightParameter",
     "Parameter",
     "TexelParameter",
     "VertexParameter",
+    "compare_engines",
     "cosine",
     "gradient_lens",
 ]
@@ -124,6 +127,27 @@ def gradient_lens(
         scene = LensScene(snapshot)
         view = photo_view(scene, capture, frame, image_size, moving_texture=moving_texture)
     return view_lens(view, parameter, samples=samples, seed=seed, progress=progress)
+
+
+def compare_engines(
+    snapshot: SceneSnapshot,
+    capture: Capture,
+    frame: int,
+    *,
+    image_size: int = 256,
+    samples: int = 32,
+    directions: int = 12,
+    seed: int = 0,
+    progress: Callable[[float, str], None] = lambda _done, _text: None,  # raises to cancel
+) -> list[GroupReport]:
+    """How well the engines agree on each group of parameters of a scene seen by one photo; see `cosine_report`.
+
+    Raises GeometryError without a surface, CaptureError for an unreadable photo.
+    """
+    progress(0.0, "reading the scene")
+    with kernel_turn():
+        view = photo_view(LensScene(snapshot), capture, frame, image_size)
+    return cosine_report(view, samples=samples, directions=directions, seed=seed, progress=progress)
 
 
 def view_lens(

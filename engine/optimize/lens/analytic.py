@@ -1,7 +1,7 @@
 """The analytic engine: how every pixel's loss changes with one parameter, and whole gradients as the stages take them.
 
-Backward passes give sums over pixels. A map of pixels is a forward derivative, taken here by two backward passes through
-the plain torch twins of the kernels: y(t) per pixel, g(u) = d(u . y)/dt, and dg/du = dy/dt.
+Backward passes give sums over pixels. A map of pixels is a forward derivative, taken here by two backward passes
+through the plain torch twins of the kernels: y(t) per pixel, g(u) = d(u . y)/dt, and dg/du = dy/dt.
 """
 
 from __future__ import annotations

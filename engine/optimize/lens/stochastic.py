@@ -28,6 +28,7 @@ from engine.optimize.lens.parameters import (
 )
 from engine.optimize.lens.scene import LensView, Points, Window
 from engine.optimize.stages.stochastic_view import NORMAL_EPS, NORMALS
+from engine.optimize.turns import kernel_turn
 from engine.raster.stochastic.perturbation import vertex_eps
 from engine.raster.stochastic.texel_credit import TexelCredit, TexturePoints
 from engine.raster.texture import build_pyramid
@@ -87,8 +88,9 @@ def stochastic_map(
         maps = _texel_samples(view, parameter, window, samples, seed)
     else:
         maps = _light_samples(view, parameter, window, samples, seed)
-    for number, sample in enumerate(maps):
-        mean.add(sample)
+    for number in range(samples):
+        with kernel_turn():
+            mean.add(next(maps))
         progress((number + 1) / samples)
     return mean
 
