@@ -151,7 +151,7 @@ class RefineSection:
 class ShadingSection:
     """What shades in the stages blackbox and subdivision: any function, which is never differentiated."""
 
-    name: Literal["flat_color", "normal_color", "palette", "pbr", "toon"] = option("pbr", "shading that ships")
+    name: Literal["flat_color", "lamp", "normal_color", "palette", "pbr", "toon"] = option("pbr", "shading that ships")
     file: str = option(
         "",
         "your own instead: WGSL with fn shade(surface: Surface) -> vec3f, or Python with def shade(surface)",

@@ -20,7 +20,7 @@ from engine.errors import DeviceError, RecipeError, ShaderError
 from engine.kernels.wgsl import ShaderSource, compose
 from engine.shading.points import SurfacePoints
 
-SHIPPED = ("flat_color", "normal_color", "palette", "pbr", "toon")
+SHIPPED = ("flat_color", "lamp", "normal_color", "palette", "pbr", "toon")
 PLAIN = ("surface", "shade_points")  # what names every field whatever the shading
 OWN_NAME = "shading"  # the include by which a user's text gets in
 

@@ -20,6 +20,7 @@ from engine.optimize.textures import material_from_texture, quick_material, text
 from engine.scene import Environment, Material, Mesh
 from engine.shading.blackbox import PythonShading, Shading, WgslShading, needs_adapter, open_shading
 
+OTHERS = ("roughness_metallic", "normal_map", "environment")  # groups that take turns
 LOSS_INTERVAL, PSNR_INTERVAL, TANGENT_INTERVAL = 5, 50, 100  # steps
 
 
@@ -118,9 +119,10 @@ class BlackBoxStage(IteratingStage):
 
         options = self.options
         order = tuple(self.groups())
+        per_step = len([name for name in order if name not in OTHERS]) + any(name in OTHERS for name in order)
         made = LoopOptions(
             order=order,
-            steps=max(options.steps * len(order), 1),
+            steps=max(options.steps * per_step, 1),
             seed=self.context.recipe.run.seed,
             mask=options.mask,
             smoothness=options.large_steps,
@@ -135,8 +137,8 @@ class BlackBoxStage(IteratingStage):
             "vertices": (options.learning_rate, options.eps, 0.6),
             "displacement": (getattr(options, "learning_rate_displacement", 0.1), options.eps, 0.6),
             "base_color": (*texture, 0.2),
-            "roughness_metallic": (*texture, 0.2),
-            "normal_map": (*texture, 0.2),
+            "roughness_metallic": (0.2 * texture[0], 0.5 * texture[1], 0.5),
+            "normal_map": (0.2 * texture[0], 0.5 * texture[1], 0.5),
             "environment": (self.context.recipe.light.learning_rate, made.groups["environment"].eps, 1.0),
         }
         groups = dict(made.groups)
@@ -151,22 +153,20 @@ class BlackBoxStage(IteratingStage):
         mesh = Mesh(np.asarray(points), self.mesh.triangles)
         return self.tangent_space.tangents(mesh.vertices, mesh.vertex_normals())
 
-    def moving(self) -> list[str]:
-        """The groups that a step moves, by what the user lets change now."""
-        shape = ("vertices", "displacement")
-        options = self.options
-        return [
-            name
-            for name in self.loop.options.order
-            if (options.geometry if name in shape else options.material or name == "environment")
-        ]
+    def moving(self, index: int) -> list[str]:
+        """The groups that step `index` moves, by what the user lets change now: shape, colour, one of the others."""
+        options, order = self.options, self.loop.options.order
+        shape = [name for name in order if name in ("vertices", "displacement") and options.geometry]
+        color = ["base_color"] if options.material else []
+        others = [name for name in order if name in OTHERS and (options.material or name == "environment")]
+        return shape + color + others[index % max(len(others), 1) :][:1]
 
     def step(self, index: int) -> dict[str, float]:
         self.clock.start()
         self.loop.options = self._with_rates(self.loop.options)
         if index and index % TANGENT_INTERVAL == 0 and "normal_map" in self.loop.options.order:
             self.loop.set_tangents(self._tangents(self.points()))
-        for group in self.moving():
+        for group in self.moving(index):
             (frame,) = self.context.views.next(1)
             self.loop.advance(group, self.frames.index(frame))
         self.clock.lap("encoding")
