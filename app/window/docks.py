@@ -100,10 +100,19 @@ PLACES = (
         (900, 230),
         "Everything that was said",
     ),
+    Place(
+        "Gradient lens",
+        "lens",
+        ("app.window.lens_panel:LensPanel",),
+        Area.BottomDockWidgetArea,
+        "Ctrl+8",
+        (900, 230),
+        "Which pixels move a vertex, a texel or the light, by three independent engines",
+    ),
 )
 
 
-TABS = (("recipe", "light"), ("plots", "console"), ("console", "script"), ("script", "log"))
+TABS = (("recipe", "light"), ("plots", "console"), ("console", "script"), ("script", "log"), ("log", "lens"))
 
 
 def is_there(panel: str) -> bool:

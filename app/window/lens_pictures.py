@@ -156,8 +156,8 @@ class CosineBars(QWidget):
         super().__init__(parent)
         self.setObjectName("lens_cosines")
         self.setToolTip(
-            "Cosine between the engines' gradients along the same smooth changes: 1 is the same direction. Near the end "
-            "of a run the vertices' gradient is what is left of pixels that cancel, and engines may differ there."
+            "Cosine between the engines' gradients along the same smooth changes: 1 is the same direction. Near the "
+            "end of a run the vertices' gradient is what is left of pixels that cancel, and engines may differ there."
         )
         self.setMinimumSize(300, 110)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)

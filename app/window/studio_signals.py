@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +19,18 @@ if TYPE_CHECKING:
     from engine.capture import Capture
     from engine.optimize.recipe import Recipe
     from engine.optimize.session import Session
+    from engine.optimize.snapshot import SceneSnapshot
     from engine.scene import Environment
+
+
+@dataclass(frozen=True)
+class Picked:
+    """A point of the surface that was clicked."""
+
+    snapshot: SceneSnapshot  # that was on the screen
+    triangle: int
+    weights: tuple[float, float, float]  # of its three corners
+
 
 State = Literal["empty", "opening", "ready", "running", "paused", "finished", "failed"]
 
@@ -41,6 +53,9 @@ class StudioSignals(QObject):
     view_frame_changed = Signal(object)  # int | None
     relight_changed = Signal(object)  # Environment | None
     region_changed = Signal(object)  # [2,3] | None
+    picking_changed = Signal(bool)  # whether a click in the view picks a point of the surface
+    picked = Signal(object)  # Picked
+    mark_changed = Signal(object)  # [3] a point to mark in the view, or None
     project_changed = Signal(object)  # Path | None
     failed = Signal(str, str)  # sentence, details
     busy_changed = Signal(str, float)  # label of a long action and 0..1 (-1: unknown); "" when done
@@ -59,6 +74,8 @@ class StudioSignals(QObject):
         self.excluded: set[int] = set()
         self.view_frame: int | None = None  # the photo looked through; None: a free camera
         self.relight: Environment | None = None  # a light for looking only; None: the one being optimized
+        self.picking = False
+        self.mark: np.ndarray | None = None
         self.project_folder: Path | None = None  # where the next run goes; None: a new folder below ~/Unrender
         self.undo_stack = QUndoStack(self)
         self._session: Session | None = None
@@ -89,6 +106,17 @@ class StudioSignals(QObject):
         """The box [2,3] that limits the reconstruction, capture units."""
         region = self.recipe.capture.region
         return np.array(region, dtype=np.float64).reshape(2, 3) if len(region) == 6 else None
+
+    def set_picking(self, picking: bool) -> None:
+        """Have clicks in the view pick points of the surface, or no longer."""
+        if picking != self.picking:
+            self.picking = picking
+            self.picking_changed.emit(picking)
+
+    def set_mark(self, point: np.ndarray | None) -> None:
+        """Mark a point [3] of the scene in the view, or none."""
+        self.mark = None if point is None else np.array(point, float)
+        self.mark_changed.emit(self.mark)
 
     def notice(self, text: str, level: Literal["info", "warning"] = "info") -> None:
         """Tell the user something, as the session does."""

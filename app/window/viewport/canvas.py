@@ -68,6 +68,8 @@ class Canvas(QWidget):
         model.studio.scores_changed.connect(lambda _: self.update())
         model.studio.excluded_changed.connect(lambda _: self.update())
         model.studio.region_changed.connect(self._region_changed)
+        model.studio.mark_changed.connect(lambda _: self.update())
+        model.studio.picking_changed.connect(lambda _: self._hover(self._last))
 
     # ---- what the model says
 
@@ -142,6 +144,8 @@ class Canvas(QWidget):
             if model.region_shown and self.region is not None:
                 self.region.paint(painter, camera, model.studio.region is not None)
             overlay.paint_gizmo(painter, camera, 46, self.height() - 46)
+        if model.studio.mark is not None:
+            overlay.paint_mark(painter, camera, model.studio.mark)
         self._paint_words(painter, areas)
 
     def _paint_pictures(self, painter: QPainter, areas: list[QRectF]) -> None:
@@ -254,6 +258,10 @@ class Canvas(QWidget):
             if self._pressed is None:
                 self.model.studio.set_region(self.region.box.copy())
             self.update()
+        elif dragging == "orbit" and self._pressed is not None and self.model.studio.picking:
+            picked = self.model.picked(event.position().x(), event.position().y())
+            if picked is not None:
+                self.model.studio.picked.emit(picked)
         elif dragging == "orbit" and self._pressed is not None:
             frame = self._frame_at(event.position())
             if frame is not None:
@@ -314,12 +322,13 @@ class Canvas(QWidget):
     # ---- what is under the cursor
 
     def _hover(self, place: QPointF) -> None:
-        frame = self._frame_at(place)
+        picking = self.model.studio.picking
+        frame = None if picking else self._frame_at(place)
         if frame != self._hovered:
             self._hovered = frame
             self.setToolTip("" if frame is None else f"Look through {self.model.studio.capture.frames[frame].name}")
             self.update()
-        shape = Qt.CursorShape.ArrowCursor
+        shape = Qt.CursorShape.CrossCursor if picking else Qt.CursorShape.ArrowCursor
         if self._on_divider(place):
             shape = Qt.CursorShape.SplitHCursor
         elif frame is not None or self._face_at(place) is not None:

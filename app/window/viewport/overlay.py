@@ -23,6 +23,7 @@ SCORE_LOW, SCORE_HIGH = 18.0, 34.0  # dB at red and at green
 HIT_PIXELS = 9.0
 ALPHA, HIDDEN_ALPHA = 190, 45  # of a camera's pyramid before and behind the surface
 HANDLE_PIXELS = 6.0
+MARK_PIXELS = 6.0
 
 
 def score_color(score: float | None) -> QColor:
@@ -152,6 +153,15 @@ def paint_grid(painter: QPainter, camera: Camera, box: np.ndarray, up: np.ndarra
     pixels, shown = visible_segments(camera, begin, end, 0.01 * span)
     painter.setPen(QPen(GRID, 1.0))
     _lines(painter, pixels[shown])
+
+
+def paint_mark(painter: QPainter, camera: Camera, point: np.ndarray) -> None:
+    """A ring around a point [3] of the scene."""
+    pixels, depth = camera.project(np.asarray(point, float)[None])
+    if depth[0] > 0 and np.abs(pixels).max() < 1e5:
+        for color, width in ((QColor(20, 20, 20, 170), 4.0), (REGION, 2.0)):
+            painter.setPen(QPen(color, width))
+            painter.drawEllipse(QPointF(*pixels[0]), MARK_PIXELS, MARK_PIXELS)
 
 
 def paint_gizmo(painter: QPainter, camera: Camera, x: float, y: float, radius: float = 30.0) -> None:

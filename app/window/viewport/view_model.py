@@ -9,6 +9,7 @@ import numpy as np
 from PySide6.QtCore import QObject, QRectF, Signal
 
 from app.window.draw_with import DrawWith, chosen_draw_with
+from app.window.studio_signals import Picked
 from app.window.viewport.camera_control import AxisView, CameraControl, PhotoWindow, fitted
 from app.window.viewport.compare import ERROR_MAPS, Compare
 from app.window.viewport.drawing import Drawn, DrawRequest, PhotoPart
@@ -253,6 +254,23 @@ class ViewModel(QObject):
                     row = int((y - area.y()) / area.height() * camera.height)
                     return min(column, camera.width - 1), min(row, camera.height - 1)
         return -1, -1
+
+    def picked(self, x: float, y: float) -> Picked | None:
+        """The point of the surface at a place of the canvas."""
+        column, row = self.pixel(x, y)
+        if column < 0 or self.drawn.image is None or self.drawn.request.snapshot is None:
+            return None
+        snapshot, camera = self.drawn.request.snapshot, self.drawn.camera
+        triangle = int(self.drawn.image.triangle_id[row, column]) - 1
+        if triangle < 0 or snapshot.mesh is None:
+            return None
+        corners = snapshot.mesh.vertices[snapshot.mesh.triangles[triangle]].astype(float)
+        pixels, depth = camera.project(corners)
+        point = np.array([column + 0.5, row + 0.5, 1.0])
+        flat = np.linalg.lstsq(np.vstack([pixels.T, np.ones(3)]), point, rcond=None)[0]  # straight on the screen
+        weights = np.clip(flat / np.maximum(depth, 1e-12), 0, None)
+        weights /= max(float(weights.sum()), 1e-12)
+        return Picked(snapshot, triangle, tuple(float(w) for w in weights))
 
     def hidden(self, places: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """[N] whether the surface on the screen covers what is at canvas places [N,2] and camera depth [N]."""
