@@ -21,8 +21,9 @@ def _logit(share: float) -> float:
 class MaterialField(torch.nn.Module):
     """Base colour, roughness and metallic of any point: a hash grid and a small network, ends bounded by sigmoids.
 
-    Starts as grey 0.5, roughness 0.6, metallic 0.05 everywhere. Deterministic for a seed. No gradient to the points:
-    the surface moves by what it shows, not by dragging it to better-coloured places.
+    Starts as grey 0.5, roughness 0.6, metallic 0.05 everywhere. Deterministic for a seed. Gradients
+    reach the points too: what a pixel shows changes with the depth of the surface, which is what tells the depth of
+    anything with a pattern on it.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class MaterialField(torch.nn.Module):
 
     def forward(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(base colour [P,3], roughness [P] from min_roughness, metallic [P]), all up to 1, at world points [P,3]."""
-        unit = (points.detach() - self.box[0]) / (self.box[1] - self.box[0])
+        unit = (points - self.box[0]) / (self.box[1] - self.box[0])
         values = self.outer(torch.relu(self.inner(self.grid(unit)))).sigmoid()
         return values[:, :3], self.min_roughness + (1 - self.min_roughness) * values[:, 3], values[:, 4]
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.shading.hash_kernels import encode_backward, encode_forward
+from engine.shading.hash_kernels import encode_backward, encode_backward_points, encode_forward
 
 FEATURES = 2  # per level
 PRIMES = (1, 2654435761, 805459861)
@@ -20,23 +20,31 @@ class _Encode(torch.autograd.Function):
         positions = points.detach().to(torch.float32).contiguous().numpy()
         features = np.empty((len(positions), FEATURES * len(layout[1])), np.float32)
         encode_forward(table.detach().numpy(), *layout, positions, features)
-        ctx.positions, ctx.layout, ctx.shape = positions, layout, table.shape
+        ctx.positions, ctx.layout, ctx.table = positions, layout, table.detach().numpy()
         return torch.from_numpy(features)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
-        d_table = np.zeros(tuple(ctx.shape), np.float32)
-        encode_backward(*ctx.layout, ctx.positions, gradient.contiguous().numpy(), d_table)
-        return torch.from_numpy(d_table), None, None
+        d_features = gradient.contiguous().numpy()
+        d_table = d_points = None
+        if ctx.needs_input_grad[0]:
+            d_table = np.zeros_like(ctx.table)
+            encode_backward(*ctx.layout, ctx.positions, d_features, d_table)
+            d_table = torch.from_numpy(d_table)
+        if ctx.needs_input_grad[1]:
+            d_points = np.empty_like(ctx.positions)
+            encode_backward_points(ctx.table, *ctx.layout, ctx.positions, d_features, d_points)
+            d_points = torch.from_numpy(d_points)
+        return d_table, d_points, None
 
 
 class HashGrid(torch.nn.Module):
     """Features that vary smoothly over space, from coarse dense grids to fine hashed ones.
 
-    Entries start within +-1e-4. Gradients reach the table, not the points. Coarse levels whose corners fit have a table
-    entry each; finer ones share `table_size` entries (a power of two) by hash. `numba` is float32 on the CPU and
-    deterministic; `reference` is torch of any dtype and device.
+    Entries start within +-1e-4. Gradients reach the table and the points, of these within the cell they lie in. Coarse
+    levels whose corners fit have a table entry each; finer ones share `table_size` entries (a power of two) by hash.
+    `numba` is float32 on the CPU and deterministic; `reference` is torch of any dtype and device.
     """
 
     def __init__(
@@ -74,8 +82,8 @@ class HashGrid(torch.nn.Module):
     def _encode_reference(self, points: Tensor) -> Tensor:
         features = []
         for offset, resolution, mask in zip(*(array.tolist() for array in self._layout), strict=True):
-            position = points.detach().clamp(0, 1) * resolution
-            cell = position.long().clamp(max=resolution - 1)
+            position = points.clamp(0, 1) * resolution
+            cell = position.detach().long().clamp(max=resolution - 1)
             part = position - cell
             total = 0
             for corner in range(8):

@@ -1,4 +1,4 @@
-"""Kernels of the multi-resolution hash grid: trilinear features of points, and the gradient of the tables."""
+"""Kernels of the multi-resolution hash grid: trilinear features of points, and the gradients of tables and points."""
 
 from __future__ import annotations
 
@@ -69,3 +69,35 @@ def encode_backward(offsets, resolutions, masks, points, d_features, d_table):
                 where = offset + entry(x + dx, y + dy, z + dz, resolution, mask)
                 d_table[where, 0] += weight * first
                 d_table[where, 1] += weight * second
+
+
+@parallel_kernel
+def encode_backward_points(table, offsets, resolutions, masks, points, d_features, d_points):
+    """Fill `d_points` [P,3]: the gradient to points in the unit cube, zero along an axis where a point lies outside."""
+    count = len(points)
+    step = max((count + 63) // 64, 1)
+    for index in numba.prange(64):
+        chunk = np.int64(index)
+        for i in range(chunk * step, min((chunk + 1) * step, count)):
+            along_x, along_y, along_z = ZERO, ZERO, ZERO
+            for level in range(len(resolutions)):
+                resolution, mask, offset = resolutions[level], masks[level], offsets[level]
+                x, fx = axis_cell(points[i, 0], resolution)
+                y, fy = axis_cell(points[i, 1], resolution)
+                z, fz = axis_cell(points[i, 2], resolution)
+                first, second = d_features[i, 2 * level], d_features[i, 2 * level + 1]
+                to_x, to_y, to_z = ZERO, ZERO, ZERO
+                for corner in range(8):
+                    dx, dy, dz = corner & 1, (corner >> 1) & 1, corner >> 2
+                    wx, wy, wz = fx if dx else ONE - fx, fy if dy else ONE - fy, fz if dz else ONE - fz
+                    where = offset + entry(x + dx, y + dy, z + dz, resolution, mask)
+                    value = first * table[where, 0] + second * table[where, 1]
+                    to_x += value * wy * wz if dx else -value * wy * wz
+                    to_y += value * wx * wz if dy else -value * wx * wz
+                    to_z += value * wx * wy if dz else -value * wx * wy
+                along_x += to_x * np.float32(resolution)
+                along_y += to_y * np.float32(resolution)
+                along_z += to_z * np.float32(resolution)
+            d_points[i, 0] = along_x if ZERO <= points[i, 0] <= ONE else ZERO
+            d_points[i, 1] = along_y if ZERO <= points[i, 1] <= ONE else ZERO
+            d_points[i, 2] = along_z if ZERO <= points[i, 2] <= ONE else ZERO

@@ -29,7 +29,7 @@ class ViewPass:
     view: View
     clip: Tensor  # [V,4]
     buffer: VisibilityBuffer
-    position: Tensor  # [P,3] world, no gradient
+    position: Tensor  # [P,3] world; differentiable: slides along the pixel's ray as the surface moves
     toward_camera: Tensor  # [P,3] unit, world, no gradient
     environment_from_world: Tensor  # [3,3]
 
@@ -106,7 +106,8 @@ def see(
     for view in views:
         clip = clip_positions(vertices, view.camera, box)
         buffer = rasterizer.visibility(clip, triangles, view.camera.size)
-        position, toward = surface_points(view.camera, buffer)
+        position = rasterizer.interpolate(vertices, triangles, buffer)
+        _, toward = surface_points(view.camera, buffer)
         rotation = light.environment_from_world(view.camera.world_from_camera)
         passes.append(ViewPass(view, clip, buffer, position, toward, rotation))
     return passes

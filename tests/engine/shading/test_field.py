@@ -48,6 +48,22 @@ def test_numba_grid_agrees_with_the_reference():
     assert torch.allclose(first_slope, second_slope, atol=1e-4)
 
 
+def test_gradients_of_points_agree_with_the_reference_and_vanish_outside():
+    outcomes = []
+    for implementation, dtype in (("reference", torch.float64), ("numba", torch.float32)):
+        grid = HashGrid(implementation=implementation).to(dtype)
+        unit = torch.rand(2000, 3, generator=torch.Generator().manual_seed(5)) * 1.2 - 0.1
+        unit = unit.to(dtype).requires_grad_()
+        features = grid(unit)
+        weight = torch.rand(features.shape, generator=torch.Generator().manual_seed(6)).to(dtype)
+        (features * weight).sum().backward()
+        outcomes.append((unit.detach(), unit.grad.double()))
+    (_, first), (unit, second) = outcomes
+    assert float((first - second).norm() / first.norm()) < 1e-3
+    outside = (unit < 0) | (unit > 1)
+    assert outside.any() and not second[outside].any() and second[~outside].all()
+
+
 def test_features_are_continuous_across_cells_and_clamped_outside():
     grid = HashGrid()
     edge = torch.tensor([[0.5 - 1e-6, 0.25, 0.75], [0.5 + 1e-6, 0.25, 0.75]])
