@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from engine.errors import GeometryError
@@ -9,6 +11,8 @@ from engine.geometry.simplify import remove_small_components, simplify
 from engine.geometry.unwrap import UnwrapOptions, unwrap
 from engine.optimize.stage import Stage, StageContext, register
 from engine.scene import Material
+
+LEAST_TEXTURE, MOST_TEXTURE = 64, 4096  # texels
 
 
 @register
@@ -20,6 +24,12 @@ class CageStage(Stage):
     def begin(self, context: StageContext) -> None:
         self.context = context
 
+    def _texture_size(self) -> int:
+        """A power of two near three quarters of the photos' longest side: with finer textures most texels are seen in
+        few pixels and few photos, and stochastic gradients leave them noisy."""
+        side = max(max(self.context.capture.frames[index].camera.size) for index in self.context.capture.train)
+        return int(np.clip(2 ** round(math.log2(0.75 * side)), LEAST_TEXTURE, MOST_TEXTURE))
+
     def finish(self) -> None:
         context, scene, options = self.context, self.context.scene, self.context.recipe.cage
         source = scene.mesh or scene.hull
@@ -28,7 +38,7 @@ class CageStage(Stage):
         context.progress(self.name, 0.1, f"simplifying {len(source.triangles):,} faces to {options.faces:,}")
         mesh = simplify(remove_small_components(source, 0.01), options.faces, context.notice)
         context.progress(self.name, 0.3, f"unwrapping {len(mesh.triangles):,} faces")
-        size = options.texture_size
+        size = options.texture_size or self._texture_size()
         scene.mesh = unwrap(
             mesh,
             UnwrapOptions(max(options.faces, len(mesh.triangles)), size, options.padding),
