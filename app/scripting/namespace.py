@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.scripting.driver import Driver, require_session
 from app.scripting.proxies import Recipe, SessionRemote, capture_remote, scene_remote
-from engine.errors import ExchangeError
+from engine.errors import ExchangeError, GeometryError
 
 if TYPE_CHECKING:
     from engine.optimize.messages import StepReport
@@ -29,7 +29,7 @@ def namespace(driver: Driver, out: Path | None = None) -> dict[str, Any]:
 
     commands = Commands(driver)
     names = ("run", "pause", "step", "call", "set_option", "add_loss", "remove_loss", "new_run")
-    names += ("metrics", "evaluate", "export", "turntable")
+    names += ("metrics", "evaluate", "export", "turntable", "lens", "compare_engines")
     return {
         "session": SessionRemote(driver),
         "scene": scene_remote(driver),
@@ -118,6 +118,40 @@ class Commands:
     def evaluate(self) -> dict[str, Any]:
         """Measure the exported asset on the test views, between two steps; metrics.json has it from then on."""
         return self._driver.call(lambda session: session.evaluate())
+
+    def lens(
+        self,
+        frame: int,
+        vertex: int | None = None,
+        texel: tuple | None = None,
+        light: tuple | None = None,
+        direction: str = "normal",
+        samples: int = 128,
+        size: int = 256,
+    ) -> Any:
+        """Which pixels of photo `frame` move one parameter: `.maps` by analytic, stochastic and finite differences.
+
+        Give one of vertex=1234 (moved along "normal", "x", "y" or "z"), texel=("base_color", column, row) or
+        light=(column, row); a colour channel may follow row. `.sums` is the gradient, `.cosine(a, b)` compares.
+        """
+        from engine.optimize import gradient_lens as engine
+
+        if (vertex is not None) + (texel is not None) + (light is not None) != 1:
+            raise GeometryError("lens(frame, ...): give one of vertex=, texel= or light=")
+        if vertex is not None:
+            parameter: Any = engine.VertexParameter(vertex, direction)
+        else:
+            parameter = engine.TexelParameter(*texel) if texel is not None else engine.LightParameter(*light)
+        snapshot, capture = self._driver.call(lambda session: (session.snapshot_now(), session.capture))
+        return engine.gradient_lens(snapshot, capture, frame, parameter, samples=samples, image_size=size)
+
+    def compare_engines(self, frame: int, samples: int = 32, size: int = 256) -> dict[str, dict[str, float]]:
+        """How well the engines agree on the scene as photo `frame` sees it: cosines by group and pair of engines."""
+        from engine.optimize import gradient_lens as engine
+
+        snapshot, capture = self._driver.call(lambda session: (session.snapshot_now(), session.capture))
+        report = engine.compare_engines(snapshot, capture, frame, samples=samples, image_size=size)
+        return {part.group: {" - ".join(pair): value for pair, value in part.cosines.items()} for part in report}
 
     def export(self, folder: Path | str | None = None) -> Path:
         """Write the asset as it is now (GLB, OBJ, PLY, HDR) to a folder, by default the project's exports."""

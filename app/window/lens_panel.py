@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QComboBox,
-    QFormLayout,
     QHBoxLayout,
     QLabel,
     QSizePolicy,
@@ -74,6 +73,7 @@ class LensPanel(QWidget):
         self.samples.setToolTip("Random pairs of renders that the stochastic map is the mean of; more is less noisy")
         self.samples.setRange(8, MOST_SAMPLES)
         self.samples.setSingleStep(64)
+        self.samples.setSuffix(" samples")
         self.samples.setValue(SAMPLES)
         self.pick = StayingButton()
         self.pick.setObjectName("lens_pick")
@@ -101,7 +101,9 @@ class LensPanel(QWidget):
         self.maps, self.cosines = LensMaps(), CosineBars()
         self.facts = QLabel()
         self.facts.setObjectName("lens_facts")
-        self.facts.setToolTip("Cosines between the maps, pixel by pixel, and the time each took")
+        self.facts.setToolTip(
+            "Cosines of the analytic and the stochastic map with the judge, pixel by pixel, and the time that all took"
+        )
         self.facts.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.waiting = QLabel()
         self.waiting.setObjectName("lens_waiting")
@@ -117,40 +119,25 @@ class LensPanel(QWidget):
         combo.setObjectName(name)
         combo.setToolTip(tip)
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        combo.setMinimumContentsLength(9)
+        combo.setMinimumContentsLength(6)
         for text, data in entries:
             combo.addItem(text, data)
         return combo
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.setVerticalSpacing(3)
-        for text, widget in (
-            ("On", self.kind),
-            ("Moved", self.along),
-            ("Photo", self.photo),
-            ("Samples", self.samples),
-        ):
-            form.addRow(text, widget)
-        self.picker = QStackedWidget()
-        self.picker.addWidget(self.pick)
-        self.picker.addWidget(self.light)
-        self.picker.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        working = QHBoxLayout()
-        working.addWidget(self.progress, 1)
-        working.addWidget(self.cancel)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.look, 1)
-        buttons.addWidget(self.compare, 1)
-        left, middle = QVBoxLayout(), QVBoxLayout()
-        left.addLayout(form)
-        left.addStretch(1)
-        for part in (self.picker, self.chosen):
-            middle.addWidget(part)
-        middle.addStretch(1)
-        middle.addLayout(buttons)
-        middle.addLayout(working)
+        column = QVBoxLayout()
+        column.addLayout(_row(self.kind, self.along))
+        column.addLayout(_row(self.photo, self.samples))
+        for part in (self.pick, self.light, self.chosen):
+            column.addWidget(part)
+        column.addStretch(1)
+        column.addLayout(_row(self.look, self.compare))
+        column.addLayout(_row(self.progress, self.cancel))
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        controls = QWidget()
+        controls.setLayout(column)
+        controls.setFixedWidth(250)
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(4, 4, 4, 2)
@@ -166,13 +153,7 @@ class LensPanel(QWidget):
         content = QWidget()
         row = QHBoxLayout(content)
         row.setContentsMargins(6, 4, 6, 4)
-        for part, width in ((left, 190), (middle, 210)):
-            holder = QWidget()
-            holder.setLayout(part)
-            part.setContentsMargins(0, 0, 0, 0)
-            part.setSpacing(4)
-            holder.setFixedWidth(width)
-            row.addWidget(holder)
+        row.addWidget(controls)
         row.addWidget(self.tabs, 1)
         self.pages = QStackedWidget()
         self.pages.addWidget(self.waiting)
@@ -230,7 +211,8 @@ class LensPanel(QWidget):
             self._studio.set_mark(None)
         for number, key in enumerate(KINDS):
             self.kind.model().item(number).setEnabled(key in ("vertex", "light") or side > 0)
-        self.picker.setCurrentIndex(1 if kind == "light" else 0)
+        self.pick.setVisible(kind != "light")
+        self.light.setVisible(kind == "light")
         self.along.setEnabled(self.along.count() > 1)
         if kind == "light":
             self._show_light(snapshot)
@@ -370,11 +352,20 @@ class LensPanel(QWidget):
     def _show(self, lens: Any) -> None:
         self.maps.show_lens(lens)
         self.tabs.setCurrentIndex(0)
-        cosines = [f"{a} – {b} {lens.cosine(a, b):.3f}" for a, b in CosineBars.PAIRS]
         seen = any(values.any() for values in lens.maps.values())
-        seconds = sum(lens.seconds.values())
-        words = f"Cosines: {',  '.join(cosines)};  {seconds:.1f} s" if seen else "This photo does not see it."
+        pairs = [lens.cosine(*pair) for pair in CosineBars.PAIRS]
+        words = "Cosine {1:.3f} and {2:.3f} with differences, {0:.3f} with each other; {3:.1f} s".format(
+            *pairs, sum(lens.seconds.values())
+        )
+        words = words if seen else "This photo does not see it: no pixel moves it."
         self.facts.setText(words)
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget, 1)
+    return row
 
 
 @contextmanager

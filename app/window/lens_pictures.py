@@ -57,7 +57,9 @@ class LensMaps(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("lens_maps")
-        self.setToolTip("How every pixel's loss changes with the chosen parameter: red grows, blue shrinks")
+        self.setToolTip(
+            "How every pixel's loss changes with what was chosen: red grows, blue shrinks; numbers are sums"
+        )
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(300, 110)
         self.lens: Any = None
@@ -100,7 +102,7 @@ class LensMaps(QWidget):
             painter.drawText(QRectF(self.rect()).adjusted(8, 4, -8, -4), flags, self.text)
             return
         line = painter.fontMetrics().height()
-        bar = painter.fontMetrics().horizontalAdvance("-0.00e-00") + 22
+        bar = painter.fontMetrics().horizontalAdvance("+0.000888") + 22
         x0, y0, x1, y1 = self.part
         width = (self.width() - bar - 3 * GAP) / 3
         height = self.height() - 2 * line - 6
@@ -114,9 +116,10 @@ class LensMaps(QWidget):
             painter.drawRect(frame)
             painter.setPen(plain)
             centred = Qt.AlignmentFlag.AlignCenter
-            painter.drawText(QRectF(left, 0, width, line), centred, TITLES[name])
+            title = painter.fontMetrics().elidedText(TITLES[name], Qt.TextElideMode.ElideRight, int(width))
+            painter.drawText(QRectF(left, 0, width, line), centred, title)
             painter.setPen(pale)
-            words = f"sum {number(self.lens.sums[name])}"
+            words = number(self.lens.sums[name])
             if name == "stochastic":
                 words += f" ± {self.lens.error:.2g}"
             painter.drawText(QRectF(left, self.height() - line - 2, width, line), centred, words)
