@@ -25,10 +25,10 @@ class CageStage(Stage):
         self.context = context
 
     def _texture_size(self) -> int:
-        """A power of two near three quarters of the photos' longest side: with finer textures most texels are seen in
+        """A power of two near 1.3 times the longest side of a photo: with finer textures most texels are seen in
         few pixels and few photos, and stochastic gradients leave them noisy."""
         side = max(max(self.context.capture.frames[index].camera.size) for index in self.context.capture.train)
-        return int(np.clip(2 ** round(math.log2(0.75 * side)), LEAST_TEXTURE, MOST_TEXTURE))
+        return int(np.clip(2 ** round(math.log2(1.3 * side)), LEAST_TEXTURE, MOST_TEXTURE))
 
     def finish(self) -> None:
         context, scene, options = self.context, self.context.scene, self.context.recipe.cage
