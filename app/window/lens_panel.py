@@ -179,6 +179,7 @@ class LensPanel(QWidget):
             if capture.train:
                 self.photo.setCurrentIndex(self.photo.findData(capture.train[0]))
         self.place = self.light.texel = None
+        self._studio.set_mark(None)
         self.maps.show_lens(None)
         self.cosines.show_report([])
         self.facts.setText("")
@@ -278,6 +279,11 @@ class LensPanel(QWidget):
         if kind == "vertex":
             return lambda engine: engine.VertexParameter(place.vertex, along)
         return lambda engine: engine.TexelParameter(kind, *place.texel, along)
+
+    def hideEvent(self, event: Any) -> None:
+        """Clicks in the view mean what they did before when the lens is not looked at."""
+        super().hideEvent(event)
+        self._studio.set_picking(False)
 
     # ---- work
 

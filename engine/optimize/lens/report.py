@@ -46,7 +46,7 @@ GROUPS = ("vertices", "base_color", "roughness", "metallic", "light")
 PAIRS = (("analytic", "stochastic"), ("analytic", "differences"), ("stochastic", "differences"))
 WAVES = 1.5  # at most so many across the scene, the texture or the light
 CHANNELS = {"base_color": slice(0, 3), "roughness": slice(3, 4), "metallic": slice(4, 5)}
-MOST_MAGNIFIED = 4
+MOST_MAGNIFIED = 3
 Progress = Callable[[float, str], None]
 
 

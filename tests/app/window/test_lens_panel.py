@@ -66,6 +66,9 @@ def test_a_click_in_the_view_shows_the_vertex_by_three_engines(view, panel, open
     assert lens.maps["analytic"].any() and lens.cosine("analytic", "differences") > 0.4
     assert "with differences" in panel.facts.text()
     shoot(view, "lens_picked")
+    panel.hide()
+    assert not open_studio.picking and view.canvas.cursor().shape() == Qt.CursorShape.ArrowCursor
+    panel.show()
     for theme in ("light", "dark"):
         apply_theme(qapp, theme)
         qtbot.wait(1)

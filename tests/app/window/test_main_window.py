@@ -18,7 +18,7 @@ from app.window.main_window import MainWindow
 from tests.app.window.conftest import own_threads, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
-PANELS = ("capture", "recipe", "light", "plots", "console", "script", "log")
+PANELS = ("capture", "recipe", "light", "plots", "console", "script", "log", "lens")
 LEFT = Qt.MouseButton.LeftButton
 
 
