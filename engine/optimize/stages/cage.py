@@ -25,7 +25,7 @@ class CageStage(Stage):
         self.context = context
 
     def _texture_size(self) -> int:
-        """A power of two near 1.3 times the longest side of a photo: with finer textures most texels are seen in
+        """A power of two near 1.3 times the longest side of a photo: with yet finer ones most texels are seen in
         few pixels and few photos, and stochastic gradients leave them noisy."""
         side = max(max(self.context.capture.frames[index].camera.size) for index in self.context.capture.train)
         return int(np.clip(2 ** round(math.log2(1.3 * side)), LEAST_TEXTURE, MOST_TEXTURE))
