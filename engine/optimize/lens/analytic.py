@@ -95,9 +95,7 @@ def analytic_gradients(view: LensView) -> dict[str, Tensor]:
     else:
         normal = torch.nn.functional.normalize(normal, dim=1)
     light = prefilter(leaves["light"].exp())
-    shaded = shade(
-        "numba", light, points.rotation, normal, points.toward, color, roughness, metallic, occlusion.detach()
-    ).color
+    shaded = shade("numba", light, points.rotation, normal, points.toward, color, roughness, metallic, occlusion).color
     image = scene.raster.compose(torch.cat([shaded, torch.ones_like(shaded[:, :1])], 1), buffer, torch.zeros(4))
     image = scene.raster.coverage(image, clip, scene.triangles, buffer, scene.edges)
     found = torch.autograd.grad((image * look.slope).sum(), list(leaves.values()), allow_unused=True)
