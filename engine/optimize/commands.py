@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,18 @@ class CommandQueue:
     Notice."""
 
     def __init__(self, session: Session) -> None:
-        self.session = session
+        self._session = weakref.ref(session)  # which has this: a closed session dies at once, with its photos
         self.paused = False
         self.replay: list[Entry] = []  # changes of a killed run that its last checkpoint does not have
         self._queue: queue.SimpleQueue[Command | Call] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
         self._calling: int | None = None  # the thread that is inside a call
+
+    @property
+    def session(self) -> Session:
+        """The session that this belongs to."""
+        return self._session()
 
     def put(self, command: Command | Call) -> None:
         """Add a command or a call; a call made inside another one is run at once, since nobody else could run it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,13 +26,18 @@ class Publisher:
     """Lives on the stepping thread; draws no random numbers and changes nothing that a step reads."""
 
     def __init__(self, session: Session) -> None:
-        self.session = session
+        self._session = weakref.ref(session)  # which has this: a closed session dies at once, with its photos
         self.slot = SnapshotSlot()
         self.seconds = math.inf  # between publications at least; infinite: never
         self.cost = 0.0  # seconds that the last publication during steps took
         self._version = 0
         self._due = 0.0
         self._shown: tuple | None = None  # the moment that was published last
+
+    @property
+    def session(self) -> Session:
+        """The session that this belongs to."""
+        return self._session()
 
     def snapshot(self) -> SceneSnapshot:
         """This moment's scene. Raises UnrenderError when there is nothing to show, such as an empty surface."""

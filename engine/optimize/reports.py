@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 from engine.geometry.topology import HalfEdges, components
@@ -20,9 +21,14 @@ class Reporter:
     """Makes step reports, and remembers what the session itself spent since the last one."""
 
     def __init__(self, session: Session) -> None:
-        self.session = session
+        self._session = weakref.ref(session)  # which has this: a closed session dies at once, with its photos
         self._spent: dict[str, float] = {}
         self._mesh_due, self._mesh_stage = 0.0, ""
+
+    @property
+    def session(self) -> Session:
+        """The session that this belongs to."""
+        return self._session()
 
     def spent(self, part: str, seconds: float) -> None:
         """Count time between steps into the next report."""

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,7 @@ class Session(LiveSession):
             exports=project.exports,
             generator=torch.Generator().manual_seed(seed),
             random=np.random.Generator(np.random.PCG64(seed)),
-            notify=self.notify,
+            notify=_weak_notify(self),
             cancelled=self._stop.is_set,
         )
         for text in capture.warnings:
@@ -384,3 +385,15 @@ class Session(LiveSession):
     def peak_memory_mb(self) -> float:
         """Largest resident memory of this run, over resumes."""
         return max(self.peak_before, process.peak_memory_mb())
+
+
+def _weak_notify(session: Session) -> Callable[[Message], None]:
+    """Its `notify` for its own context, which would otherwise keep it alive together with photos and scene."""
+    alive = weakref.ref(session)
+
+    def notify(message: Message) -> None:
+        session = alive()
+        if session is not None:
+            session.notify(message)
+
+    return notify

@@ -46,7 +46,8 @@ class StageContext:
     extra_losses: ExtraLosses = field(init=False)  # what scripts add to the photo loss
 
     def __post_init__(self) -> None:
-        self.extra_losses = ExtraLosses(self.notice)
+        notify = self.notify  # and not `self.notice`: what holds itself outlives its run, with all its photos
+        self.extra_losses = ExtraLosses(lambda text: notify(Notice(text)))
 
     def options(self, stage: str) -> Any:
         """The recipe's section of a stage."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -255,3 +257,20 @@ def test_an_unknown_stage_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(RecipeError, match="hulk"):
         Session.create(SmallCapture(), recipe, tmp_path / "a", device="cpu")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_closed_session_dies_at_once_with_its_photos_and_scene(tmp_path):
+    for name in ("warm", "a"):  # what the first run imports may keep its frames for a while
+        session = create(tmp_path / name, steps=3)
+        session.listen(lambda message: None)
+        assert session.run()
+        session.snapshot_now()
+        kept = [weakref.ref(part) for part in (session, session.context.scene, session.capture)]
+        gc.disable()  # a window has the collector look at old objects seldom
+        try:
+            session.close()
+            del session
+            alive = [part() for part in kept]
+        finally:
+            gc.enable()
+    assert alive == [None, None, None]
