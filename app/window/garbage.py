@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+import sys
+import time
 
 from PySide6.QtCore import QObject, QTimer
 
 PERIOD_MS = 100
 YOUNG, MIDDLE, OLD = 700, 10, 10  # as Python's own thresholds: new objects, then collections of the generation below
-IMPORTED = 20_000  # as many new objects at a time come from imports and stay; looking at them would hold the window up
+OLD_SECONDS = 10.0  # after which old objects are due in any case: a few of them may hold a closed run's photos
+OLD_SHARE = 0.005  # of the time that may go into that; what there is to look at grows with what is loaded
+IMPORTED = 20_000  # as many new objects at a time, with new modules, stay; looking at them would hold the window up
 
 
 class GuiGarbage(QObject):
@@ -22,6 +26,8 @@ class GuiGarbage(QObject):
         self._was_enabled = gc.isenabled()
         gc.disable()
         gc.freeze()
+        self._modules = len(sys.modules)  # at the last freezing
+        self._old_due = time.monotonic() + OLD_SECONDS
         self._timer = QTimer(self)
         self._timer.setInterval(PERIOD_MS)
         self._timer.timeout.connect(self.look)
@@ -30,13 +36,19 @@ class GuiGarbage(QObject):
     def look(self) -> int:
         """Collect the generation that is due; which it was, -1 for none."""
         young, middle, old = gc.get_count()
-        if young < YOUNG:
-            return -1
-        if young > IMPORTED:
+        if young > IMPORTED and len(sys.modules) > self._modules:
+            self._modules = len(sys.modules)
             gc.freeze()
             return -1
-        generation = 0 if middle < MIDDLE else 1 if old < OLD else 2
+        began = time.monotonic()
+        if began < self._old_due and young < YOUNG:
+            return -1
+        due = began >= self._old_due or (middle >= MIDDLE and old >= OLD)
+        generation = 2 if due else 0 if middle < MIDDLE else 1
         gc.collect(generation)
+        if generation == 2:
+            ended = time.monotonic()
+            self._old_due = ended + max(OLD_SECONDS, (ended - began) / OLD_SHARE)
         return generation
 
     def stop(self) -> None:

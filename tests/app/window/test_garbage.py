@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
 
@@ -36,6 +37,34 @@ def test_knots_die_on_the_gui_thread(garbage, qtbot):
     assert not died and not gc.isenabled()
     wait_for(qtbot, lambda: len(died) == 50, 10)
     assert set(died) == {threading.main_thread().name}
+
+
+def test_old_knots_die_though_hardly_anything_is_made(qapp, qtbot, monkeypatch):
+    monkeypatch.setattr("app.window.garbage.OLD_SECONDS", 0.2)
+    made, died = GuiGarbage(), []
+    knot = Knot(died)
+    gc.collect()
+    gc.collect()  # it is among the old ones now
+    del knot
+    wait_for(qtbot, lambda: died, 10)
+    made.stop()
+
+
+def test_many_new_objects_are_set_aside_only_where_modules_were_loaded(qapp, monkeypatch):
+    """What is set aside never dies where it holds itself, as all that hangs on a run once did."""
+    made, died = GuiGarbage(), []
+    monkeypatch.setattr("app.window.garbage.IMPORTED", 1000)
+    kept = [[] for _ in range(5000)]
+    knot, before = Knot(died), gc.get_freeze_count()
+    assert made.look() >= 0 and gc.get_freeze_count() <= before
+    del knot
+    gc.collect()
+    assert died
+    monkeypatch.setitem(sys.modules, "a_module_of_this_test", sys)
+    kept += [[] for _ in range(5000)]
+    assert made.look() == -1 and gc.get_freeze_count() >= before + 5000
+    made.stop()
+    gc.unfreeze()
 
 
 def test_the_collection_is_given_back(qapp):
