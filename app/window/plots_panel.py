@@ -6,6 +6,8 @@ import csv
 import os
 import time
 import typing
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,7 @@ class PlotsPanel(QWidget):
         self.setObjectName("plots_panel")
         self.studio = studio
         self.run, self.other = RunCurves(), None
-        self._session: Any = None
+        self._session: Callable[[], Any] = lambda: None  # the last one, closed or not, which is not kept alive
         self._drawn_at, self._cost, self.drawings = -1.0, 0.0, 0
         self.tree = CurveTree()
         self.view = PlotView(self.tree.color)
@@ -159,9 +161,9 @@ class PlotsPanel(QWidget):
             self.mark_stale()
 
     def _session_changed(self, session: Any) -> None:
-        if session is None or session is self._session:
+        if session is None or session is self._session():
             return  # a closed run can still be looked at, until the next one or until its photos are closed
-        self._session = session
+        session_ref = self._session = weakref.ref(session)
         self._forget()
         path = Path(session.project.folder) / "log.jsonl"
 
@@ -169,7 +171,7 @@ class PlotsPanel(QWidget):
             return read_log(path, lambda: handle.report(-1.0, ""))
 
         def done(earlier: RunCurves) -> None:
-            if self._session is session and earlier.curves:
+            if self._session is session_ref and earlier.curves:
                 earlier.continued(self.run)
                 self.run = earlier
                 self.mark_stale()
@@ -178,7 +180,7 @@ class PlotsPanel(QWidget):
 
     def _state_changed(self, state: str) -> None:
         if state == "empty":
-            self._session = None
+            self._session = lambda: None
             self._forget()
 
     def _forget(self) -> None:

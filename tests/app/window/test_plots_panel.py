@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import time
+import weakref
+from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import QPointF, Qt
@@ -194,6 +196,20 @@ def test_numbers_and_picture_are_exported(filled, qtbot, tmp_path):
     filled.export_csv(tmp_path / "nowhere" / "curves.csv")
     wait_for(qtbot, lambda: filled.studio.problems, 10)
     assert "nowhere" in filled.studio.problems[0][0]
+
+
+def test_a_closed_run_is_shown_but_not_kept_alive(panel, qtbot, tmp_path):
+    class Run:
+        project = SimpleNamespace(folder=tmp_path)
+
+    run = Run()
+    panel.studio.session_changed.emit(run)
+    panel.studio.steps_reported.emit(whole_run())
+    panel.studio.session_changed.emit(None)
+    kept = weakref.ref(run)
+    del run
+    wait_for(qtbot, lambda: kept() is None, 10)
+    assert panel.run.curves
 
 
 @pytest.mark.parametrize("dark", [True, False])
