@@ -78,11 +78,12 @@ class RefineStage(IteratingStage):
                 group["lr"] = rate * decay * self.learning_rate_scale
 
     def _normal(self, seen: ViewPass, normals: Tensor, slope: Tensor) -> Tensor:
-        """[P,3] unit shading normals: interpolated vertex normals bent by the normal map, in MikkTSpace's frame."""
+        """[P,3] unit shading normals: interpolated vertex normals [P,3] bent by the normal map, in MikkTSpace's
+        frame."""
         raster = self.context.rasterizer
         with torch.no_grad():
             tangent = raster.interpolate(self.tangents[0], self.tangents[1], seen.buffer)
-        return bent_normal(raster.interpolate(normals, self.triangles, seen.buffer), tangent, slope)
+        return bent_normal(normals, tangent, slope)
 
     def materials_at(self, seen: ViewPass) -> Tensor:
         """See `stochastic_view.Shading`."""
@@ -102,7 +103,7 @@ class RefineStage(IteratingStage):
         return raster.texture(pyramid, uv.detach(), level)
 
     def _shaded(self, seen: ViewPass, normals: Tensor, samples: Tensor, light: PrefilteredLight) -> Tensor:
-        """[P,3] linear radiance."""
+        """[P,3] linear radiance under interpolated vertex normals [P,3]."""
         color, roughness, metallic, slope, occlusion = channels(samples)
         normal = self._normal(seen, normals, slope)
         rotation, toward = seen.environment_from_world, seen.toward_camera
@@ -128,7 +129,8 @@ class RefineStage(IteratingStage):
         self.clock.lap("visibility")
         normals, light = vertex_normals(seen_vertices, self.triangles), self.light.prefiltered()
         samples = [self._samples(seen, pyramid) for seen in passes]
-        colors = [self._shaded(seen, normals, values, light) for seen, values in zip(passes, samples, strict=True)]
+        across = [context.rasterizer.interpolate(normals, self.triangles, seen.buffer) for seen in passes]
+        colors = [self._shaded(*each, light) for each in zip(passes, across, samples, strict=True)]
         self.clock.lap("shading")
         weights = PhotoWeights(1 - options.ssim, options.mask, options.ssim)
         images, photo, report = compared(
@@ -138,8 +140,9 @@ class RefineStage(IteratingStage):
         if stochastic:
             held = [values.detach() for values in samples]
             photo = photo + stochastic_term(
-                context, self, passes, held, images, photo, vertices, self.triangles, self.light, index
-            )
+                context, self, passes, colors, held, images, photo, vertices, self.triangles, self.light, index,
+                index / max(self.steps, 1),
+            )  # fmt: skip
             self.clock.lap("stochastic")
         terms = {
             "light": light_priors(context.recipe, self.light),

@@ -15,6 +15,7 @@ from engine.optimize.metrics import batch_psnr
 from engine.optimize.stage import IteratingStage, StageContext, stands_in
 from engine.optimize.stages.view_pass import starting_light
 from engine.optimize.textures import material_from_texture, quick_material, texture_from_material
+from engine.raster.stochastic.perturbation import scheduled_eps
 from engine.scene import Environment, Material, Mesh
 
 TANGENT_INTERVAL = 50  # steps; the tangent frame turns slowly with the surface
@@ -102,7 +103,9 @@ class LoopRefineStage(IteratingStage):
         self.rates = {name: max(rate * decay * self.learning_rate_scale, 1e-9) for name, rate in self.rates.items()}
         for name, rate in self.rates.items():
             groups[name] = replace(groups[name], rate=rate, rate_end=rate)
-        groups["vertices"] = replace(groups["vertices"], eps=recipe.optimize.eps, eps_end=recipe.optimize.eps)
+        first, last = recipe.optimize.eps, recipe.optimize.eps_end or recipe.optimize.eps
+        eps = scheduled_eps(first, last, index / max(self.steps, 1))
+        groups["vertices"] = replace(groups["vertices"], eps=eps, eps_end=eps)
         loop.options = replace(loop.options, groups=groups)
 
     def step(self, index: int) -> dict[str, float]:

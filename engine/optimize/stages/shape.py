@@ -87,20 +87,14 @@ class ShapeStage(IteratingStage):
 
     def shaded_with(self, seen: ViewPass, normals: Tensor, materials: Tensor) -> Tensor:
         """See `stochastic_view.Shading`."""
-        return self._shaded([seen], normals, self.extracted[1], _unpacked(materials))[0]
+        return self._shaded([seen], [normals], _unpacked(materials))[0]
 
     def _shaded(
-        self, passes: list[ViewPass], normals: Tensor, triangles: Tensor, materials: tuple[Tensor, Tensor, Tensor]
+        self, passes: list[ViewPass], normals: list[Tensor], materials: tuple[Tensor, Tensor, Tensor]
     ) -> list[Tensor]:
-        """Linear radiance [P,3] of each view."""
-        raster = self.context.rasterizer
+        """Linear radiance [P,3] of each view under its normals [P,3] of any length."""
         rotations = [seen.environment_from_world for seen in passes]
-        normal = torch.cat(
-            [
-                raster.interpolate(normals, triangles, seen.buffer) @ r.T
-                for seen, r in zip(passes, rotations, strict=True)
-            ]
-        )
+        normal = torch.cat([across @ r.T for across, r in zip(normals, rotations, strict=True)])
         normal = torch.nn.functional.normalize(normal, dim=1)
         toward = torch.cat([seen.toward_camera @ r.T for seen, r in zip(passes, rotations, strict=True)])
         shaded = shade("numba", self.light.prefiltered(), torch.eye(3), normal, toward, *materials, None)
@@ -128,8 +122,9 @@ class ShapeStage(IteratingStage):
         if with_color:
             point = torch.cat([seen.position for seen in passes])
             materials = self.materials(point)
-            normals = vertex_normals(vertices, surface.triangles)
-            colors = self._shaded(passes, normals, surface.triangles, materials)
+            normals, raster = vertex_normals(vertices, surface.triangles), context.rasterizer
+            across = [raster.interpolate(normals, surface.triangles, seen.buffer) for seen in passes]
+            colors = self._shaded(passes, across, materials)
             variation = self.materials.smoothness(point, materials, context.generator)
             terms["material_smoothness"] = options.material_smoothness * variation
             terms["light"] = light_priors(context.recipe, self.light)
@@ -143,8 +138,8 @@ class ShapeStage(IteratingStage):
             held = [None] * len(passes) if materials is None else _packed(materials).detach().split(counts)
             smooth = with_smooth_gradient(surface.vertices, edges.edges, SMOOTHING)
             photo = photo + stochastic_term(
-                context, self if with_color else None, passes, held, images, photo,
-                smooth, surface.triangles, self.light, index,
+                context, self if with_color else None, passes, colors, held, images, photo,
+                smooth, surface.triangles, self.light, index, index / max(self.steps, 1),
             )  # fmt: skip
             self.clock.lap("stochastic")
         terms["smoothness"] = options.smoothness * normal_consistency(surface.vertices, surface.triangles, edges)

@@ -37,9 +37,10 @@ class Stencils:
         repeated = (triangles[:, [0, 0, 1]] == triangles[:, [1, 2, 2]]).any(1)
         if not repeated.any():
             return Stencils(start, triangles.reshape(-1), vertex_count)
-        rows = [np.unique(row) for row in triangles]
-        start = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int32)
-        return Stencils(start, np.concatenate(rows).astype(np.int32), vertex_count)
+        corners = np.sort(triangles, axis=1)
+        first = np.pad(corners[:, 1:] != corners[:, :-1], ((0, 0), (1, 0)), constant_values=True)
+        start = np.concatenate([[0], np.cumsum(first.sum(1))]).astype(np.int32)
+        return Stencils(start, corners[first], vertex_count)
 
     @staticmethod
     def smooth(triangles: np.ndarray, vertex_count: int) -> Stencils:

@@ -27,6 +27,7 @@ from engine.raster.stochastic.credit import (
 from engine.raster.stochastic.light_credit import EnvironmentCredit, LightCones
 from engine.raster.stochastic.loss import estimate, stochastic_loss, stochastic_texture_loss
 from engine.raster.stochastic.perturbation import focal_lengths, perturbed, scheduled_eps, vertex_eps
+from engine.raster.stochastic.pixel_credit import PixelCredit
 from engine.raster.stochastic.pose_credit import PoseCredit, moved_pose, rigid_motion
 from engine.raster.stochastic.recursive import RecursiveEstimate
 from engine.raster.stochastic.smoothing import smoothed
@@ -73,7 +74,7 @@ def rule(name: str):
         return TexelCredit(points(1), points(2), (16, 32))
     if name == "environment":
         return EnvironmentCredit(cones(1), cones(2), (16, 32))
-    return PoseCredit(SIZE)
+    return PixelCredit(SIZE) if name == "pixels" else PoseCredit(SIZE)
 
 
 def losses() -> tuple[np.ndarray, np.ndarray]:

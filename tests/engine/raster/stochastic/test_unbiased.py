@@ -13,7 +13,9 @@ import torch
 
 from engine.geometry.normals import vertex_normals
 from engine.raster import rasterizer
+from engine.raster.stochastic.blocks import VertexBlocks
 from engine.raster.stochastic.light_credit import EnvironmentCredit, LightCones
+from engine.raster.stochastic.pixel_credit import PixelCredit
 from engine.raster.stochastic.pose_credit import PoseCredit, moved_pose, pose_eps
 from engine.raster.stochastic.texel_credit import TexelCredit, TexturePoints
 from engine.raster.stochastic.vertex_credit import Stencils, VertexCredit
@@ -138,6 +140,45 @@ def test_two_thirds_of_a_triangle_are_too_much():
     moves = [(v, k) for v in (1, 5, 6, 9) for k in range(2)]
     evaluate, stencils, shape = geometry(sheet, moves, 0.9 * CELL, smooth=False)
     assert lost(*enumerated(moves, shape, evaluate, lambda a, b: VertexCredit(a, b, stencils))) > 0.01
+
+
+@pytest.mark.parametrize("key", [1, 2, 3])
+def test_blocks_of_vertices_are_unbiased(key):
+    """A finer sheet, of triangles of two pixels; across borders of blocks a third of them is the most, as without."""
+    random = np.random.default_rng(key)
+    y, x = np.mgrid[:6, :7]
+    vertices = np.stack([9.3 + 2 * x + 0.3 * y, 5.2 + 2.2 * y - 0.2 * x, 1.1 + 0.01 * x * y], -1).reshape(-1, 3)
+    corner = (7 * y + x)[:-1, :-1].reshape(-1)
+    triangles = np.concatenate([corner[:, None] + [[0, 7, 1]], corner[:, None] + [[1, 7, 8]]]).astype(np.int32)
+    blocks = VertexBlocks.of(vertices[:, :2], 5.0, key)
+    assert 4 <= blocks.count <= 12 and np.bincount(blocks.block).max() >= 6
+    outward = vertices * [1, 1, 0.01]
+    outward *= 0.3 / np.linalg.norm(outward[:, :2], axis=1, keepdims=True)
+    colors = torch.from_numpy(random.random((len(vertices), 3), np.float32))
+
+    def evaluate(signs):
+        loss, ids = drawn(vertices + outward * signs[blocks.block], triangles, colors)
+        return quantized(loss), ids
+
+    stencils = blocks.stencils(triangles)
+    assert np.diff(stencils.start).min() < np.diff(stencils.start).max() <= 3
+    moves = [(row, 0) for row in range(blocks.count)]
+    estimate, promise = enumerated(moves, (blocks.count, 1), evaluate, lambda a, b: VertexCredit(a, b, stencils))
+    assert promise.all() and np.array_equal(estimate, promise)
+    shares = blocks.shares(promise[:, None], random.random(len(vertices)))
+    assert np.allclose(np.bincount(blocks.block, shares), promise, rtol=1e-5)
+
+
+def test_parameters_of_single_pixels_are_unbiased():
+    values = target(2)[:2, :3].reshape(-1, 2)
+
+    def evaluate(signs):
+        moved = values + 0.2 * signs
+        return quantized(np.sin(5 * moved[:, :1]) * moved[:, 1:]), None
+
+    moves = [(row, k) for row in range(6) for k in range(2)]
+    estimate, promise = enumerated(moves, (6, 2), evaluate, lambda a, b: PixelCredit((6, 1)))
+    assert promise.all() and np.array_equal(estimate, promise)
 
 
 def textured(moves, eps_pixels):
