@@ -87,11 +87,11 @@ class RefineStage(IteratingStage):
 
     def materials_at(self, seen: ViewPass) -> Tensor:
         """See `stochastic_view.Shading`."""
-        return self._samples(seen, build_pyramid(self.texture))
+        return self._samples(seen, self.pyramid)
 
     def shaded_with(self, seen: ViewPass, normals: Tensor, materials: Tensor) -> Tensor:
         """See `stochastic_view.Shading`."""
-        return self._shaded(seen, normals, materials, self.light.prefiltered())
+        return self._shaded(seen, normals, materials, self.lit)
 
     def _samples(self, seen: ViewPass, pyramid: list[Tensor]) -> Tensor:
         """[P,8] the texture's channels at the covered pixels."""
@@ -121,13 +121,14 @@ class RefineStage(IteratingStage):
         self.clock.lap("views")
         if index and index % TANGENT_INTERVAL == 0:
             self.tangents = self._tangents(vertices)
-        pyramid = build_pyramid(self.texture)
+        self.pyramid = pyramid = build_pyramid(self.texture)
         self.clock.lap("textures")
         stochastic = context.recipe.optimize.gradient == "stochastic" and options.geometry
         seen_vertices = vertices.detach() if stochastic else vertices
         passes = see(context.rasterizer, views, seen_vertices, self.triangles, self.light)
         self.clock.lap("visibility")
-        normals, light = vertex_normals(seen_vertices, self.triangles), self.light.prefiltered()
+        normals = vertex_normals(seen_vertices, self.triangles)
+        self.lit = light = self.light.prefiltered()
         samples = [self._samples(seen, pyramid) for seen in passes]
         across = [context.rasterizer.interpolate(normals, self.triangles, seen.buffer) for seen in passes]
         colors = [self._shaded(*each, light) for each in zip(passes, across, samples, strict=True)]

@@ -27,7 +27,7 @@ from engine.raster.contract import EdgeTable
 from engine.raster.stochastic.smoothing import with_smooth_gradient
 from engine.scene import Mesh
 from engine.shading.field import MaterialField
-from engine.shading.split_sum import shade
+from engine.shading.split_sum import PrefilteredLight, shade
 
 SMOOTHING = 3.0  # of stochastic gradients before they reach FlexiCubes, see `smoothed`
 
@@ -62,6 +62,7 @@ class ShapeStage(IteratingStage):
         )
         self.light = starting_light(recipe, context.capture.up, scene.environment)
         self.psnr: float | None = None
+        self.lit: PrefilteredLight | None = None  # of the last step
         self.extracted: tuple[Tensor, Tensor] | None = None  # vertices and triangles of the last step, for looking at
         self.optimizers = [
             LazyAdam(self.surface.parameters(), lr=self.options.learning_rate),
@@ -87,17 +88,21 @@ class ShapeStage(IteratingStage):
 
     def shaded_with(self, seen: ViewPass, normals: Tensor, materials: Tensor) -> Tensor:
         """See `stochastic_view.Shading`."""
-        return self._shaded([seen], [normals], _unpacked(materials))[0]
+        return self._shaded([seen], [normals], _unpacked(materials), self.lit)[0]
 
     def _shaded(
-        self, passes: list[ViewPass], normals: list[Tensor], materials: tuple[Tensor, Tensor, Tensor]
+        self,
+        passes: list[ViewPass],
+        normals: list[Tensor],
+        materials: tuple[Tensor, Tensor, Tensor],
+        light: PrefilteredLight,
     ) -> list[Tensor]:
         """Linear radiance [P,3] of each view under its normals [P,3] of any length."""
         rotations = [seen.environment_from_world for seen in passes]
         normal = torch.cat([across @ r.T for across, r in zip(normals, rotations, strict=True)])
         normal = torch.nn.functional.normalize(normal, dim=1)
         toward = torch.cat([seen.toward_camera @ r.T for seen, r in zip(passes, rotations, strict=True)])
-        shaded = shade("numba", self.light.prefiltered(), torch.eye(3), normal, toward, *materials, None)
+        shaded = shade("numba", light, torch.eye(3), normal, toward, *materials, None)
         return list(shaded.color.split([seen.count for seen in passes]))
 
     def step(self, index: int) -> dict[str, float]:
@@ -124,7 +129,8 @@ class ShapeStage(IteratingStage):
             materials = self.materials(point)
             normals, raster = vertex_normals(vertices, surface.triangles), context.rasterizer
             across = [raster.interpolate(normals, surface.triangles, seen.buffer) for seen in passes]
-            colors = self._shaded(passes, across, materials)
+            self.lit = self.light.prefiltered()
+            colors = self._shaded(passes, across, materials, self.lit)
             variation = self.materials.smoothness(point, materials, context.generator)
             terms["material_smoothness"] = options.material_smoothness * variation
             terms["light"] = light_priors(context.recipe, self.light)
