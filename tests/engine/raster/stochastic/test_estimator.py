@@ -168,7 +168,8 @@ class Scene:
 @pytest.mark.slow
 def test_mean_of_256_samples_follows_the_analytic_gradient_and_finite_differences():
     """Along 24 smooth deformations; finite differences are of an image supersampled six times."""
-    scene = Scene()
+    size = 80
+    scene = Scene(900, size)
     leaf = scene.vertices.clone().requires_grad_()
     clip = clip_of(leaf, scene.camera)
     buffer = scene.raster.visibility(clip, scene.triangles, scene.size)
@@ -188,7 +189,7 @@ def test_mean_of_256_samples_follows_the_analytic_gradient_and_finite_difference
         mean += point.grad / samples
 
     def supersampled(points):
-        image = scene.image(points, 6 * 96).reshape(96, 6, 96, 6, 4).mean((1, 3))
+        image = scene.image(points, 6 * size).reshape(size, 6, size, 6, 4).mean((1, 3))
         return float((image - scene.target).double().square().sum())
 
     directions = scene.directions(24)
