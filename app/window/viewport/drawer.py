@@ -53,6 +53,10 @@ class Drawer:
             self._renderer = self._made(snapshot)
         return self._renderer
 
+    def forget(self) -> None:
+        """Keep no renderer."""
+        self._renderer = None
+
     def image(
         self, request: DrawRequest, camera: Camera, draft: bool, cancelled: Callable[[], bool]
     ) -> PreviewImage:  # fmt: skip

@@ -54,15 +54,20 @@ class FlipMaps:
                     self._condition.wait()
                 if self._closed:
                     break
-                (token, photo, render), self._pair = self._pair, None
-            try:
-                error = self._asked(photo, render)
-            except (OSError, ValueError):  # the child is gone
-                self._end()
-                error = None
-            if not self._closed:
-                self._done(token, error)
+            self._measure()
         self._end()
+
+    def _measure(self) -> None:
+        """The newest pair, which is not kept alive while the thread waits for the next."""
+        with self._condition:
+            (token, photo, render), self._pair = self._pair, None
+        try:
+            error = self._asked(photo, render)
+        except (OSError, ValueError):  # the child is gone
+            self._end()
+            error = None
+        if not self._closed:
+            self._done(token, error)
 
     def _asked(self, photo: np.ndarray, render: np.ndarray) -> np.ndarray:
         child = self._started()

@@ -37,19 +37,24 @@ class PhotoScoring(QObject):
         self._timer.timeout.connect(self._offer)
         self.measured.connect(self._take)
         model.studio.snapshot_changed.connect(self._begin)
-        model.studio.capture_changed.connect(self._forget)
+        model.studio.capture_changed.connect(lambda _: self._start_over())
         self._begin(model.studio.snapshot)
 
     def _begin(self, snapshot) -> None:
-        if snapshot is not None and self.model.studio.capture is not None and not self._timer.isActive():
+        if snapshot is None:
+            self._forget()
+        elif self.model.studio.capture is not None and not self._timer.isActive():
             self._timer.start()
 
-    def _forget(self, _capture) -> None:
+    def _start_over(self) -> None:
+        self._forget()
+        self._begin(self.model.studio.snapshot)
+
+    def _forget(self) -> None:
+        """Keep neither photos nor snapshots of what was open before."""
         self._dated, self._steps, self._turn, self._tested = {}, {}, 0, None
         self._timer.stop()
-        if self._scorer is not None:  # it holds the photos of the capture before
-            self.model.thread.run(self._forget_scorer)
-        self._begin(self.model.studio.snapshot)
+        self.model.thread.run(self._forget_scorer)
 
     def _forget_scorer(self) -> None:
         self._scorer = None
@@ -106,7 +111,7 @@ class PhotoScoring(QObject):
     def _take(self, capture, measured: dict) -> None:
         self._busy, self._measured_at = False, time.perf_counter()
         studio = self.model.studio
-        if capture is not studio.capture:
+        if capture is not studio.capture or self._tested is None:  # of photos or a run that are closed
             return
         begun, done = self._tested
         whole = len(done) == len(capture.test)

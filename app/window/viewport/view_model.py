@@ -360,6 +360,7 @@ class ViewModel(QObject):
         self.looked_at = looked_at(cameras)
         self._framed_surface = False
         self.drawn = None
+        self.thread.forget()
         if capture is not None:
             self.control = CameraControl(capture.up)
             reach = np.stack([self.frusta.centres.min(0), self.frusta.centres.max(0)]) if cameras else self.looked_at
@@ -373,6 +374,8 @@ class ViewModel(QObject):
         if snapshot is not None and not self._framed_surface and self.box is not None:
             self.control.frame(self.box)
             self._framed_surface = True
+        if snapshot is None:
+            self.thread.forget()
         first = self.drawn is None or self.drawn.request.snapshot is None
         self.ask(patient=not first and snapshot is not None)
 

@@ -81,6 +81,7 @@ class ViewThread(QObject):
         self._condition = threading.Condition()
         self._request: DrawRequest | None = None
         self._result: Drawn | None = None
+        self._refine: DrawRequest | None = None  # what to draw in full once the view is still
         self._told = False
         self._closed = False
         self._jobs: deque[tuple[Callable[[], Any], Future]] = deque()
@@ -126,6 +127,11 @@ class ViewThread(QObject):
         """Draw with this from the next picture on; a device that failed is tried again."""
         self._drawer.choose(choice)
 
+    def forget(self) -> None:
+        """Keep nothing of what was asked for until now: photos and snapshots of what is closed are large."""
+        now = time.perf_counter()
+        self.run(lambda: self._forget(now))
+
     @property
     def wanted(self) -> bool:
         """Whether a picture is asked for that should not wait."""
@@ -143,22 +149,33 @@ class ViewThread(QObject):
 
     # ---- on the view thread
 
+    def _forget(self, until: float) -> None:
+        self._drawer.forget()
+        self._photos = Photos()
+        with self._condition:
+            if self._result is not None and self._result.request.asked < until:
+                self._result = None
+            if self._refine is not None and self._refine.asked < until:
+                self._refine = None
+
     def _newer(self) -> bool:
         return self._closed or (self._request is not None and not self._request.patient)
 
     def _loop(self) -> None:
-        refine: DrawRequest | None = None
-        while True:
-            request, job = self._next(STILL_SECONDS if refine is not None else None)
-            if self._closed:
-                return
-            if job is not None:
-                self._do(*job)
-                continue
-            if request is None:  # still for long enough
-                request, refine = replace(refine, moving=False), None
-            done = self._answer(request)
-            refine = request if request.moving or (not done and not request.patient) else None
+        while not self._closed:
+            self._turn(*self._next(STILL_SECONDS if self._refine is not None else None))
+
+    def _turn(self, request: DrawRequest | None, job: tuple | None) -> None:
+        """A picture or a job; what it was is not kept alive while the thread waits for the next."""
+        if self._closed:
+            return
+        if job is not None:
+            self._do(*job)
+            return
+        if request is None:  # still for long enough
+            request, self._refine = replace(self._refine, moving=False), None
+        done = self._answer(request)
+        self._refine = request if request.moving or (not done and not request.patient) else None
 
     def _next(self, patience: float | None) -> tuple[DrawRequest | None, tuple | None]:
         """The next request, or a job, or (None, None) after `patience` seconds without either."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -142,7 +144,8 @@ def test_no_photo_is_measured_while_the_view_moves(qtbot, view, open_studio):
         view.model.orbit(1, 0)
         qtbot.wait(20)
     assert len(heard) <= 1  # one may have been begun before
-    qtbot.waitUntil(lambda: len(heard) > 1, timeout=TIMEOUT)
+    every = set(range(len(open_studio.capture.frames)))  # in one round, where that is quick enough
+    qtbot.waitUntil(lambda: {frame for _, found in heard for frame in found} == every, timeout=TIMEOUT)
 
 
 def test_new_snapshots_are_drawn_soon_even_where_drawing_takes_long():
@@ -251,3 +254,15 @@ def test_importing_the_view_loads_no_torch():
     code = "import app.window.viewport.viewport, sys; print('torch' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "False"
+
+
+def test_a_closed_run_leaves_neither_snapshot_nor_photos_behind(qtbot, view, open_studio):
+    choose(qtbot, view.toolbar.compare, "flip")
+    qtbot.waitUntil(lambda: view.model.drawn.error is not None, timeout=TIMEOUT)
+    qtbot.waitUntil(lambda: len(open_studio.scores) == len(open_studio.capture.frames), timeout=TIMEOUT)
+    seen, photos = weakref.ref(open_studio.snapshot), weakref.ref(open_studio.capture)
+    publish(open_studio, None)  # a new run with the same photos
+    qtbot.waitUntil(lambda: gc.collect() >= 0 and seen() is None, timeout=TIMEOUT)
+    assert view.model.drawn.photo is not None  # is shown in its place
+    open_studio.close_all()
+    qtbot.waitUntil(lambda: gc.collect() >= 0 and photos() is None, timeout=TIMEOUT)
