@@ -52,6 +52,10 @@ class OptimizeSection:
         "analytic", "analytic: autograd and antialiased edges; stochastic: random perturbation, works with any shading"
     )
     eps: float = option(0.4, "how far stochastic gradients move vertices", unit="px", low=0.05, high=2.0, live=True)
+    on_device: bool = option(
+        False,
+        "stage refine with stochastic gradients on WebGPU: materials and light as well, all on the device",
+    )
     eps_end: float = option(0.2, "the same at a stage's end; 0 keeps eps", unit="px", low=0.0, high=2.0, live=True)
 
 

@@ -1,4 +1,5 @@
-"""Stage refine where the rasterizer is WebGPU and gradients are stochastic: the loop that lives on the device."""
+"""Stage refine by the loop that lives on the device, where the rasterizer is WebGPU, gradients are stochastic and the
+recipe asks for it: without autograd, and less exact in materials."""
 
 from __future__ import annotations
 
@@ -23,12 +24,13 @@ LOSS_INTERVAL = 5  # steps between two looks at the loss, for each of which the 
 PSNR_INTERVAL = 50  # steps
 DECAY = 0.1  # of rates and eps over the stage
 MATERIAL_GROUPS = ("base_color", "roughness_metallic", "normal_map")
-# What is moved beside the vertices, one of them per photo in turn; base colour is what photos say most about.
-TURNS = ("base_color", "roughness_metallic", "base_color", "normal_map", "base_color", "environment")
+# What every photo moves beside vertices and base colour, which it says most about: one of them in turn.
+TURNS = ("roughness_metallic", "normal_map", "environment")
 
 
 def _served(context: StageContext) -> bool:
-    return context.rasterizer.name == "webgpu" and context.recipe.optimize.gradient == "stochastic"
+    options = context.recipe.optimize
+    return context.rasterizer.name == "webgpu" and options.gradient == "stochastic" and options.on_device
 
 
 @stands_in(_served)
@@ -90,8 +92,9 @@ class LoopRefineStage(IteratingStage):
     def _groups(self, turn: int) -> list[str]:
         """The groups that are moved by photo number `turn` of the stage, of those that the user lets change."""
         options = self.context.recipe.refine
+        always = ["vertices"] * options.geometry + ["base_color"] * options.material
         turns = [name for name in TURNS if (options.light if name == "environment" else options.material)]
-        return ["vertices"] * options.geometry + ([turns[turn % len(turns)]] if turns else [])
+        return always + ([turns[turn % len(turns)]] if turns else [])
 
     def _set_rates(self, index: int) -> None:
         """The recipe's options of this moment, as the loop takes them."""

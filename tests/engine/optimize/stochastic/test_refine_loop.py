@@ -28,6 +28,7 @@ OPTIONS = {
     "refine.steps": STEPS,
     "refine.learning_rate_texture": 0.05,
     "optimize.gradient": "stochastic",
+    "optimize.on_device": "true",
 }
 
 
@@ -58,15 +59,16 @@ def whole(tmp_path_factory) -> tuple[dict[str, np.ndarray], list[StepReport]]:
 
 
 @pytest.mark.parametrize(
-    ("rasterizer", "gradient", "expected"),
+    ("rasterizer", "gradient", "on_device", "expected"),
     [
-        ("webgpu", "stochastic", LoopRefineStage),
-        ("webgpu", "analytic", RefineStage),
-        ("numba", "stochastic", RefineStage),
+        ("webgpu", "stochastic", "true", LoopRefineStage),
+        ("webgpu", "stochastic", "false", RefineStage),
+        ("webgpu", "analytic", "true", RefineStage),
+        ("numba", "stochastic", "true", RefineStage),
     ],
 )
-def test_the_loop_stands_in_where_gradients_are_stochastic_on_webgpu(rasterizer, gradient, expected):
-    recipe = load_recipe("object", [f"optimize.gradient={gradient}"])
+def test_the_loop_stands_in_for_stochastic_gradients_on_webgpu_where_asked(rasterizer, gradient, on_device, expected):
+    recipe = load_recipe("object", [f"optimize.gradient={gradient}", f"optimize.on_device={on_device}"])
     context = SimpleNamespace(recipe=recipe, rasterizer=SimpleNamespace(name=rasterizer))
     assert type(stage_for("refine", context)) is expected
 
