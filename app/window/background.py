@@ -85,8 +85,7 @@ class Background(QObject):
                     raise Cancelled(f"{label} was cancelled.")
                 result = work(handle)
             except BaseException as error:  # everything goes to the GUI thread, which says it
-                caught = error
-                self._inbox.put_call(lambda: self._end_badly(handle, caught, failed))
+                self._hand_over(handle, error, failed)  # elsewhere: this frame, which the error holds, must not hold it
             else:
                 self._inbox.put_call(lambda: self._end_well(handle, result, done))
 
@@ -114,6 +113,11 @@ class Background(QObject):
         self._forget(handle)
         if done is not None and not (handle.cancelled and handle.label):
             done(result)
+
+    def _hand_over(
+        self, handle: ProgressHandle, error: BaseException, failed: Callable[[BaseException], None] | None
+    ) -> None:
+        self._inbox.put_call(lambda: self._end_badly(handle, error, failed))
 
     def _end_badly(
         self, handle: ProgressHandle, error: BaseException, failed: Callable[[BaseException], None] | None

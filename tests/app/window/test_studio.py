@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import weakref
 
 import pytest
 
@@ -123,6 +124,22 @@ def test_another_capture_can_be_opened_while_a_run_goes_on(open_studio, tiny_cap
     wait_for(qtbot, lambda: studio.state == "ready")
     qtbot.wait(300)
     assert studio.session is None and studio.state == "ready" and not studio.problems
+
+
+def test_background_work_that_fails_keeps_nothing_alive(studio, qtbot):
+    class Photos:
+        pass
+
+    photos, heard = Photos(), []
+    kept = weakref.ref(photos)
+
+    def work(handle, photos=photos):
+        return len(photos)  # raises
+
+    studio.background("", work, failed=lambda error: heard.append(str(error)))
+    del photos, work
+    wait_for(qtbot, lambda: heard)
+    wait_for(qtbot, lambda: kept() is None, 2)  # without the collector, which is not due
 
 
 def test_background_work_reports_is_cancelled_and_fails_in_words(studio, qtbot):
