@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from app.window.choosers import Chooser, Question, ask_path
 from app.window.painted import CheckBox, ForwardButton, ProgressBar
@@ -203,6 +204,8 @@ class ExportDialog(QDialog):
         return (None, {}, {}) if scene is None else (scene, asset_facts(scene), estimated_sizes(scene))
 
     def _take(self, judged: tuple[AssetScene | None, dict[str, str], dict[str, int]]) -> None:
+        if not isValid(self):  # closed meanwhile
+            return
         self.scene, facts, sizes = judged
         if self.scene is None:
             self._say("There is no surface yet. Run more steps, then export.")
