@@ -11,12 +11,17 @@
 @group(0) @binding(6) var photo: texture_2d<f32>;
 @group(0) @binding(7) var<storage, read_write> losses: array<vec2f>; // of both sides, 0 where one is not finite
 
-// One pixel of the image at theta + `side` eps s: how it differs from the photo.
+// One pixel of the image at theta + `side` eps s: how it differs from the photo; -1 where its colour is not finite, which
+// the tone's max() would hide.
 fn loss_of_side(id: u32, pixel: vec2f, wanted: vec4f, side: f32, section: u32) -> f32 {
     if (id == 0u) {
         return pixel_loss(vec3f(0.0), 0.0, wanted, view.mask);
     }
-    return pixel_loss(shade(surface_at(id, pixel, side, section)), 1.0, wanted, view.mask);
+    let color = shade(surface_at(id, pixel, side, section));
+    if (!finite(color.x) || !finite(color.y) || !finite(color.z)) {
+        return -1.0;
+    }
+    return pixel_loss(color, 1.0, wanted, view.mask);
 }
 
 @compute @workgroup_size(8, 8)
@@ -41,7 +46,7 @@ fn pixels(@builtin(global_invocation_id) id: vec3u) {
     let plus = loss_of_side(id_plus, pixel, wanted, 1.0, 0u);
     credit_side(-1.0);
     let minus = loss_of_side(id_minus, pixel, wanted, -1.0, section_minus);
-    if (!finite(plus) || !finite(minus)) {
+    if (plus < 0.0 || minus < 0.0 || !finite(plus) || !finite(minus)) {
         atomicAdd(&sums[COUNT_NOT_FINITE], 1);
         losses[index] = vec2f(0.0);
         return;
