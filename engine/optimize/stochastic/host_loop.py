@@ -21,8 +21,8 @@ from engine.optimize.stochastic.options import GROUPS, LoopOptions
 from engine.optimize.stochastic.scene import LoopScene, LoopView
 from engine.raster import rasterizer
 from engine.raster.contract import VisibilityBuffer
-from engine.raster.stochastic.loss import estimate
-from engine.raster.stochastic.perturbation import vertex_eps
+from engine.raster.stochastic.loss import Evaluation, estimate
+from engine.raster.stochastic.perturbation import perturbed, vertex_eps
 from engine.raster.stochastic.texel_credit import TexelCredit, TexturePoints
 from engine.raster.stochastic.vertex_credit import Stencils, VertexCredit
 from engine.raster.texture import build_pyramid, texture_level
@@ -121,11 +121,10 @@ class HostLoop:
         return self.shading.shade(points) if len(pixel) else np.zeros((0, 3), np.float32)
 
     def _losses(self, view: int, buffer: VisibilityBuffer, colors: np.ndarray) -> np.ndarray:
-        """[H,W] float32; a pixel whose colour is not finite counts as right, and is counted."""
+        """[H,W] float32; infinity where a colour is not finite, for `_paired` to leave out."""
         photo, options = self._photos[view].numpy(), self.options
         height, width = buffer.size
         wrong = ~np.isfinite(colors).all(1)
-        self.dropped += int(wrong.sum())
         colors = np.where(wrong[:, None], 0, colors)
         if options.tone == "log":
             value = np.log1p(np.maximum(colors, 0))
@@ -137,9 +136,19 @@ class HostLoop:
         pixel = buffer.pixel.numpy()
         error[pixel, :3], error[pixel, 3] = colors, 1
         error -= photo.reshape(-1, 4)
-        error[pixel[wrong], :3] = 0
         color = np.abs(error[:, :3]) if options.loss == "l1" else error[:, :3] ** 2
-        return (color.mean(1) + options.mask * error[:, 3] ** 2).reshape(height, width).astype(np.float32)
+        losses = (color.mean(1) + options.mask * error[:, 3] ** 2).astype(np.float32)
+        losses[pixel[wrong]] = np.inf
+        return losses.reshape(height, width)
+
+    def _paired(self, values: Tensor, eps: Any, key: int, evaluate: Evaluation) -> Evaluation:
+        """`evaluate` for `estimate`: losses are 0 on both sides where one is not finite; such pixels are counted."""
+        (plus, seen_plus), (minus, seen_minus) = (evaluate(moved) for moved in perturbed(values, eps, key))
+        wrong = ~(np.isfinite(plus) & np.isfinite(minus))
+        self.dropped += int(wrong.sum())
+        zeros = np.float32(0)
+        sides = iter([(np.where(wrong, zeros, plus), seen_plus), (np.where(wrong, zeros, minus), seen_minus)])
+        return lambda moved: next(sides)  # it is asked for plus, then minus
 
     def preview(self, camera: Camera, size: tuple[int, int] | None = None) -> np.ndarray:
         """[H,W,4] float32 linear radiance and coverage, as `StochasticLoop.preview`."""
@@ -188,8 +197,9 @@ class HostLoop:
             return losses, seen[0].triangle_id.numpy()
 
         reach = vertex_eps(vertices, self._matrix(camera), camera.size, eps)
+        both = self._paired(vertices, reach, key, evaluate)
         loss, slopes = estimate(
-            vertices, reach, key, evaluate, lambda a, b: VertexCredit(a, b, self._stencils), camera.size
+            vertices, reach, key, both, lambda a, b: VertexCredit(a, b, self._stencils), camera.size
         )
         self._loss = float(loss) / (camera.width * camera.height)
         smooth = self._system.solve(self._system.solve(slopes.numpy()))
@@ -213,7 +223,8 @@ class HostLoop:
             return self._losses(view, seen[0], self._colors(camera, vertices, seen, pyramid)), points
 
         values = torch.from_numpy(arrays["texture"][..., :3].reshape(-1, 3).copy())
-        loss, slopes = estimate(values, eps, key, evaluate, lambda a, b: TexelCredit(a, b, tuple(size)), camera.size)
+        both = self._paired(values, eps, key, evaluate)
+        loss, slopes = estimate(values, eps, key, both, lambda a, b: TexelCredit(a, b, tuple(size)), camera.size)
         self._loss = float(loss) / (camera.width * camera.height)
         gradient = slopes.numpy()
         touched = np.flatnonzero(gradient.any(1))

@@ -101,6 +101,28 @@ def test_nan_is_told_left_out_and_ends_a_run_that_goes_on_returning_it():
         loop.advance("vertices", 0)
 
 
+def test_a_pixel_that_is_nan_on_one_side_moves_nothing():
+    def clear(surface) -> np.ndarray:
+        return surface.base_color.copy()
+
+    def broken(surface) -> np.ndarray:  # red above the start is NaN: one side of every pixel's, more or less
+        color = surface.base_color.copy()
+        return np.where(color[:, :1] > np.float32(0.4), np.float32(np.nan), color)
+
+    scene = globe_scene(texture_of(np.full((32, 32, 3), 0.4, np.float32)))
+    dark = replace(scene, texture=texture_of(np.full((32, 32, 3), 0.1, np.float32)))
+    loop = host_loop(clear, 32, dark, scene, order=("base_color",))
+    before, kept = loop.texture(), loop.state()
+    loop.advance("base_color", 0)
+    assert loop.texture()[..., 0].mean() < before[..., 0].mean()  # toward the darker photo
+    loop.restore(kept)
+    loop.shading = PythonShading("broken", broken)
+    loop.advance("base_color", 0)
+    moved = (loop.texture() - before)[..., 0]
+    assert loop.dropped > 0
+    assert moved.mean() <= 0  # not toward NaN, which lies on the brighter side
+
+
 def test_groups_that_only_the_device_knows_are_refused():
     with pytest.raises(RecipeError, match="not 'environment'; write it in WGSL"):
         host_loop(order=("vertices", "environment"))
