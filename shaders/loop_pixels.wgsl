@@ -11,8 +11,8 @@
 @group(0) @binding(6) var photo: texture_2d<f32>;
 @group(0) @binding(7) var<storage, read_write> losses: array<vec2f>; // of both sides, 0 where one is not finite
 
-// One pixel of the image at theta + `side` eps s: how it differs from the photo; -1 where its colour is not finite, which
-// the tone's max() would hide.
+// One pixel of the image at theta + `side` eps s: how it differs from the photo; -1 where its colour is not finite,
+// which the tone's max() would hide.
 fn loss_of_side(id: u32, pixel: vec2f, wanted: vec4f, side: f32, section: u32) -> f32 {
     if (id == 0u) {
         return pixel_loss(vec3f(0.0), 0.0, wanted, view.mask);

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from engine.scene import Camera
 
 AHEAD = 16  # steps submitted before the device is waited for
 MOST_BAD_CHECKS = 3  # looks at the counters in a row that found values which are not finite
+
+T = TypeVar("T")
 
 
 class StochasticLoop:
@@ -61,11 +64,12 @@ class StochasticLoop:
         self.index = 0  # steps done
         self.view: int | None = None  # of the last step
         self.counts = dict.fromkeys(dict.fromkeys(self.options.order), 0)  # per group
+        self._good_loss = float("nan")  # of the step before the last kept state
         self.dropped = 0  # pixels that were not finite, counted at the last look
         self._bad_checks = 0
         self._check_scene()
         self._build(gpu)
-        self._good = self.state()
+        self._keep(self._state())
 
     def _check_scene(self) -> None:
         for name in self.counts:
@@ -110,9 +114,9 @@ class StochasticLoop:
     def step(self, count: int = 1) -> None:
         """Do `count` steps of the groups in `options.order`, views in turn; returns when they are submitted.
 
-        At the latest AHEAD steps later the device has done them. A lost device is opened anew and the steps since the
-        last kept state are done again. Raises DeviceError when that fails, too, and when the shading goes on returning
-        values that are not finite.
+        At the latest AHEAD steps later the device has done them. A lost device is opened anew, whatever finds it lost,
+        and the steps since the last kept state are done again. Raises DeviceError when that fails, too, and when the
+        shading goes on returning values that are not finite.
         """
         goal = self.index + count
 
@@ -127,20 +131,25 @@ class StochasticLoop:
         self._advance(name, self.view_of(name, self.counts[name]))
 
     def advance(self, group: str, view: int) -> None:
-        """One step of a group of `options.order` against one view, for a driver that chooses them; errors as `step`.
-
-        After a lost device what was done since the last kept state is gone.
-        """
+        """One step of a group of `options.order` against one view, for a driver that chooses them; errors as `step`."""
         self._recovering(lambda: self._advance(group, view))
 
-    def _recovering(self, work: Callable[[], None]) -> None:
+    def _recovering(self, work: Callable[[], T]) -> T:
         try:
-            work()
+            return work()
         except DeviceLost as error:
             self.notify(f"{error}; going on from step {int(self._good['index'])} on a new device")
+            again, self._since, self.view = self._since, [], None
             self._build(shared_gpu())
-            self.restore(self._good)
-            work()
+            self._restore(self._good)
+            for action in again:
+                action()
+            return work()
+
+    def _keep(self, state: dict[str, np.ndarray]) -> None:
+        """From now on go back to `state`, which is what the device holds."""
+        self._good = state
+        self._since: list[Callable[[], None]] = []  # what was done after it
 
     def _advance(self, name: str, view: int) -> None:
         self.counts[name] += 1
@@ -148,6 +157,7 @@ class StochasticLoop:
         self._tell(name, view)
         self.gpu.submit(self._encoded(self.groups[name], view))
         self.index += 1
+        self._since.append(partial(self._advance, name, view))
         if self.index % self.options.check_every == 0:
             self._check()
         elif self.index % AHEAD == 0:
@@ -203,7 +213,9 @@ class StochasticLoop:
         """Look at the counters; keep the state where all is well, step back to the last good one where not."""
         found = int(self.gpu.read(self.memory.sums, np.uint32, 1)[0])
         if not found:
-            self._bad_checks, self._good = 0, self.state()
+            self._bad_checks = 0
+            self._keep(self._state())
+            self._good_loss = self._loss()
             return
         self.dropped = found
         self._bad_checks += 1
@@ -213,31 +225,41 @@ class StochasticLoop:
             f"parameters are back at step {int(self._good['index'])}"
         )
         index, counts = self.index, dict(self.counts)
-        self.restore(self._good)
+        self._restore(self._good)
+        self._since = []
         self.gpu.write(self.memory.sums, np.zeros(1, np.uint32))
         if self._bad_checks >= MOST_BAD_CHECKS:
             raise DeviceError(
                 f"{text}; it did so {self._bad_checks} times in a row: guard divisions, roots and logarithms in it"
             )
-        self.index, self.counts = index, counts  # the same signs would lead to the same place
+        self._skip(index, counts)  # the same signs would lead to the same place
         self.notify(f"{text}; such pixels are left out")
+
+    def _skip(self, index: int, counts: dict[str, int]) -> None:
+        self.index, self.counts = index, dict(counts)
+        self._since.append(partial(self._skip, index, counts))
 
     # -- what leaves the device
 
     def loss(self) -> float:
         """The mean loss of the last step's view over both sides; waits for the device."""
+        return self._recovering(self._loss)
+
+    def _loss(self) -> float:
         if self.view is None:
-            return float("nan")
+            return self._good_loss
         height, width = self.memory.sizes[self.view]
         return float(self.gpu.read(self.memory.losses, np.float32, (height * width, 2)).mean(dtype=np.float64))
 
     def vertices(self) -> np.ndarray:
         """[V,3] float32; waits for the device."""
-        return self.gpu.read(self.memory.positions, np.float32, (self.memory.vertex_count, 4))[:, :3].copy()
+        count = self.memory.vertex_count
+        read = self._recovering(lambda: self.gpu.read(self.memory.positions, np.float32, (count, 4)))
+        return read[:, :3].copy()
 
     def texture(self) -> np.ndarray | None:
         """[H,W,8] float32, channels as engine/optimize/textures.py has them; waits for the device."""
-        return self.memory.read_texture() if self.memory.texels else None
+        return self._recovering(lambda: self.memory.read_texture()) if self.memory.texels else None
 
     def tangents(self) -> np.ndarray:
         """[N,4] float32, as given or set last."""
@@ -245,24 +267,31 @@ class StochasticLoop:
 
     def set_tangents(self, tangents: np.ndarray) -> None:
         """Replace the tangents [N,4], which stay as they are while vertices move; their number must stay."""
+        self._recovering(lambda: self._set_tangents(np.array(tangents, np.float32)))
+
+    def _set_tangents(self, tangents: np.ndarray) -> None:
         self.memory.write_tangents(tangents)
+        self._since.append(partial(self._set_tangents, tangents))
 
     def radiance(self) -> np.ndarray | None:
         """[H,W,3] float32 of the light; waits for the device."""
-        return None if self.light is None else self.light.read()
+        return self._recovering(lambda: None if self.light is None else self.light.read())
 
     def cameras(self) -> list[Camera]:
         """The views' cameras where they have been moved to; waits for the device."""
         cameras = [view.camera for view in self.views]
         if "camera_pose" not in self.groups:
             return cameras
-        poses = np.linalg.inv(self.groups["camera_pose"].camera_from_world())
+        poses = np.linalg.inv(self._recovering(lambda: self.groups["camera_pose"].camera_from_world()))
         return [replace(camera, world_from_camera=pose) for camera, pose in zip(cameras, poses, strict=True)]
 
     def preview(self, camera: Camera, size: tuple[int, int] | None = None) -> np.ndarray:
         """[H,W,4] float32 linear radiance and coverage seen by `camera`, at `size` (height, width) where given."""
         if size is not None:
             camera = camera.resized(size[1], size[0])
+        return self._recovering(lambda: self._preview(camera))
+
+    def _preview(self, camera: Camera) -> np.ndarray:
         if self.light is not None:
             self.light.turn(camera.world_from_camera)
         return self.rendering.image(camera, self._record(None))
@@ -280,6 +309,9 @@ class StochasticLoop:
         """One sample of the gradient [V,3] of a view's mean loss, with the signs of step `index`; nothing is moved."""
         if group != "vertices":
             raise RecipeError(f"stochastic loop: gradients of {group!r} are not read back; use vertices")
+        return self._recovering(lambda: self._gradient(group, view, index))
+
+    def _gradient(self, group: str, view: int, index: int | None) -> np.ndarray:
         now = self.index
         self.index = now if index is None else index
         self.counts[group] += 1
@@ -296,10 +328,14 @@ class StochasticLoop:
 
     def state(self) -> dict[str, np.ndarray]:
         """Host arrays from which `restore` goes on with the same bits; waits for the device."""
+        return self._recovering(self._state)
+
+    def _state(self) -> dict[str, np.ndarray]:
         state = {
             "index": np.array(self.index, np.int64),
             "head": self.gpu.read(self.memory.sums, np.uint32, SUMS_HEAD),
             "counts": np.array([self.counts[name] for name in self.counts], np.int64),
+            "tangents": self.memory.tangents.copy(),
         }
         if self.memory.texels:
             state["texture"] = self.memory.read_texture()
@@ -308,10 +344,20 @@ class StochasticLoop:
         return state
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` returned, of a loop with the same mesh, texture size and options."""
+        """Go on from what `state` returned, of a loop with the same mesh, texture size and options.
+
+        Without "tangents" in it they stay as they are.
+        """
+        self._recovering(lambda: self._restore(state))
+        kept = {name: np.array(value) for name, value in state.items()}
+        self._keep({"tangents": self.memory.tangents.copy()} | kept)
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
         self.index = int(state["index"])
         self.counts = dict(zip(self.counts, (int(value) for value in state["counts"]), strict=True))
         self.gpu.write(self.memory.sums, state["head"])
+        if "tangents" in state:
+            self.memory.write_tangents(state["tangents"])
         if self.memory.texels:
             self.memory.write_texture(state["texture"])
         for name, group in self.groups.items():

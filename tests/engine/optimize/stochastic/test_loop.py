@@ -216,6 +216,55 @@ def test_a_lost_device_is_recovered_from_the_last_state(device):
     assert len(heard) == 1 and "new device" in heard[0]
 
 
+def test_a_device_lost_after_a_resume_goes_back_to_what_was_resumed():
+    first = bumpy_loop(Gpu(), subdivisions=2, views=3)
+    first.step(7)
+    kept = first.state()
+    own = Gpu()
+    second = bumpy_loop(own, subdivisions=2, views=3)
+    second.restore(kept)
+    own.destroy()
+    assert np.array_equal(second.vertices(), first.vertices())  # not the untrained start
+    for loop in (first, second):
+        loop.step(5)
+    assert same(first.state(), second.state())
+
+
+def test_a_device_lost_at_a_read_is_recovered_with_all_steps(device, monkeypatch):
+    monkeypatch.setattr("engine.optimize.stochastic.loop.shared_gpu", Gpu)  # one of its own for each read to lose
+    kept = bumpy_loop(device, subdivisions=2, views=3, check_every=4)
+    camera = kept.views[0].camera
+    reads = (
+        lambda loop: loop.loss(),
+        lambda loop: loop.vertices(),
+        lambda loop: loop.preview(camera),
+        lambda loop: loop.psnr(),
+        lambda loop: loop.state()["vertices.positions"],
+    )
+    for steps in (4, 6):  # right after a look at the counters, and between two
+        for view in range(kept.index, steps):
+            kept.advance("vertices", view % 3)
+        lost = bumpy_loop(Gpu(), subdivisions=2, views=3, check_every=4)
+        for view in range(steps):
+            lost.advance("vertices", view % 3)
+        for read in reads:
+            lost.gpu.destroy()
+            assert np.array_equal(read(lost), read(kept))
+        assert lost.index == steps and same(lost.state(), kept.state())
+
+
+def test_tangents_are_part_of_the_state_and_survive_a_lost_device(device):
+    own = Gpu()
+    lost, other = bumpy_loop(own, subdivisions=2, views=2), bumpy_loop(device, subdivisions=2, views=2)
+    tangents = np.float32([[0, 1, 0, -1]])
+    lost.set_tangents(tangents)
+    own.destroy()
+    other.restore(lost.state())
+    for loop in (lost, other):
+        assert np.array_equal(loop.tangents(), tangents)
+        assert np.array_equal(loop.gpu.read(loop.memory.moved, np.float32, (1, 4), 96 * loop.memory.stride), tangents)
+
+
 def test_impossible_requests_say_what_to_do(device):
     scene = sphere_scene(2)
     views = pictures(device, scene, cameras(2, 64))
