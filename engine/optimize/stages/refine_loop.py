@@ -15,17 +15,29 @@ from engine.exchange import TangentSpace
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.stage import IteratingStage, StageContext, stands_in
 from engine.optimize.stages.view_pass import starting_light
+from engine.optimize.stochastic.memory import ALIGNED, VIEW, encoded_photo
+from engine.optimize.stochastic.scene import LoopView
 from engine.optimize.textures import material_from_texture, quick_material, texture_from_material
+from engine.optimize.views import View
 from engine.raster.stochastic.perturbation import scheduled_eps
 from engine.scene import Environment, Material, Mesh
 
 TANGENT_INTERVAL = 50  # steps; the tangent frame turns slowly with the surface
 LOSS_INTERVAL = 5  # steps between two looks at the loss, for each of which the device is waited for
 PSNR_INTERVAL = 50  # steps
-DECAY = 0.1  # of rates and eps over the stage
+DECAY = 0.1  # of rates over the stage; eps follows its own schedules
 MATERIAL_GROUPS = ("base_color", "roughness_metallic", "normal_map")
 # What every photo moves beside vertices and base colour, which it says most about: one of them in turn.
 TURNS = ("roughness_metallic", "normal_map", "environment")
+# Options of the recipe that weight terms which this loop does not have.
+IGNORED = (
+    "refine.ssim",
+    "refine.smoothness",
+    "refine.material_smoothness",
+    "light.neutral",
+    "light.smoothness",
+    "light.scale",
+)
 
 
 def _served(context: StageContext) -> bool:
@@ -43,7 +55,7 @@ class LoopRefineStage(IteratingStage):
 
     def begin(self, context: StageContext) -> None:
         from engine.kernels.webgpu import gpu
-        from engine.optimize.stochastic import LoopOptions, LoopScene, LoopView, StochasticLoop
+        from engine.optimize.stochastic import LoopOptions, LoopScene, StochasticLoop
 
         self.context, scene, recipe = context, context.scene, context.recipe
         if scene.mesh is None or scene.mesh.uvs is None:
@@ -80,6 +92,10 @@ class LoopRefineStage(IteratingStage):
         self.rates: dict[str, float] = {}
         if context.extra_losses.names:
             context.notice("losses that scripts add have no effect on stochastic gradients on the GPU")
+        sections = (key.split(".") for key in IGNORED)
+        ignored = [f"{section}.{name}" for section, name in sections if getattr(getattr(recipe, section), name)]
+        if ignored:
+            context.notice(f"options without effect on stochastic gradients on the GPU: {', '.join(ignored)}")
 
     @property
     def steps(self) -> int:
@@ -109,7 +125,30 @@ class LoopRefineStage(IteratingStage):
         first, last = recipe.optimize.eps, recipe.optimize.eps_end or recipe.optimize.eps
         eps = scheduled_eps(first, last, index / max(self.steps, 1))
         groups["vertices"] = replace(groups["vertices"], eps=eps, eps_end=eps)
-        loop.options = replace(loop.options, groups=groups)
+        left = max(self.steps - index, 0) * recipe.refine.batch * len(self._groups(0))
+        if loop.options.mask != recipe.refine.mask:
+            self._set_mask(recipe.refine.mask)
+        loop.options = replace(
+            loop.options, groups=groups, steps=max(loop.index + left, 1), mask=float(recipe.refine.mask)
+        )
+
+    def _set_mask(self, mask: float) -> None:
+        """Give the device's views another weight of the mask."""
+        memory, offset = self.loop.memory, VIEW.fields["mask"][1]
+        for number in range(len(self.loop.views)):
+            memory.gpu.write(memory.views, np.array([mask], np.float32), number * ALIGNED + offset)
+
+    def _still_loss(self, view: View) -> float:
+        """The loss of one view where nothing is moved, and the loop has none to tell."""
+        image = self.loop.preview(view.camera)
+        photo = LoopView(view.camera, view.premultiplied.cpu().numpy(), view.alpha.cpu().numpy())
+        options = self.loop.options
+        shown = encoded_photo(LoopView(view.camera, image[..., :3], image[..., 3]), options.tone)
+        error = shown - encoded_photo(photo, options.tone)
+        return float((np.abs(error[..., :3]).mean(-1) + options.mask * error[..., 3] ** 2).mean(dtype=np.float64))
+
+    def _view(self, frame: int) -> View:
+        return self.context.views.view(frame, self.context.recipe.refine.image_size)
 
     def step(self, index: int) -> dict[str, float]:
         self.clock.start()
@@ -123,9 +162,10 @@ class LoopRefineStage(IteratingStage):
                 self.loop.advance(group, self.frames.index(frame))
         self.clock.lap("encoding")
         if index % LOSS_INTERVAL == 0 or not self.report:
-            self.report["loss"] = self.loop.loss()
+            moves = bool(self._groups(self.taken))
+            self.report["loss"] = self.loop.loss() if moves else self._still_loss(self._view(batch[-1]))
         if index % PSNR_INTERVAL == 0 or "psnr" not in self.report:
-            view = self.context.views.view(batch[-1], self.context.recipe.refine.image_size)
+            view = self._view(batch[-1])
             image = torch.from_numpy(self.loop.preview(view.camera))
             self.report["psnr"] = batch_psnr([image], [view])
         self.clock.lap("device")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,6 +23,8 @@ GROUPS: dict[str, int] = {
     "displacement": 6,
 }
 
+LARGEST = 1e6  # eps or rate of a group
+
 
 @dataclass(frozen=True)
 class GroupOptions:
@@ -39,9 +42,14 @@ class GroupOptions:
     beta2: float = 0.999
 
     def __post_init__(self) -> None:
-        for name, value in (("eps", self.eps), ("rate", self.rate), ("eps_end", self.eps_end or self.eps)):
-            if not 0 < value < 1e6:
+        for name in ("eps", "rate", "eps_end", "rate_end"):
+            value = getattr(self, name)
+            if not (value is None and name.endswith("_end")) and not 0 < value < LARGEST:
                 raise RecipeError(f"stochastic loop: {name} = {value} of a group is out of range; give it above 0")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                value = getattr(self, name)
+                raise RecipeError(f"stochastic loop: {name} = {value} of a group is out of range; give 0 to below 1")
 
     def at(self, share: float) -> tuple[float, float]:
         """(eps, rate) after `share` in [0,1] of the schedule's steps."""
@@ -92,3 +100,11 @@ class LoopOptions:
             raise RecipeError(f"stochastic loop: group {missing[0]!r} has no options; add them to `groups`")
         if self.iterations < 1 or self.check_every < 1 or self.steps < 1:
             raise RecipeError("stochastic loop: iterations, check_every and steps must be at least 1")
+        for name in ("mask", "smoothness"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise RecipeError(
+                    f"stochastic loop: {name} = {value} is out of range; give a finite number of 0 or more"
+                )
+        if not 0 < self.limit < math.inf:
+            raise RecipeError(f"stochastic loop: limit = {self.limit} is out of range; give a finite number above 0")

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from engine.optimize.messages import StepReport
+from engine.errors import UnrenderError
+from engine.optimize.messages import Notice, StepReport
 from engine.optimize.recipe import load_recipe
 from engine.optimize.session import Session
 from engine.optimize.stage import Stage, StageContext, register, stage_for
 from engine.optimize.stages.refine import RefineStage
 from engine.optimize.stages.refine_loop import LoopRefineStage
+from engine.optimize.stochastic.memory import ALIGNED, VIEW
+from engine.optimize.stochastic.options import GroupOptions, LoopOptions
 from engine.optimize.textures import material_from_texture
 from engine.scene import Mesh
 from tests.engine.optimize.stochastic.loop_scenes import globe_scene, texture_of
@@ -96,3 +99,49 @@ def test_stopping_inside_the_stage_changes_no_bit(whole, tmp_path, step):
     with Session.open(tmp_path / "run", device="webgpu", capture=BallCapture()) as session:
         assert session.total_step == step and session.run()
         assert same(result(session), whole[0])
+
+
+def test_with_nothing_to_move_it_ends_and_reports_the_loss(tmp_path):
+    frozen = dict.fromkeys(("refine.geometry", "refine.material", "refine.light"), "false")
+    reports = []
+    with create(tmp_path / "run", **frozen, **{"refine.steps": 7}) as session:
+        assert session.run(lambda m: reports.append(m) if isinstance(m, StepReport) else None)
+    losses = [report.loss for report in reports if report.stage == "refine"]
+    assert len(losses) == 7 and np.isfinite(losses).all() and min(losses) > 0
+
+
+def test_schedules_span_the_stage_the_mask_is_live_and_idle_options_are_named(tmp_path, monkeypatch):
+    seen, notices, step = [], [], LoopRefineStage.step
+
+    def spied(stage, index):
+        if index == 3:
+            stage.context.recipe.refine.mask = 0.75
+        terms, loop = step(stage, index), stage.loop
+        records = loop.gpu.read(loop.memory.views, np.uint8, (len(loop.views), ALIGNED))
+        masks = {float(row[: VIEW.itemsize].view(VIEW)["mask"][0]) for row in records}
+        seen.append((loop.index, loop.options.steps, masks))
+        return terms
+
+    monkeypatch.setattr(LoopRefineStage, "step", spied)
+    extra = {"refine.steps": 6, "refine.batch": 2, "refine.ssim": 0, "light.scale": 0}
+    with create(tmp_path / "run", **extra) as session:
+        assert session.run(lambda m: notices.append(m.text) if isinstance(m, Notice) else None)
+    assert {length for _, length, _ in seen} == {6 * 2 * 3} and seen[-1][0] == 6 * 2 * 3
+    assert seen[2][2] == {2.0} and seen[3][2] == {0.75}
+    (idle,) = [text for text in notices if "options without effect" in text]
+    named = "refine.smoothness, refine.material_smoothness, light.neutral, light.smoothness"
+    assert idle.endswith(f": {named}")
+
+
+@pytest.mark.parametrize("name", ["limit", "smoothness", "mask"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_options_of_the_loop_out_of_range_are_named(name, value):
+    with pytest.raises(UnrenderError, match=f"{name} = .* is out of range; give a finite number"):
+        LoopOptions(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["eps", "rate", "eps_end", "rate_end", "beta1", "beta2"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_options_of_a_group_out_of_range_are_named(name, value):
+    with pytest.raises(UnrenderError, match=f"{name} = .* of a group is out of range; give"):
+        GroupOptions(**({"eps": 0.5, "rate": 0.1} | {name: value}))
