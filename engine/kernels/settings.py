@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numba
 
+from engine.kernels.compiling import CompiledElsewhere
+
 # 'fast' would also assume that NaN and infinity never occur, which deletes isnan guards.
 FASTMATH = {"contract", "arcp", "nsz", "reassoc"}
 
@@ -71,23 +73,21 @@ def _compile(function, parallel: bool, fastmath, inline: bool = False):
     except OSError:  # a read-only home: compile each time rather than fail
         cached = False
     numba.config.CACHE_DIR = str(folder)
-    return numba.njit(
+    compiled = numba.njit(
         parallel=parallel,
-        cache=cached,
         nogil=True,
         fastmath=fastmath,
         error_model="numpy",
         boundscheck=False,
         forceinline=inline,
     )(function)
+    if cached:
+        compiled._cache = CompiledElsewhere(function)  # what `cache=True` does, with its own class
+    return compiled
 
 
 def kernel(function):
-    """Compile a serial kernel, which goes inline into the kernels that call it.
-
-    A call would reach one copy of its code in the process that compiled it and another in those that load the cache,
-    and under fastmath the copies may round differently.
-    """
+    """Compile a serial kernel, which goes inline into the kernels that call it."""
     return _compile(function, parallel=False, fastmath=FASTMATH, inline=True)
 
 
