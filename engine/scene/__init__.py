@@ -1,8 +1,9 @@
-"""The nouns every room speaks: Camera, Frame, Mesh, Material, Environment. NumPy only, reading needs no torch."""
+"""The nouns every room speaks: Camera, Frame, Mesh, Material, Environment, Gaussians. NumPy only, no torch."""
 
 from engine.scene.camera import Camera
 from engine.scene.environment import Environment
 from engine.scene.frame import Frame
+from engine.scene.gaussians import Gaussians
 from engine.scene.mesh import Material, Mesh
 
-__all__ = ["Camera", "Environment", "Frame", "Material", "Mesh"]
+__all__ = ["Camera", "Environment", "Frame", "Gaussians", "Material", "Mesh"]
