@@ -8,6 +8,9 @@ bits. The child also keeps the compiler's memory out of the caller, whose other 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import functools
+import hashlib
 import importlib
 import json
 import os
@@ -17,7 +20,7 @@ import threading
 from pathlib import Path
 
 from numba import types
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.errors import NumbaError
 
 IDLE_SECONDS = 20.0  # after which the child ends; another is started when it is needed
@@ -46,8 +49,9 @@ class Compiler:
         if child is not None:
             child.kill()
             child.wait()
-            child.stdin.close()
             child.stdout.close()
+            with contextlib.suppress(BrokenPipeError):  # what it did not read any more
+                child.stdin.close()
 
     def _ask(self, request: str) -> bool:
         try:
@@ -70,8 +74,36 @@ COMPILER = Compiler()
 atexit.register(COMPILER.stop)
 
 
+class _Folder(_CacheLocator):
+    """Where a kernel's compiled code lies: known by its source alone, so that all copies of the project share it."""
+
+    def __init__(self, function, folder: Path) -> None:
+        self._folder, self._function = folder, function
+
+    def get_cache_path(self) -> str:
+        return str(self._folder)
+
+    def get_source_stamp(self) -> str:
+        return _digest(self._function.__code__.co_filename)
+
+    def get_disambiguator(self) -> str:
+        return str(self._function.__code__.co_firstlineno)
+
+
+class _Stored(CompileResultCacheImpl):
+    def __init__(self, function, folder: Path) -> None:
+        self._lineno = function.__code__.co_firstlineno
+        self._locator = _Folder(function, folder)
+        name = f"{function.__module__}.{function.__qualname__}"
+        self._filename_base = self.get_filename_base(name, getattr(sys, "abiflags", ""))
+
+
 class CompiledElsewhere(FunctionCache):
-    """Numba's cache of one kernel's compiled code, which has the child compile what it lacks."""
+    """Numba's cache of one kernel's compiled code in a folder, which has the child compile what it lacks."""
+
+    def __init__(self, function, folder: Path) -> None:
+        self._impl_class = functools.partial(_Stored, folder=folder)
+        super().__init__(function)
 
     def load_overload(self, sig, target_context):
         """The compiled kernel; None, where it has to be compiled here after all."""
@@ -79,6 +111,11 @@ class CompiledElsewhere(FunctionCache):
         if found is None and COMPILER.compile(self._py_func, sig):
             found = super().load_overload(sig, target_context)
         return found
+
+
+@functools.cache
+def _digest(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _read_signature(text: str) -> tuple | None:

@@ -72,7 +72,6 @@ def _compile(function, parallel: bool, fastmath, inline: bool = False):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:  # a read-only home: compile each time rather than fail
         cached = False
-    numba.config.CACHE_DIR = str(folder)
     compiled = numba.njit(
         parallel=parallel,
         nogil=True,
@@ -82,7 +81,7 @@ def _compile(function, parallel: bool, fastmath, inline: bool = False):
         forceinline=inline,
     )(function)
     if cached:
-        compiled._cache = CompiledElsewhere(function)  # what `cache=True` does, with its own class
+        compiled._cache = CompiledElsewhere(function, folder)  # what `cache=True` does, with its own class
     return compiled
 
 

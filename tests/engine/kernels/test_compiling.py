@@ -57,6 +57,7 @@ def test_the_child_compiles_and_the_caller_loads(module):
 def test_a_child_that_has_ended_is_started_again(module):
     assert doubled(module.double)
     COMPILER._child.kill()
+    COMPILER._child.wait()
     values = np.arange(5, dtype=np.float32)
     module.double(values)
     assert values[4] == 8 and not module.double.stats.cache_misses
