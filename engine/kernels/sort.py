@@ -23,6 +23,16 @@ def float_of_bits(typing_context, bits):
     return types.float32(types.int32), generate
 
 
+@intrinsic
+def bits_of_float(typing_context, number):
+    """The bits of a float32 as an int32."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
 @kernel
 def sort_keys(keys, order, spare_keys, spare_order):
     """Sort `keys` [N] uint32 ascending in place and `order` [N] int32 along; equal keys stay in order; [N] spares."""

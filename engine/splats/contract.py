@@ -44,11 +44,14 @@ class SplatImage:
     extra: Tensor | None = None  # [H,W,C]
 
 
+PLAIN = SplatOptions()
+
+
 class Splatter(Protocol):
     """An implementation: `reference`, `numba`, `webgpu` or `gsplat`."""
 
     name: str
 
-    def render(self, splats: SplatTensors, camera: Camera, options: SplatOptions = SplatOptions()) -> SplatImage:
+    def render(self, splats: SplatTensors, camera: Camera, options: SplatOptions = PLAIN) -> SplatImage:
         """The splats as `camera` sees them: sorted by the depth of their means, blended front to back."""
         ...

@@ -1,0 +1,159 @@
+"""The splat contract on the CPU, with numba; kinds `gaussian` and `exponential`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from engine.scene.camera import Camera
+from engine.splats.channels import channels, put_together, rescaled
+from engine.splats.constants import JACOBIAN_LIMIT
+from engine.splats.contract import PLAIN, SplatImage, SplatOptions
+from engine.splats.numba_composite import composite, composite_backward, sum_places
+from engine.splats.numba_project import FEATURES, project, project_backward
+from engine.splats.numba_tiles import binned
+from engine.splats.parameters import SplatTensors
+
+
+@dataclass(frozen=True)
+class _View:
+    """A camera as the kernels take it."""
+
+    view: np.ndarray  # [3,4] float32 camera from world
+    position: np.ndarray  # [3]
+    lens: np.ndarray  # [6] fx, fy, limits of x/z and y/z, cx, cy
+
+    @classmethod
+    def of(cls, camera: Camera) -> _View:
+        (fx, fy), (cx, cy) = camera.focal, camera.centre
+        limits = JACOBIAN_LIMIT * 0.5 * camera.width / fx, JACOBIAN_LIMIT * 0.5 * camera.height / fy
+        pose = np.ascontiguousarray(camera.camera_from_world[:3], np.float32)
+        return cls(pose, camera.position.astype(np.float32), np.array([fx, fy, *limits, cx, cy], np.float32))
+
+
+class _Splat(torch.autograd.Function):
+    """Projects, bins and blends; the gradient of `screen`, which enters as zeros, is that of the projected means."""
+
+    @staticmethod
+    def forward(
+        ctx, camera, degree, antialiased, screen, extra, means, rotations, log_scales, logits, harmonics, shapes
+    ):
+        arrays = [
+            None if t is None else t.detach().contiguous().numpy()
+            for t in (means, rotations, log_scales, logits, harmonics, shapes)
+        ]
+        count, view = len(means), _View.of(camera)
+        channels = 3 if extra is None else 3 + extra.shape[1]
+        ellipses, features = np.empty((count, 8), np.float32), np.empty((count, channels), np.float32)
+        depths, bounds, radii = np.empty(count, np.float32), np.empty((count, 4), np.int32), np.empty(count, np.int32)
+        if extra is not None:
+            features[:, 3:] = extra.detach().numpy()
+        size = np.array([camera.width, camera.height])
+        project(
+            *arrays,
+            view.view,
+            view.position,
+            view.lens,
+            size,
+            degree,
+            antialiased,
+            ellipses,
+            depths,
+            bounds,
+            radii,
+            features,
+        )
+        tiles = binned(ellipses, depths, bounds, radii, camera.width, camera.height)
+        image = np.empty((*camera.size, channels), np.float32)
+        transmittance = np.empty(camera.size, np.float32)
+        composite(
+            camera.width,
+            camera.height,
+            tiles.columns,
+            tiles.starts,
+            tiles.splats,
+            ellipses,
+            arrays[5],
+            features,
+            image,
+            transmittance,
+        )
+        ctx.kept = (
+            arrays,
+            view,
+            degree,
+            antialiased,
+            camera.size,
+            tiles,
+            ellipses,
+            radii,
+            features,
+            image,
+            transmittance,
+        )
+        seen = np.where((radii > 0)[:, None], ellipses[:, :2], np.float32(0))
+        outputs = torch.from_numpy(image), torch.from_numpy(transmittance), torch.from_numpy(radii)
+        ctx.mark_non_differentiable(outputs[2])
+        return *outputs, torch.from_numpy(seen)
+
+    @staticmethod
+    def backward(ctx, d_image, d_transmittance, _radii, _seen):
+        arrays, view, degree, antialiased, size, tiles, ellipses, radii, features, image, transmittance = ctx.kept
+        sums = np.empty((len(tiles.splats), FEATURES + features.shape[1]), np.float32)
+        totals = np.zeros((len(radii), sums.shape[1]), np.float32)
+        slopes = (np.ascontiguousarray(d.numpy()) for d in (d_image, d_transmittance))
+        composite_backward(
+            size[1],
+            size[0],
+            tiles.columns,
+            tiles.starts,
+            tiles.splats,
+            ellipses,
+            arrays[5],
+            features,
+            image,
+            transmittance,
+            *slopes,
+            sums,
+        )
+        sum_places(tiles.order, tiles.slots, tiles.places, sums, totals)
+        gradients = [None if array is None else np.empty_like(array) for array in arrays]
+        d_screen = np.empty((len(radii), 2), np.float32)
+        project_backward(
+            *arrays,
+            view.view,
+            view.position,
+            view.lens,
+            degree,
+            antialiased,
+            ellipses,
+            radii,
+            totals,
+            *gradients,
+            d_screen,
+        )
+        d_extra = torch.from_numpy(totals[:, FEATURES + 3 :].copy()) if features.shape[1] > 3 else None
+        given = (None if gradient is None else torch.from_numpy(gradient) for gradient in gradients)
+        return None, None, None, torch.from_numpy(d_screen), d_extra, *given
+
+
+class NumbaSplatter:
+    """Repeats bit for bit, whatever the thread count; float32 on the CPU."""
+
+    name = "numba"
+
+    def render(self, splats: SplatTensors, camera: Camera, options: SplatOptions = PLAIN) -> SplatImage:
+        """See Splatter (contract.py)."""
+        if splats.kind == "exponential" and options.rescaled:
+            splats = rescaled(splats)
+        degree = splats.degree if options.degree is None else min(options.degree, splats.degree)
+        screen = torch.zeros(len(splats), 2, requires_grad=any(t.requires_grad for t in splats.tensors().values()))
+        image, transmittance, radii, seen = _Splat.apply(
+            camera, degree, options.antialiased, screen, channels(splats, camera, options),
+            splats.means, splats.rotations, splats.log_scales, splats.logits, splats.harmonics, splats.shapes,
+        )  # fmt: skip
+        with torch.no_grad():
+            screen.copy_(seen)
+        return put_together(image, transmittance, radii, screen, options)
