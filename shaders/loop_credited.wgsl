@@ -6,5 +6,5 @@ const SUMS_HEAD = 32u;
 const LEVELS_READ = 2u;
 
 fn loop_scale() -> f32 {
-    return bitcast<f32>(sums[16]);
+    return bitcast<f32>(sums[5]);
 }

@@ -57,8 +57,8 @@ fn pixels(@builtin(global_invocation_id) id: vec3u) {
     }
     let difference = plus - minus;
     let size = bitcast<i32>(abs(difference)); // non-negative floats are ordered as their bits are
-    if (size > atomicLoad(&sums[LARGEST + GROUP])) {
-        atomicMax(&sums[LARGEST + GROUP], size);
+    if (size > atomicLoad(&sums[LARGEST])) {
+        atomicMax(&sums[LARGEST], size);
     }
     let fixed = i32(round(clamp(difference, -loop_limit(), loop_limit()) * loop_scale()));
     if (fixed != 0) {

@@ -18,7 +18,7 @@ struct Step {
     stride: u32, // vertices rounded up: entries of each section of `moved`
     triangles: u32,
     eps: f32, // pixels for vertices and poses, the parameter's own unit for the others
-    room: f32, // greatest fixed-point value of one pixel: the sum over all of them must fit 32 bits
+    growth: f32, // how many times the largest difference of the last step of the same group and view is credited
     limit: f32, // greatest difference of a pixel's loss that is ever credited
     rate: f32, // largest move, in the parameter's unit
     beta1: f32,

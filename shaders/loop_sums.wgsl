@@ -1,16 +1,19 @@
 // Provides: sums, the fixed-point sums of credit behind a head, and loop_scale, by which this step's are scaled.
 
-// 0: pixels whose loss was not finite; 2: bits of the mip levels that this step has credited; 8 + group: bits of the
-// largest difference of the group's last step; 16 and 17: bits of this step's scale and of the largest difference that
-// it can hold. Then the group's sums.
+// 0: pixels whose loss was not finite; 1: bits of the largest difference of the last step of this group and view, 0 in
+// the first. Cleared before every step: 2: bits of the mip levels that this step has credited; 3: bits of its
+// largest difference; 4: pixels that show a triangle on either side; 5 and 6: bits of its scale and of the largest
+// difference that it can hold. Then the group's sums.
 @group(0) @binding(8) var<storage, read_write> sums: array<atomic<i32>>;
 
 const SUMS_HEAD = 32u;
 const COUNT_NOT_FINITE = 0u;
+const LAST_LARGEST = 1u;
 const LEVELS_READ = 2u;
-const LARGEST = 8u;
-const SCALE = 16u;
-const LIMIT = 17u;
+const LARGEST = 3u;
+const COVERED = 4u;
+const SCALE = 5u;
+const LIMIT = 6u;
 
 fn loop_scale() -> f32 {
     return bitcast<f32>(atomicLoad(&sums[SCALE]));

@@ -1,6 +1,5 @@
 // Provides: perturb, the vertices at theta + eps s and theta - eps s with their normals and clip positions.
 #include loop_step
-#include loop_sums
 
 @group(0) @binding(2) var<storage, read> positions: array<vec4f>;
 // Entries 0..vertices: where a vertex's incident corners begin, in pairs; then the pairs (next, previous vertex).
@@ -30,24 +29,11 @@ fn unit(sum: vec3f) -> vec3f {
     return select(vec3f(0.0, 0.0, 1.0), sum * inverseSqrt(max(length2, 1e-38)), length2 > 1e-38);
 }
 
-// The scale for this step: a power of two with room for four times the group's last largest difference, as differences
-// shrink with eps and with the error.
-fn set_scale() {
-    let last = bitcast<f32>(atomicExchange(&sums[LARGEST + GROUP], 0));
-    let limit = select(now.limit, min(now.limit, 4.0 * last), last > 0.0);
-    atomicStore(&sums[LEVELS_READ], 0);
-    atomicStore(&sums[LIMIT], bitcast<i32>(limit));
-    atomicStore(&sums[SCALE], bitcast<i32>(now.room / limit) & 0x7f800000);
-}
-
 @compute @workgroup_size(64)
 fn perturb(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let vertex = id.y * groups.x * 64u + id.x;
     if (vertex >= now.vertices) {
         return;
-    }
-    if (vertex == 0u) {
-        set_scale();
     }
     let point = positions[vertex].xyz;
     let own = offset(vertex, point);

@@ -57,9 +57,6 @@ fn surface_points(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgro
     if (vertex >= arrayLength(&taps)) {
         return;
     }
-    if (vertex == 0u) {
-        set_scale();
-    }
     let plus = surface_point(vertex, 1.0);
     moved[2u * now.stride + vertex] = vec4f(plus, 1.0);
     if (TWO_SIDED) {

@@ -129,7 +129,6 @@ class CageRendering(Rendering):
             2: memory.positions,
             5: memory.stencil_starts,
             6: memory.stencils,
-            8: memory.sums,
             9: memory.displacement,
         }
         groups = -(-memory.surface_count // GROUP)
@@ -237,8 +236,8 @@ class CageLoop(StochasticLoop):
     def _group(self, name: str) -> Any:
         return DisplacementGroup(self.memory) if name == "displacement" else super()._group(name)
 
-    def _record(self, name: str | None, view: int = 0) -> np.ndarray:
-        record = super()._record(name, view)
+    def _record(self, name: str | None) -> np.ndarray:
+        record = super()._record(name)
         if name == "displacement":
             record["vertices"] = self.scene.texels
         return record

@@ -17,17 +17,17 @@ from engine.kernels.signs import sign_key
 from engine.kernels.webgpu import DeviceLost, Gpu
 from engine.kernels.webgpu import gpu as shared_gpu
 from engine.optimize.stochastic.light_group import LightGroup, LoopLight, blur_texels
-from engine.optimize.stochastic.memory import STEP, SUMS_HEAD, LoopMemory
+from engine.optimize.stochastic.memory import STEP, LoopMemory
 from engine.optimize.stochastic.options import GROUPS, LoopOptions
 from engine.optimize.stochastic.pose_group import PoseGroup
 from engine.optimize.stochastic.rendering import Rendering, Shading
 from engine.optimize.stochastic.scene import LoopScene, LoopView
 from engine.optimize.stochastic.texel_group import BUFFERS, TexelGroup
 from engine.optimize.stochastic.vertex_group import VertexGroup
-from engine.raster.stochastic.credit import LARGEST
 from engine.scene import Camera
 
 AHEAD = 16  # steps submitted before the device is waited for
+GROWTH = 4.0  # differences are credited up to this many times the last largest one of the same group and view
 MOST_BAD_CHECKS = 3  # looks at the counters in a row that found values which are not finite
 
 T = TypeVar("T")
@@ -164,21 +164,24 @@ class StochasticLoop:
             self.gpu.wait()
 
     def _tell(self, name: str, view: int) -> None:
-        self.gpu.write(self.memory.step, self._record(name, view))
+        self.gpu.write(self.memory.step, self._record(name))
         if self.light is not None:
             self.light.turn(self.views[view].camera.world_from_camera)
 
     def _encoded(self, group: Any, view: int, update: bool = True) -> Any:
         encoder = self.gpu.encoder()
-        encoder.clear_buffer(self.memory.sums, 4 * SUMS_HEAD, self.memory.sums.size - 4 * SUMS_HEAD)
+        self.memory.encode_begin(encoder, group.name, view)
         group.clear(encoder)
         self.rendering.encode_perturbed(encoder, group.name, view)
         self.rendering.encode_visibility(encoder, view, group.moves_geometry)
         compute_pass = encoder.begin_compute_pass()
+        self.rendering.encode_scale(compute_pass, group, view)
         self.rendering.encode_pixels(compute_pass, group, view)
         if update:
             group.encode(compute_pass, view)
         compute_pass.end()
+        if update:
+            self.memory.encode_end(encoder, group.name, view)
         return encoder
 
     def view_of(self, group: str, count: int) -> int:
@@ -187,23 +190,21 @@ class StochasticLoop:
         random = np.random.Generator(np.random.PCG64([self.options.seed, GROUPS[group], epoch]))
         return int(random.permutation(len(self.views))[place])
 
-    def _record(self, name: str | None, view: int = 0) -> np.ndarray:
+    def _record(self, name: str | None) -> np.ndarray:
         """[1] STEP of the next step of a group; None: nothing is perturbed."""
         options, memory = self.options, self.memory
         record = np.zeros(1, STEP)
         record["vertices"], record["stride"] = memory.vertex_count, memory.stride
         record["triangles"] = memory.triangle_count
-        record["limit"], record["room"] = options.limit, 1.0
+        record["limit"], record["growth"] = options.limit, GROWTH
         record["texels"], record["levels"] = memory.texels, max(len(memory.levels), 1)
         record["texture_size"] = memory.levels[0][::-1] if memory.levels else (1, 1)
         if name is None:
             return record
         settings, count = options.groups[name], self.counts[name]
-        height, width = memory.sizes[view]
         eps, rate = settings.at(self.index / options.steps)
         record["key"] = sign_key(options.seed, self.index, GROUPS[name])
         record["eps"], record["rate"] = eps, self.groups[name].rate(rate)
-        record["room"] = LARGEST / (height * width) - 0.5
         record["beta1"], record["beta2"] = settings.beta1, settings.beta2
         record["correction1"] = 1 / (1 - settings.beta1**count)
         record["correction2"] = 1 / (1 - settings.beta2**count)
@@ -333,7 +334,8 @@ class StochasticLoop:
     def _state(self) -> dict[str, np.ndarray]:
         state = {
             "index": np.array(self.index, np.int64),
-            "head": self.gpu.read(self.memory.sums, np.uint32, SUMS_HEAD),
+            "head": self.gpu.read(self.memory.sums, np.uint32, 1),
+            "largest": self.gpu.read(self.memory.largest, np.float32, (len(GROUPS), len(self.views))),
             "counts": np.array([self.counts[name] for name in self.counts], np.int64),
             "tangents": self.memory.tangents.copy(),
         }
@@ -355,7 +357,9 @@ class StochasticLoop:
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         self.index = int(state["index"])
         self.counts = dict(zip(self.counts, (int(value) for value in state["counts"]), strict=True))
-        self.gpu.write(self.memory.sums, state["head"])
+        self.gpu.write(self.memory.sums, state["head"][:1])
+        if "largest" in state:
+            self.gpu.write(self.memory.largest, state["largest"])
         if "tangents" in state:
             self.memory.write_tangents(state["tangents"])
         if self.memory.texels:

@@ -9,13 +9,14 @@ import numpy as np
 from engine.kernels.webgpu import UNIFORM, Gpu
 from engine.kernels.wgsl import compose
 from engine.optimize.stochastic import topology
-from engine.optimize.stochastic.options import LoopOptions
+from engine.optimize.stochastic.options import GROUPS, LoopOptions
 from engine.optimize.stochastic.scene import LoopScene, LoopView
 from engine.raster.texture_pyramid import level_sizes
 from engine.raster.webgpu.visibility import VisibilityPass
 from engine.scene import Camera
 
 SUMS_HEAD = 32  # counters and scales before the sums, as loop_sums.wgsl says
+LAST_LARGEST, LARGEST = 1, 3  # words of the head
 ALIGNED = 256  # bytes between two uniforms of one buffer
 GROUP = 64  # invocations of a one-dimensional kernel
 TILE = 8  # side of a workgroup of pixels or texels
@@ -28,7 +29,7 @@ STEP = np.dtype(
         ("stride", "u4"),
         ("triangles", "u4"),
         ("eps", "f4"),
-        ("room", "f4"),
+        ("growth", "f4"),
         ("limit", "f4"),
         ("rate", "f4"),
         ("beta1", "f4"),
@@ -105,7 +106,21 @@ class LoopMemory:
         self._texture()
         self.sums = gpu.buffer(4 * (SUMS_HEAD + sums), label="credit")
         self.step = gpu.buffer(np.zeros(1, STEP), usage=UNIFORM, label="step")
+        self.largest = gpu.buffer(4 * len(GROUPS) * len(views), label="largest differences")
         self._views(views)
+
+    def encode_begin(self, encoder: Any, group: str, view: int) -> None:
+        """Clear the sums for a step, and put the largest difference of the last one of this group and view beside."""
+        kept = 4 * (LAST_LARGEST + 1)
+        encoder.clear_buffer(self.sums, kept, self.sums.size - kept)
+        encoder.copy_buffer_to_buffer(self.largest, self._largest_at(group, view), self.sums, 4 * LAST_LARGEST, 4)
+
+    def encode_end(self, encoder: Any, group: str, view: int) -> None:
+        """Keep the step's largest difference for the next one of this group and view."""
+        encoder.copy_buffer_to_buffer(self.sums, 4 * LARGEST, self.largest, self._largest_at(group, view), 4)
+
+    def _largest_at(self, group: str, view: int) -> int:
+        return 4 * (GROUPS[group] * len(self.sizes) + view)
 
     def _mesh(self, vertices: np.ndarray, triangles: np.ndarray) -> None:
         gpu, scene, count = self.gpu, self.scene, self.vertex_count

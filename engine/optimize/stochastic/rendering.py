@@ -16,6 +16,8 @@ from engine.optimize.stochastic.options import GROUPS, LoopOptions
 from engine.raster.webgpu.visibility import VisibilityPass
 from engine.scene import Camera
 
+RUN = 64  # pixels of a row that one invocation of loop_scale.wgsl counts
+
 
 def _alias(name: str) -> str:
     return f"// Provides: {name}.\n#include {name}\n"
@@ -78,6 +80,7 @@ class Rendering:
         for group in groups.values():
             self._pixels(group)
             self._perturb(group.name)
+            self._scale(group.name)
 
     def _pixels(self, group: Any) -> Any:
         key = ("pixels", group.name)
@@ -94,6 +97,13 @@ class Rendering:
             self._pipelines[key] = self.gpu.compute(source, "perturb")
         return self._pipelines[key]
 
+    def _scale(self, group: str) -> tuple[Any, Any]:
+        key = ("scale", group)
+        if key not in self._pipelines:
+            source = compose("loop_scale", constants={"GROUP": GROUPS[group]})
+            self._pipelines[key] = self.gpu.compute(source, "count_covered"), self.gpu.compute(source, "set_scale")
+        return self._pipelines[key]
+
     def encode_perturbed(self, encoder: Any, group: str, view: int) -> None:
         """Encode the vertices on both sides of the perturbation, as one view sees them."""
         self._encode_moved(encoder, group, self.memory.step, self.memory.view_uniform(view), view)
@@ -101,7 +111,7 @@ class Rendering:
     def _encode_moved(self, encoder: Any, group: str, step: Any, view: Any, number: int | None = None) -> None:
         """Encode writing `memory.moved` for the uniforms `step` and `view`, the latter of view `number` if it stays."""
         memory, pipeline = self.memory, self._perturb(group)
-        resources = {0: step, 1: view, 2: memory.positions, 3: memory.rings, 4: memory.moved, 8: memory.sums}
+        resources = {0: step, 1: view, 2: memory.positions, 3: memory.rings, 4: memory.moved}
         bound = self._kept(("perturb", group, number), pipeline, resources)
         self.gpu.dispatch(encoder, pipeline, [bound], -(-memory.vertex_count // GROUP))
 
@@ -118,6 +128,17 @@ class Rendering:
         memory = self.memory
         for visibility, clip in list(zip(memory.passes[memory.sizes[view]], memory.clip, strict=True))[: 1 + both]:
             visibility.encode(encoder, clip, memory.triangles, memory.triangle_count, memory.options.cull_backfaces)
+
+    def encode_scale(self, compute_pass: Any, group: Any, view: int) -> None:
+        """Encode the scale of the step's credit, from what both sides show and from the group's last step of `view`."""
+        memory, (count, scale) = self.memory, self._scale(group.name)
+        height, width = memory.sizes[view]
+        first, second = memory.passes[height, width]
+        resources = {4: self._numbers(first), 5: self._numbers(second), 8: memory.sums}
+        counted = self._kept(("count", group.name, view), count, resources | {1: memory.view_uniform(view)})
+        self.gpu.dispatch(compute_pass, count, [counted], (-(-width // (RUN * TILE)), -(-height // TILE), 1))
+        scaled = self._kept(("scale", group.name), scale, {0: memory.step, 8: memory.sums})
+        self.gpu.dispatch(compute_pass, scale, [scaled], 1)
 
     def encode_pixels(self, compute_pass: Any, group: Any, view: int) -> None:
         """Encode both sides' shading, the loss, its difference and the credit."""
@@ -166,7 +187,6 @@ class Rendering:
         step: the loop's STEP record with eps 0. Waits for the device.
         """
         memory, gpu, size = self.memory, self.gpu, camera.size
-        head = gpu.read(memory.sums, np.uint32, 32)  # perturbing sets the scale anew
         if size not in memory.passes:
             memory.passes[size] = [VisibilityPass(gpu, size) for _ in range(2)]
         visibility = memory.passes[size][0]
@@ -184,9 +204,7 @@ class Rendering:
         )
         gpu.dispatch(encoder, pipeline, bound, _tiles(size))
         gpu.submit(encoder)
-        image = gpu.read(colors, np.float32, (*size, 4))
-        gpu.write(memory.sums, head)
-        return image
+        return gpu.read(colors, np.float32, (*size, 4))
 
 
 def _tiles(size: tuple[int, int]) -> tuple[int, int, int]:

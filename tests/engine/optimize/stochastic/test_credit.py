@@ -12,7 +12,7 @@ from engine.geometry.normals import vertex_normals
 from engine.kernels.signs import BASE_COLOR, VERTICES, sign_key, signs
 from engine.kernels.webgpu import Gpu, gpu
 from engine.kernels.wgsl import compose
-from engine.optimize.stochastic import LoopOptions, StochasticLoop
+from engine.optimize.stochastic import LoopOptions, LoopView, StochasticLoop
 from engine.optimize.stochastic.memory import SUMS_HEAD
 from engine.raster import rasterizer
 from engine.raster.stochastic.credit import fixed_difference, gradient
@@ -72,7 +72,7 @@ def read_numbers(device: Gpu, visibility) -> np.ndarray:
 def head(loop: StochasticLoop) -> tuple[float, float]:
     """(scale, largest difference credited) of the last step."""
     words = loop.gpu.read(loop.memory.sums, np.float32, SUMS_HEAD)
-    return float(words[16]), float(words[17])
+    return float(words[5]), float(words[6])
 
 
 @pytest.mark.parametrize("smooth", [True, False])
@@ -92,6 +92,40 @@ def test_vertex_credit_equals_the_numba_rule_on_the_same_images(device, smooth):
     drawn = signs(sign_key(0, 5, VERTICES), rule.rows, 3)
     expected = gradient(rule.sums(fixed), scale, drawn, eps.numpy()) / (size[0] * size[1])
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def sum_scale(limit: float, pixels: int) -> float:
+    """The largest power of two by which `pixels` differences of `limit` can be multiplied and summed in 32 bits."""
+    return 2.0 ** np.floor(np.log2(((2**31 - 1) / pixels - 0.5) / limit))
+
+
+def test_the_scale_follows_the_last_step_of_the_same_view_and_the_covered_pixels(device):
+    """One view is nearly what its photo shows, the other is far from it."""
+    loop = bumpy_loop(device, subdivisions=2, views=2, size=128, mask=0.0, loss="mse", limit=200.0)
+    camera = loop.views[0].camera
+    seen = loop.preview(camera)
+    views = [LoopView(camera, seen[..., :3] + brighter * seen[..., 3:], seen[..., 3]) for brighter in (1e-4, 50)]
+    loop = StochasticLoop(device, loop.scene, views, loop.options, "normal_color")
+    largest = {}
+    for view in (0, 1, 0, 1, 0):
+        loop.advance("vertices", view)
+        losses = device.read(loop.memory.losses, np.float32, (128, 128, 2))
+        scale, limit = head(loop)
+        assert limit == pytest.approx(min(4 * largest[view], 200.0) if view in largest else 200.0, rel=1e-6)
+        largest[view] = float(np.abs(losses[..., 0] - losses[..., 1]).max())
+        shown = [read_numbers(device, visibility) for visibility in loop.memory.passes[128, 128]]
+        covered = int(((shown[0] > 0) | (shown[1] > 0)).sum())
+        assert scale == sum_scale(limit, covered) > sum_scale(limit, 128 * 128)
+    assert largest[1] > 100 * largest[0]
+
+
+def test_a_gradient_that_is_only_looked_at_changes_no_state(device):
+    loop = bumpy_loop(device, subdivisions=2, views=2)
+    loop.step(3)
+    before = loop.state()
+    loop.gradient("vertices", 1, 2)
+    after = loop.state()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
 def loop_eps(loop: StochasticLoop) -> float:

@@ -58,7 +58,7 @@ def test_solver_agrees_with_the_exact_one(device):
 
 
 def test_vertices_approach_the_bumpy_sphere(device):
-    loop = bumpy_loop(device, steps=120)
+    loop = bumpy_loop(device, steps=120, seed=1)
     before = loop.psnr()
     loop.step(120)
     assert loop.psnr() > before + 5
