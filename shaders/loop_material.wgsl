@@ -25,6 +25,12 @@ const COLOR_TEXTURE = GROUP == GROUP_BASE_COLOR;
 const ROUGH_TEXTURE = GROUP == GROUP_ROUGHNESS_METALLIC;
 const NORMAL_TEXTURE = GROUP == GROUP_NORMAL_MAP;
 
+fn share_of(value: vec3f) -> vec3f {
+    return clamp(value, vec3f(0.0), vec3f(1.0));
+}
+
+// A shading is promised values in [0,1]. Each texel is held there by itself: the difference is then that of a function
+// of the texels alone, one-sided at the border, and no texel's depends on its neighbours. What is left is rounding.
 fn look_up(uv: vec2f, level: u32, share: f32, side: f32, color: ptr<function, vec4f>, rest: ptr<function, vec4f>) {
     let corners = texture_corners(uv, now.texture_size, level);
     let reach = side * now.eps;
@@ -37,10 +43,11 @@ fn look_up(uv: vec2f, level: u32, share: f32, side: f32, color: ptr<function, ve
         var first = texels_color[texel];
         var second = texels_surface[texel];
         if (COLOR_TEXTURE) {
-            first += vec4f(reach * signs_at(now.key, texel), 0.0);
+            first = vec4f(share_of(first.xyz + reach * signs_at(now.key, texel)), first.w);
         } else if (ROUGH_TEXTURE) {
-            first.w += reach * sign_at(now.key, 2u * texel);
-            second.x += reach * sign_at(now.key, 2u * texel + 1u);
+            let moved_by = reach * vec2f(sign_at(now.key, 2u * texel), sign_at(now.key, 2u * texel + 1u));
+            first.w = clamp(first.w + moved_by.x, 0.0, 1.0);
+            second.x = clamp(second.x + moved_by.y, 0.0, 1.0);
         } else if (NORMAL_TEXTURE) {
             second.y += reach * sign_at(now.key, 2u * texel);
             second.z += reach * sign_at(now.key, 2u * texel + 1u);
@@ -67,7 +74,8 @@ fn material_at(uv: vec2f, level: f32, side: f32) -> Material {
         material_levels |= 2u << low;
         look_up(uv, low + 1u, blend, side, &color, &rest);
     }
-    return Material(color.xyz, color.w, rest.x, rest.w, rest.yz);
+    let scalars = share_of(vec3f(color.w, rest.x, rest.w));
+    return Material(share_of(color.xyz), scalars.x, scalars.y, scalars.z, rest.yz);
 }
 
 fn material_normal(material: Material, normal: vec3f, tangent: vec4f) -> vec3f {

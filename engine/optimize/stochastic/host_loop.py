@@ -219,7 +219,7 @@ class HostLoop:
         rest = torch.from_numpy(arrays["texture"][..., 3:])
 
         def evaluate(moved: Tensor) -> tuple[np.ndarray, TexturePoints]:
-            pyramid = build_pyramid(torch.cat([moved.view(*size, 3), rest], 2))
+            pyramid = build_pyramid(torch.cat([moved.view(*size, 3).clamp(0, 1), rest], 2))  # as loop_material.wgsl
             return self._losses(view, seen[0], self._colors(camera, vertices, seen, pyramid)), points
 
         values = torch.from_numpy(arrays["texture"][..., :3].reshape(-1, 3).copy())

@@ -123,6 +123,20 @@ def test_a_pixel_that_is_nan_on_one_side_moves_nothing():
     assert moved.mean() <= 0  # not toward NaN, which lies on the brighter side
 
 
+def test_a_shading_is_never_given_colours_outside_their_range():
+    seen = []
+
+    def watched(surface) -> np.ndarray:
+        seen.append((float(surface.base_color.min()), float(surface.base_color.max())))
+        return surface.base_color.copy()
+
+    bounds = globe_scene(texture_of(np.tile(np.float32([0.0, 0.5, 1.0]), (32, 32, 1))))
+    loop = host_loop(watched, 16, bounds, bounds, order=("base_color",))
+    seen.clear()
+    loop.advance("base_color", 0)
+    assert len(seen) == 2 and all(low >= 0 and high <= 1 for low, high in seen)
+
+
 def test_groups_that_only_the_device_knows_are_refused():
     with pytest.raises(RecipeError, match="not 'environment'; write it in WGSL"):
         host_loop(order=("vertices", "environment"))

@@ -183,6 +183,30 @@ fn shade(surface: Surface) -> vec3f {
         StochasticLoop(device, scene, views, LoopOptions(), broken)
 
 
+HELD = """// Provides: shade, NaN where a value lies outside [0,1].
+#include surface
+fn shade(surface: Surface) -> vec3f {
+    let others = vec3f(surface.roughness, surface.metallic, surface.occlusion);
+    let below = sqrt(surface.base_color) + sqrt(others);
+    return below + sqrt(vec3f(1.0) - surface.base_color) - sqrt(vec3f(1.0) - others);
+}
+"""
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("group", ["base_color", "roughness_metallic"])
+def test_a_shading_is_never_given_values_outside_their_range(device, group, value):
+    texture = texture_of(np.full((64, 64, 3), value), value, value)
+    scene = globe_scene(texture)
+    views = pictures(device, globe_scene(texture_of(np.full((64, 64, 3), 0.5), 0.5, 0.5)), cameras(2, 64), HELD, group)
+    loop = StochasticLoop(device, scene, views, LoopOptions(order=(group,), tone="linear"), HELD)
+    loop.step(4)
+    assert device.read(loop.memory.sums, np.uint32, 1)[0] == 0
+    channels = slice(0, 3) if group == "base_color" else slice(3, 5)
+    moved = np.abs(loop.texture() - texture)[..., channels]
+    assert (moved > 0.01).mean() > 0.3  # away from the border, where only one of the two sides differs
+
+
 @pytest.mark.parametrize("tone", ["linear", "log"])  # log's max() swallows NaN
 def test_a_shader_that_returns_nan_is_reported_and_stepped_back_from(device, tone):
     shading = """// Provides: shade, NaN on one side.
