@@ -4,25 +4,27 @@
 composition however often it is named; `#include NAME or OTHER` takes OTHER where no source is called NAME, which is
 how a shader that needs a part from outside (a user's shading, say) stands on its own. A line `#constant NAME = VALUE`
 becomes `const NAME = VALUE;`, where `compose` may give another value (untyped, so that 4 serves as i32, u32 and f32).
-Names that nobody provides, cycles and constants that no file declares are errors. Nothing here needs a GPU.
+Block comments are left alone. Names that nobody provides, cycles and constants that no file declares are errors.
+Nothing here needs a GPU.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 
+import numpy as np
+
 from engine.errors import ShaderError
+from engine.kernels.diagnostics import diagnostic
 
 _DIRECTIVE = re.compile(r"\s*#\s*(\w+)\s*(.*?)\s*(?://.*)?$")
 _INCLUDE = re.compile(r"(\w+)(?:\s+or\s+(\w+))?$")
 _CONSTANT = re.compile(r"(\w+)\s*=\s*(\S.*)$")
-_PLACE = re.compile(r"┌─ (?:wgsl)?:(\d+):(\d+)")
-_SAYS = re.compile(r"error: (.*)")
-_NOTE = re.compile(r"^\s+= (.*)", re.M)
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,25 @@ class ShaderSource:
 
     def error(self, message: str) -> ShaderError:
         """The compiler's `message` about `text` as an error that names the source, its line and what is there."""
-        said, place, note = _SAYS.search(message), _PLACE.search(message), _NOTE.search(message)
-        reason = said[1].strip() if said else message.strip().rpartition("\n")[2].strip()
-        if note and note[1] not in reason:
-            reason += f" ({note[1].strip()})"
-        if place is None:
-            return ShaderError(f"shader {self.name}: {reason}")
-        name, line = self.origin(int(place[1]))
-        shown = self.text.splitlines()[int(place[1]) - 1].strip() if self.text else ""
+        found = diagnostic(message, self.text)
+        if found.line is None:
+            return ShaderError(f"shader {self.name}: {found.reason}")
+        line, column = found.line, found.column
+        if found.redefined:
+            places = [(mark.line, mark.column) for mark in found.marks if mark.text == found.redefined]
+            theirs = [place for place in places if self.origin(place[0])[0] not in _own_sources()]
+            ours = [self.origin(place[0])[0] for place in places if self.origin(place[0])[0] in _own_sources()]
+            if theirs and ours:
+                name, at = self.origin(theirs[0][0])
+                return ShaderError(
+                    f"shader {name}, line {at}, column {theirs[0][1]}: the name {found.redefined} belongs to "
+                    f"Unrender's {ours[0]}; call yours something else, my_{found.redefined} for example"
+                )
+        name, at = self.origin(line)
+        lines = self.text.splitlines()
+        shown = lines[line - 1].strip() if line <= len(lines) else ""
         within = "" if name == self.name else f" (part of {self.name})"
-        return ShaderError(f"shader {name}, line {line}, column {place[2]}{within}: {reason}: {shown}")
+        return ShaderError(f"shader {name}, line {at}, column {column}{within}: {found.reason}: {shown}")
 
 
 @functools.cache
@@ -68,15 +79,29 @@ def shader_names() -> list[str]:
     return sorted(_own_sources())
 
 
-def _literal(value: int | float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+def _literal(name: str, value: int | float | bool | np.generic) -> str:
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(plain, (bool, int, float)) or not math.isfinite(plain):
+        raise ShaderError(f"constant {name} = {value!r}: WGSL has no such number; give a finite number or a boolean")
+    return str(plain).lower() if isinstance(plain, bool) else repr(plain)
+
+
+def _in_comment(line: str, depth: int) -> int:
+    """How many block comments, which nest, are open after `line` where `depth` were open before it."""
+    for mark in re.finditer(r"/\*|\*/|//", line):
+        if mark[0] == "//":
+            if depth == 0:
+                break
+        else:
+            depth = max(depth + (1 if mark[0] == "/*" else -1), 0)
+    return depth
 
 
 def compose(
     name: str,
     *,
     sources: Mapping[str, str] | None = None,
-    constants: Mapping[str, int | float | bool] | None = None,
+    constants: Mapping[str, int | float | bool | np.generic] | None = None,
 ) -> ShaderSource:
     """The shader `name` with everything it includes.
 
@@ -93,8 +118,10 @@ def compose(
 
     def add(part: str, trail: tuple[str, ...]) -> None:
         done.add(part)
+        depth = 0
         for number, line in enumerate(known[part].splitlines(), 1):
-            if not line.lstrip().startswith("#"):
+            commented, depth = depth > 0, _in_comment(line, depth)
+            if commented or not line.lstrip().startswith("#"):
                 text.append(line)
                 origins.append((part, number))
                 continue
@@ -116,7 +143,7 @@ def compose(
                     other, at = declared[match[1]]
                     raise ShaderError(f"{where}: constant {match[1]} is declared in {other}, line {at}, already")
                 declared[match[1]] = part, number
-                value = _literal(given.pop(match[1])) if match[1] in given else match[2]
+                value = _literal(match[1], given.pop(match[1])) if match[1] in given else match[2]
                 text.append(f"const {match[1]} = {value};")
                 origins.append((part, number))
             else:

@@ -117,7 +117,30 @@ def test_a_pipeline_is_compiled_once_also_when_prepared():
     ("factor", "said"),
     [
         ("fn factor() -> f32 {\n    return y;\n}\n", r"shader factor, line 2, column 12 \(part of double\): .*`y`"),
-        ("// a\nfn factor() -> f32 {\n    return 1u;\n}\n", r"shader factor, line 2, .*return"),
+        ("// a\nfn factor() -> f32 {\n    return 1u;\n}\n", r"shader factor, line 3, column 12 .*: return 1u;"),
+        (
+            "fn factor() -> f32 {\n    var a = 1.0;\n    a = vec2f(1.0);\n    return a;\n}\n",
+            r"line 3, column 9 .*: a = vec2f",
+        ),
+        (
+            "fn factor() -> f32 {\n    let a = 1.0;\n    if (a) {\n        return a;\n    }\n    return 0.0;\n}\n",
+            "line 3.*if",
+        ),
+        ("fn factor() -> f32 {\n    let a = 1.0;\n    // }\n}\n", r"line 4.*without returning"),
+        (
+            "fn factor() -> f32 {\n    let a = 1.0;\n    return dot(a, vec3f(1.0));\n}\n",
+            r"line 3, column 12 .*argument #1 to `dot`",
+        ),
+        (
+            "fn half(x: f32) -> f32 {\n    return 0.5 * x;\n}\nfn factor() -> f32 {\n    let a = vec2f(1.0);\n"
+            "    return half(a);\n}\n",
+            r"line 6, column 12 .*argument number 0",
+        ),
+        (
+            "fn factor() -> f32 {\n    let a = vec2f(1.0) + vec3f(1.0);\n    return a.x;\n}\n",
+            r"line 2, column 13 .*vec2<f32> and vec3<f32>",
+        ),
+        ("fn a() {}\nfn a() {}\nfn factor() -> f32 {\n    return 1.0;\n}\n", "line 2, column 4 .*redefinition of `a`"),
         ("fn factor() -> f32 {\n    return 1.0\n}\n", r"shader factor, line 3, column 1 .*expected `;`"),
     ],
 )

@@ -1,5 +1,6 @@
 """Composing WGSL: strict about names, exact about where a line came from; no GPU needed."""
 
+import numpy as np
 import pytest
 
 from engine.errors import ShaderError
@@ -11,6 +12,26 @@ PARTS = {
     "right": "// Provides: right\n#include shared\nfn right() -> f32 {\n    return shared;\n}\n",
     "shared": "// Provides: shared\n#constant shared = 2.5\n",
 }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(np.float32(0.5), "0.5"), (np.int64(4), "4"), (np.uint8(3), "3"), (np.bool_(True), "true")]
+)
+def test_constants_may_be_numpys(value, text):
+    assert f"const shared = {text};" in compose("top", sources=PARTS, constants={"shared": value}).text
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), np.float32("-inf"), "2"])
+def test_constants_that_are_no_number_of_wgsl_are_errors(value):
+    with pytest.raises(ShaderError, match="constant shared = .*: WGSL has no such number"):
+        compose("top", sources=PARTS, constants={"shared": value})
+
+
+def test_directives_in_block_comments_are_text():
+    text = "// Provides: all /*\n/* one /* two\n#include nowhere\n*/ #x\n#ifdef // */\n#include shared\n"
+    source = compose("all", sources={**PARTS, "all": text})
+    assert "const shared = 2.5;" in source.text
+    assert source.text.splitlines()[2] == "#include nowhere" and source.origin(3) == ("all", 3)
 
 
 def test_what_two_parts_include_is_there_once():
