@@ -47,6 +47,7 @@ def test_pause_step_until_stop_and_revert(open_studio, heard, qtbot):
     studio.set_option("stages", ["hull", "volume"])
     studio.set_option("run.evaluate", False)
     studio.set_option("volume.steps", 400)
+    studio.set_option("run.checkpoint_seconds", 1000)  # only what `stop` writes
     studio.run_until(5)
     wait_for(qtbot, lambda: studio.state == "paused", 120)
     session = studio.session
