@@ -24,6 +24,8 @@ SHIPPED = ("flat_color", "lamp", "normal_color", "palette", "pbr", "toon")
 PLAIN = ("surface", "shade_points")  # what names every field whatever the shading
 OWN_NAME = "shading"  # the include by which a user's text gets in
 
+CREDITS = ("credit_vertices", "credit_pose", "credit_texels")  # rules of the loop for any shading
+
 _scripts_allowed = False
 
 
@@ -31,6 +33,21 @@ def allow_scripts(allowed: bool = True) -> None:
     """Let Python files that recipes name run in this process; only for what the user asked for in so many words."""
     global _scripts_allowed
     _scripts_allowed = allowed
+
+
+def shader_alias(name: str) -> str:
+    """A source that stands for the shader `name`."""
+    return f"// Provides: {name}.\n#include {name}\n"
+
+
+def loop_sources(reads_light: bool, textured: bool = True, credit: str | None = None) -> dict[str, str]:
+    """What a per-pixel shader of the stochastic loop includes for a shading and, where it credits, for its rule."""
+    chosen = {"light_use": "light_bound"} if reads_light else {}
+    chosen |= {} if textured else {"loop_material": "loop_material_plain"}
+    chosen |= {} if credit is None else {"loop_credit": credit}
+    if reads_light and credit == "credit_light":
+        chosen["light_texel"] = "light_texel_perturbed"
+    return {name: shader_alias(shader) for name, shader in chosen.items()}
 
 
 @dataclass(frozen=True)
@@ -48,8 +65,7 @@ class WgslShading:
     @property
     def sources(self) -> dict[str, str]:
         """The include `shading` of `compose`."""
-        alias = f"// Provides: {self.name}.\n#include {self.name}\n"
-        return {OWN_NAME: alias if self.text is None else self.text}
+        return {OWN_NAME: shader_alias(self.name) if self.text is None else self.text}
 
     def composed(self, shader: str, sources: Mapping[str, str] | None = None) -> ShaderSource:
         """The shader with this shading in it, whose errors name the user's file. Raises ShaderError."""
@@ -77,10 +93,17 @@ class WgslShading:
         return any(f".{field}" in line for line in own for field in fields)
 
     def check(self) -> None:
-        """Compile it. Raises ShaderError with the user's file and line, DeviceError where there is no adapter."""
+        """Compile it in all shaders of the stochastic loop, whose names it must not take, and of a list of points.
+
+        Raises ShaderError with the user's file and line, DeviceError where there is no adapter.
+        """
         from engine.kernels.webgpu import gpu
 
-        gpu().compute(self.composed("shade_points"), "shade_points")
+        device, light = gpu(), self.reads_light
+        for credit in (*CREDITS, *(["credit_light"] if light else [])):
+            device.module(self.composed("loop_pixels", loop_sources(light, True, credit)))
+        device.module(self.composed("loop_image", loop_sources(light)))
+        device.compute(self.composed("shade_points"), "shade_points")
 
     def shade(self, points: SurfacePoints, light: Any = None) -> np.ndarray:
         """[P,3] float32 linear radiance of points; `light` is the GpuLight of a shading that reads it.

@@ -104,9 +104,9 @@ class BlackBoxStage(IteratingStage):
         return StochasticLoop(gpu(), *arguments, self._device_shading(self.shading), notify=self.context.notice)
 
     def _device_shading(self, shading: WgslShading) -> Any:
-        from engine.optimize.stochastic.rendering import Shading as DeviceShading
+        from engine.optimize.stochastic.rendering import LoopShading
 
-        return DeviceShading(shading.source, shading.name)
+        return LoopShading(shading.source, shading.name)
 
     def _photos(self) -> list[Any]:
         from engine.optimize.stochastic import LoopView

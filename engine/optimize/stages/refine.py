@@ -86,11 +86,11 @@ class RefineStage(IteratingStage):
         return bent_normal(normals, tangent, slope)
 
     def materials_at(self, seen: ViewPass) -> Tensor:
-        """See `stochastic_view.Shading`."""
+        """See `stochastic_view.ViewShading`."""
         return self._samples(seen, self.pyramid)
 
     def shaded_with(self, seen: ViewPass, normals: Tensor, materials: Tensor) -> Tensor:
-        """See `stochastic_view.Shading`."""
+        """See `stochastic_view.ViewShading`."""
         return self._shaded(seen, normals, materials, self.lit)
 
     def _samples(self, seen: ViewPass, pyramid: list[Tensor]) -> Tensor:

@@ -83,11 +83,11 @@ class ShapeStage(IteratingStage):
                 group["lr"] = rate * decay * self.learning_rate_scale
 
     def materials_at(self, seen: ViewPass) -> Tensor:
-        """See `stochastic_view.Shading`."""
+        """See `stochastic_view.ViewShading`."""
         return _packed(self.materials(seen.position))
 
     def shaded_with(self, seen: ViewPass, normals: Tensor, materials: Tensor) -> Tensor:
-        """See `stochastic_view.Shading`."""
+        """See `stochastic_view.ViewShading`."""
         return self._shaded([seen], [normals], _unpacked(materials), self.lit)[0]
 
     def _shaded(

@@ -37,7 +37,7 @@ BLOCK = 3.5  # pixels, side of the squares in which vertices share a sign
 SAME_SURFACE = 3.0  # pixels; what lies nearer to what a pixel showed, in depth, is taken to be the same surface
 
 
-class Shading(Protocol):
+class ViewShading(Protocol):
     """How a stage shades what is seen; called without autograd."""
 
     def materials_at(self, seen: ViewPass) -> Tensor:
@@ -58,7 +58,7 @@ class StochasticView:
     vertices: Tensor  # [V,3], no gradient
     normals: Tensor  # [V,3] unit, no gradient
     light: EnvironmentLight
-    shading: Shading | None  # None: masks alone
+    shading: ViewShading | None  # None: masks alone
 
     def image(self, seen: ViewPass, color: Tensor | None) -> Tensor:
         """[H,W,4] premultiplied colour and alpha, or [H,W,1] alpha, with hard edges."""
@@ -150,7 +150,7 @@ def tangents(normals: Tensor) -> tuple[Tensor, Tensor]:
 
 def stochastic_term(
     context: StageContext,
-    shading: Shading | None,  # None: masks alone
+    shading: ViewShading | None,  # None: masks alone
     passes: Sequence[ViewPass],
     colors: Sequence[Tensor | None],  # [P,3] of each, as shaded
     materials: Sequence[Tensor | None],  # [P,C] of each, no gradient

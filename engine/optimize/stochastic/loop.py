@@ -20,7 +20,7 @@ from engine.optimize.stochastic.light_group import LightGroup, LoopLight, blur_t
 from engine.optimize.stochastic.memory import STEP, LoopMemory
 from engine.optimize.stochastic.options import GROUPS, LoopOptions
 from engine.optimize.stochastic.pose_group import PoseGroup
-from engine.optimize.stochastic.rendering import Rendering, Shading
+from engine.optimize.stochastic.rendering import LoopShading, Rendering
 from engine.optimize.stochastic.scene import LoopScene, LoopView
 from engine.optimize.stochastic.texel_group import BUFFERS, TexelGroup
 from engine.optimize.stochastic.vertex_group import VertexGroup
@@ -47,11 +47,11 @@ class StochasticLoop:
         scene: LoopScene,
         views: Sequence[LoopView],
         options: LoopOptions | None = None,
-        shading: Shading | str = "pbr",
+        shading: LoopShading | str = "pbr",
         *,
         notify: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """shading: a shader's name or WGSL, see `Shading`; notify hears what went wrong and was put right.
+        """shading: a shader's name or WGSL, see `LoopShading`; notify hears what went wrong and was put right.
 
         Raises ShaderError, with the user's line, for a shading that does not compile, DeviceError for what the device
         cannot hold, CaptureError without views, RecipeError for groups that the scene lacks.
@@ -60,7 +60,7 @@ class StochasticLoop:
             raise CaptureError("the stochastic loop was given no photos; it needs at least one")
         self.options = options or LoopOptions()
         self.scene, self.views, self.notify = scene, list(views), notify
-        self.shading = shading if isinstance(shading, Shading) else Shading(shading)
+        self.shading = shading if isinstance(shading, LoopShading) else LoopShading(shading)
         self.index = 0  # steps done
         self.view: int | None = None  # of the last step
         self.counts = dict.fromkeys(dict.fromkeys(self.options.order), 0)  # per group

@@ -15,15 +15,12 @@ from engine.optimize.stochastic.memory import GROUP, TILE, LoopMemory, view_reco
 from engine.optimize.stochastic.options import GROUPS, LoopOptions
 from engine.raster.webgpu.visibility import VisibilityPass
 from engine.scene import Camera
+from engine.shading.blackbox import loop_sources, shader_alias
 
 RUN = 64  # pixels of a row that one invocation of loop_scale.wgsl counts
 
 
-def _alias(name: str) -> str:
-    return f"// Provides: {name}.\n#include {name}\n"
-
-
-class Shading:
+class LoopShading:
     """A shading function: the name of one that ships with Unrender, or a user's own WGSL.
 
     `source` is WGSL that provides `fn shade(surface: Surface) -> vec3f` (linear radiance; see surface.wgsl) when it is
@@ -34,25 +31,18 @@ class Shading:
         """name: what a user's WGSL is called in errors, its file for example. Raises ShaderError."""
         known = source in shader_names()
         self.name = source if known else name
-        self.sources: dict[str, str] = {"shading": _alias(source)} if known else {"shading": source}
+        self.sources: dict[str, str] = {"shading": shader_alias(source)} if known else {"shading": source}
         composed = self._composed("loop_image", self.sources, {})
         self.reads_light = any(origin == "environment" for origin, _ in composed.origins)
-        if self.reads_light:
-            self.sources["light_use"] = _alias("light_bound")
 
     def compose(
         self, name: str, textured: bool, options: LoopOptions, group: str = "vertices", credit: str | None = None
     ) -> ShaderSource:
         """One of the per-pixel shaders with this shading in it."""
-        sources = dict(self.sources)
-        if not textured:
-            sources["loop_material"] = _alias("loop_material_plain")
         constants: dict[str, int] = {"GROUP": GROUPS[group]}
         if credit is not None:
-            sources["loop_credit"] = _alias(credit)
             constants |= {"LOSS": int(options.loss == "mse"), "TONE": int(options.tone == "log")}
-            if self.reads_light and credit == "credit_light":
-                sources["light_texel"] = _alias("light_texel_perturbed")
+        sources = self.sources | loop_sources(self.reads_light, textured, credit)
         return self._composed(name, sources, constants)
 
     def _composed(self, shader: str, sources: Mapping[str, str], constants: Mapping[str, int]) -> ShaderSource:
@@ -65,7 +55,7 @@ class Shading:
 class Rendering:
     """Encodes the passes of a loop; pipelines and bind groups are made once."""
 
-    def __init__(self, memory: LoopMemory, shading: Shading, light: LoopLight | None) -> None:
+    def __init__(self, memory: LoopMemory, shading: LoopShading, light: LoopLight | None) -> None:
         """light: what the shading reads of bind group 1, where it reads the light."""
         self.memory, self.shading, self.light = memory, shading, light
         self._bound: dict[Any, Any] = {}

@@ -54,6 +54,19 @@ def test_a_shader_that_does_not_compile_is_told_by_the_users_file_and_line(tmp_p
         open_shading("", file).check()
 
 
+@pytest.mark.parametrize("name", ["credit", "unit", "photo", "material_at", "Point", "LARGEST"])
+def test_a_name_that_belongs_to_unrender_is_told_before_the_run(tmp_path, name):
+    file = tmp_path / "mine.wgsl"
+    declared = {"photo": "const photo = 1.0;", "LARGEST": "const LARGEST = 1.0;", "Point": "struct Point { x: f32 }"}
+    own = declared.get(name, f"fn {name}() -> f32 {{ return 1.0; }}")
+    file.write_text(f"// mine\n{own}\nfn shade(surface: Surface) -> vec3f {{\n    return vec3f(1.0);\n}}\n")
+    if name == "unit":  # of another shader than those that shade
+        open_shading("", file).check()
+        return
+    with pytest.raises(ShaderError, match=rf"mine\.wgsl, line 2, column \d+: the name {name} belongs to .*my_{name}"):
+        open_shading("", file).check()
+
+
 def test_a_python_file_runs_only_where_that_was_asked_for(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef shade(surface):\n    return surface.base_color\n")
