@@ -1,0 +1,131 @@
+"""SPZ, the quantized splats of Niantic: through gsply, with the turn of the axes and the kind that it leaves out."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import ExchangeError
+from engine.exchange.atomic import AtomicFiles, write_error
+from engine.scene.gaussians import KINDS, Gaussians
+
+# the harmonics that change sign with y and z: of y, z, xy, xz and so on
+TURNED = np.array([1, -1, -1, 1, -1, 1, 1, -1, 1, -1, 1, -1, -1, 1, -1, 1], np.float32)
+EXTENDED = 2  # flag in byte 14 of the header: records of type, length and content follow the splats
+RECORD = 0x554E0001  # the type of ours: a byte, the index in KINDS, then the shapes as float16
+SIDES = (-10.0, 255 / 16 - 10)  # log scales that a byte can hold
+FINEST = 20  # bits after the point of a coordinate
+
+
+def read_spz(path: Path, notice) -> Gaussians:
+    """The splats of an SPZ file of version 1 to 4, in the axes of PLY; raises ExchangeError."""
+    gsply = _gsply()
+
+    try:
+        splats = turned(gaussians_of(gsply.read_spz(path)))
+        kind, shapes = _record(path.read_bytes(), len(splats))
+    except Exception as error:  # whatever gsply, gzip and zstandard stumble over
+        text = str(error).replace(str(path), "").strip(" :")
+        raise ExchangeError(
+            f"{path}: cannot be read as SPZ ({type(error).__name__}: {text}); copy or export it again"
+        ) from error
+    return replace(splats, kind=kind, shapes=shapes)
+
+
+def write_spz(path: Path, splats: Gaussians, notice) -> None:
+    """Write version 3, with coordinates as fine as their range allows; raises ExchangeError."""
+    gsply = _gsply()
+
+    reach = float(np.abs(splats.means).max())
+    bits = int(np.clip(np.floor(22.99 - np.log2(max(reach, 1e-9))), 0, FINEST))
+    if not bits:
+        raise ExchangeError(f"{path}: a splat lies {reach:.3g} units from the origin, beyond what SPZ holds; use .ply")
+    largest = splats.log_scales.max(1)
+    beyond = int(((largest < SIDES[0]) | (largest > SIDES[1])).sum())
+    if beyond:
+        low, high = np.exp(SIDES)
+        notice(
+            f"{path}: {beyond:,} of {len(splats):,} splats are not {low:.1e} to {high:.0f} units large; clamped for SPZ"
+        )
+    other = turned(splats)
+    data = gsply.GSData.from_arrays(
+        means=other.means,
+        scales=other.log_scales,
+        quats=other.rotations,
+        opacities=other.logits,
+        sh0=np.ascontiguousarray(other.harmonics[:, 0]),
+        shN=np.ascontiguousarray(other.harmonics[:, 1:]) if other.degree else None,
+        format="ply",
+    )
+    with AtomicFiles() as files:
+        temporary = files.temporary(path)
+        try:
+            gsply.write_spz(temporary, data, fractional_bits=bits)
+            if splats.kind != "gaussian":
+                temporary.write_bytes(_with_record(temporary.read_bytes(), splats))
+        except OSError as error:
+            raise write_error(path, error) from error
+
+
+def turned(splats: Gaussians) -> Gaussians:
+    """The splats with y and z reversed, half a turn about x: from right, down, forward to right, up, back, and back."""
+    half = np.array([1, -1, -1], np.float32)
+    return replace(
+        splats,
+        means=splats.means * half,
+        rotations=splats.rotations * np.array([1, 1, -1, -1], np.float32),
+        harmonics=splats.harmonics * TURNED[: splats.harmonics.shape[1], None],
+    )
+
+
+def gaussians_of(data) -> Gaussians:
+    """Copies of the arrays of a gsply.GSData."""
+    harmonics = data.sh0[:, None] if data.shN is None else np.concatenate([data.sh0[:, None], data.shN], 1)
+    arrays = (data.means, data.quats, data.scales, data.opacities.reshape(-1), harmonics)
+    return Gaussians(*(np.array(array, np.float32) for array in arrays))
+
+
+def _gsply():
+    """The package, with its C++ reader where its wheel has one: the other compiles for seconds when first used.
+
+    Version 4 is read in Python all the same, with zstandard: the C++ reader can hang on damaged files.
+    """
+    import gsply
+
+    gsply.use_backend("auto")
+    return gsply
+
+
+def _record(file: bytes, count: int) -> tuple[str, np.ndarray | None]:
+    """The kind and the shapes that a record of ours names; those of Gaussians if there is none."""
+    plain = ("gaussian", None)
+    if file[:2] != b"\x1f\x8b" or not zlib.decompressobj(31).decompress(file, 16)[14] & EXTENDED:
+        return plain
+    content = gzip.decompress(file)
+    version, degree = content[4], content[12]
+    place = 16 + count * (16 + (4 if version >= 3 else 3) + 3 * ((degree + 1) ** 2 - 1))
+    while place + 8 <= len(content):
+        name, length = struct.unpack_from("<II", content, place)
+        record = content[place + 8 : place + 8 + length]
+        place += 8 + length
+        if name != RECORD or not record or record[0] >= len(KINDS):
+            continue
+        kind = KINDS[record[0]]
+        if kind != "exponential":
+            return kind, None
+        if len(record) == 1 + 2 * count:
+            return kind, np.frombuffer(record, "<f2", count, 1).astype(np.float32)
+    return plain
+
+
+def _with_record(file: bytes, splats: Gaussians) -> bytes:
+    content = bytearray(gzip.decompress(file))
+    content[14] |= EXTENDED
+    shapes = b"" if splats.shapes is None else splats.shapes.astype("<f2").tobytes()
+    content += struct.pack("<IIB", RECORD, 1 + len(shapes), KINDS.index(splats.kind)) + shapes
+    return gzip.compress(bytes(content), 6, mtime=0)
