@@ -47,10 +47,11 @@ class Gui:
 
 @dataclass
 class Run:
-    """Turn posed photographs into an asset."""
+    """Turn photographs into an asset."""
 
     capture: Positional[Path]
-    """Folder of a capture (transforms.json or COLMAP), or the transforms.json itself."""
+    """Folder of a capture (transforms.json or COLMAP), the transforms.json itself, or photos or a video without poses,
+    which are found and kept in a folder beside it with -posed in its name."""
     out: Path
     """Project folder to write."""
     recipe: str = "object"
@@ -139,7 +140,7 @@ class Doctor:
     """Say what a capture holds and what is wrong with it."""
 
     capture: Positional[Path]
-    """Folder of a capture, or its transforms.json."""
+    """Folder of a capture or of photos, a video, or a transforms.json."""
     set: Overrides = ()
     """Capture option to change, such as capture.up=+y."""
     flags: Annotated[CaptureFlags, arg(name="")] = field(default_factory=CaptureFlags)

@@ -69,6 +69,11 @@ class PlainProgress:
         if done == total or time.monotonic() - self.shown >= PLAIN_INTERVAL:
             self._print(f"photos {done}/{total}")
 
+    def posing(self, done: float, text: str) -> None:
+        """Report how far the search for camera poses is, 0 to 1."""
+        if time.monotonic() - self.shown >= PLAIN_INTERVAL:
+            self._print(f"poses {done:.0%}: {text}")
+
     def _is_due(self, stage: str) -> bool:
         """Everything a stage says, but only some of the many views of an evaluation."""
         return stage != "evaluate" or time.monotonic() - self.shown >= PLAIN_INTERVAL
@@ -118,6 +123,10 @@ class BarProgress:
     def reading(self, done: int, total: int, name: str) -> None:
         """Report photographs that are read before the first stage."""
         self._show("photos", done, total, name)
+
+    def posing(self, done: float, text: str) -> None:
+        """Report how far the search for camera poses is, 0 to 1."""
+        self._show("poses", 100 * done, 100, text)
 
 
 def progress() -> PlainProgress | BarProgress:

@@ -8,6 +8,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.poses import posed
 from app.progress import progress
 from engine.optimize.recipe import load_recipe
 
@@ -22,6 +23,7 @@ def run(capture: Path, recipe: str, out: Path, overrides: list[str], device: str
     for section, key in ((loaded.capture, "masks"), (loaded.refine, "mesh"), (loaded.shading, "file")):
         if getattr(section, key):  # a later resume may start from another folder
             setattr(section, key, str(Path(getattr(section, key)).absolute()))
+    capture = posed(capture, bool(loaded.capture.masks))
     from engine.optimize.session import Session
 
     print(f"reading {capture}", flush=True)

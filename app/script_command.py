@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from app.poses import posed
 from app.scripting.script_file import run_script, script_text
 from engine.errors import ProjectError
 from engine.optimize import messages
@@ -31,6 +32,7 @@ def script(
     text = script_text(file)
     loaded = load_recipe(recipe, overrides)
     out = Path(file.stem) if out is None else out
+    capture = None if capture is None else posed(capture, bool(loaded.capture.masks))
 
     from app.scripting.headless import HeadlessDriver
     from app.scripting.namespace import namespace

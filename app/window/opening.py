@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +27,18 @@ class Opened:
     recipe: Recipe | None = None
 
 
-def opened(path: Path, section: Any) -> Opened:
-    """What lies at `path`; a capture is read as the recipe's `section` capture says. Raises UnrenderError."""
+def opened(
+    path: Path,
+    section: Any,
+    posing: Callable[[float, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Opened:
+    """What lies at `path`; a capture is read as the recipe's `section` capture says. Raises UnrenderError.
+
+    Poses that photos lack are found first, which takes minutes: `posing(done, text)` hears how far that is.
+    """
     from engine.capture import open_capture
+    from engine.capture.photos import photo_source
     from engine.optimize.capture_options import capture_options
 
     path = path.expanduser()
@@ -47,7 +57,12 @@ def opened(path: Path, section: Any) -> Opened:
         except CaptureError as error:
             raise ProjectError(f"{path}: its photos cannot be read: {error}") from error
         return Opened(capture, path, project.recipe)
-    return Opened(open_capture(path, capture_options(section)))
+    options = capture_options(section)
+    if photo_source(path) is not None:
+        from engine.capture.reconstruction import find_poses
+
+        path = find_poses(path, posing, cancelled, keep_pixels=options.masks is not None).folder
+    return Opened(open_capture(path, options))
 
 
 def doctor_of(capture: Capture) -> Any:

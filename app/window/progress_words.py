@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from engine.optimize.messages import Progress
 
-LABELS = {"photos": "Reading the photos", "prepare": "Preparing", "evaluate": "Measuring the result"}
+LABELS = {
+    "poses": "Finding the camera poses",
+    "photos": "Reading the photos",
+    "prepare": "Preparing",
+    "evaluate": "Measuring the result",
+}
 
 
 def progress_words(message: Progress) -> tuple[float, str]:

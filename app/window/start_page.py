@@ -161,7 +161,7 @@ class StartPage(QWidget):
         self.drop_area = DropArea()
         choose = QPushButton("Open a folder\u2026")
         choose.setObjectName("open_folder")
-        choose.setToolTip("A folder of photos with camera poses, or a project")
+        choose.setToolTip("A folder of photos, or a project; camera poses that the photos lack are found first")
         choose.clicked.connect(self.files.open)
         sample = QPushButton("Use the sample photos")
         sample.setObjectName("open_sample")
@@ -235,6 +235,11 @@ class StartPage(QWidget):
         self.progress.setTextVisible(False)
         card.rows.addWidget(self.advice)
         card.rows.addWidget(self.progress)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setObjectName("cancel_opening")
+        self.cancel.setToolTip("Stop opening the photos")
+        self.cancel.clicked.connect(self.studio.cancel_background)
+        card.rows.addWidget(self.cancel, 0, Qt.AlignmentFlag.AlignLeft)
         self.folder_title = WrappedLabel("The project is written to", muted=True)
         card.rows.addWidget(self.folder_title)
         card.rows.addWidget(self.folder)
@@ -288,7 +293,9 @@ class StartPage(QWidget):
         if state == "opening":
             self.opened.setText("Reading\u2026")
         elif capture is None:
-            self.opened.setText("A folder of photos with camera poses: transforms.json or COLMAP.")
+            self.opened.setText(
+                "A folder of photos, with camera poses (transforms.json or COLMAP) or without, or a video."
+            )
         else:
             name = capture.path.parent.name if capture.path.is_file() else capture.path.resolve().name
             counts = f"{len(capture.train)} photos to learn from, {len(capture.test)} for testing"
@@ -299,7 +306,8 @@ class StartPage(QWidget):
             self._show_progress(-1.0, "Reading what is there\u2026")
         else:
             self.advice.setText(READY if ready else advice)
-        self.progress.setVisible(state == "opening")
+        for widget in (self.progress, self.cancel):
+            widget.setVisible(state == "opening")
         self.run_button.setText("Show the run" if session else "Run")
         self.run_button.setToolTip("Go to the run that is open" if session else START_TIP)
         self.run_button.setEnabled(ready or session)

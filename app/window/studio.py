@@ -18,6 +18,7 @@ from app.window.studio_edits import StudioEdits
 from app.window.studio_signals import State
 from engine.errors import ProjectError, UnrenderError
 from engine.optimize.capture_options import capture_options
+from engine.optimize.messages import Progress
 
 if TYPE_CHECKING:
     from engine.capture import Capture
@@ -54,7 +55,12 @@ class Studio(StudioEdits):
 
         def work(handle: ProgressHandle) -> Opened:
             handle.report(-1.0, path.name)
-            return opened(path, section)
+
+            def posing(done: float, text: str) -> None:
+                handle.report(done, text)
+                self.inbox.put_message(Progress("poses", done, text))
+
+            return opened(path, section, posing, lambda: handle.cancelled)
 
         def failed(error: BaseException) -> None:
             self._not_opened(error)

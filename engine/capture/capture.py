@@ -56,6 +56,7 @@ def open_capture(path: str | Path, options: CaptureOptions | None = None) -> Cap
 def read_files(path: Path, options: CaptureOptions) -> Reading:
     """What the capture's own files say, whatever their format; raises CaptureError where none is understood."""
     from engine.capture.colmap import find_model, read_colmap
+    from engine.capture.photos import photo_source
     from engine.capture.transforms import read_transforms
 
     try:
@@ -78,6 +79,12 @@ def read_files(path: Path, options: CaptureOptions) -> Reading:
             return read_colmap(path, options)
     except (OSError, ValueError) as error:  # a path that the system refuses
         raise CaptureError(f"{path}: cannot be read ({error}); check the path and its permissions") from error
+    source = photo_source(path)
+    if source is not None:
+        raise CaptureError(
+            f"{path}: holds {'a video' if source.is_file() else 'photos'} but no camera poses; `unrender run` and the "
+            "window find them"
+        )
     raise CaptureError(
         f"{path}: holds no camera poses; put a transforms.json (Blender, instant-ngp, nerfstudio) or a COLMAP model "
         "(sparse/0) beside its images"
@@ -99,6 +106,7 @@ class Capture:
         self._cache: OrderedDict[str, Pixels] = OrderedDict()
         self._cached_bytes, self._limit = 0, options.cache_megabytes << 20
         self._lock = threading.Lock()
+        self._points_of, self._points, self._has_read_points = reading.points, None, False
         if options.up:
             self.up, self.up_source = np.array(UP_AXES[options.up]), "capture.up"
         elif reading.up is not None:
@@ -130,6 +138,16 @@ class Capture:
             or self.options.region is not None
             or any(view.frame.mask_path for view in self.views)
         )
+
+    def points(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """(positions [P,3] float64 in capture units, encoded colours [P,3] uint8) that the capture carries, or None.
+
+        They come from its COLMAP model, from the PLY that its transforms.json names, or from a COLMAP model beside
+        that with the same cameras. Read when first asked for; raises CaptureError when the file is damaged.
+        """
+        if not self._has_read_points:
+            self._points, self._has_read_points = self._points_of(), True
+        return self._points
 
     def frames_without_mask(self) -> list[tuple[str, str]]:
         """(frame, reason) of frames that have no mask where others have one."""

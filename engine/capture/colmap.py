@@ -2,7 +2,7 @@
 
 COLMAP's own reader (pycolmap) ends the process or allocates without bound on a corrupt file, so the two files that
 hold what is needed are parsed here with every count checked; pycolmap then evaluates the lens models. An image's entry
-holds its full pose also where rigs.bin and frames.bin exist, and the point cloud is not used.
+holds its full pose also where rigs.bin and frames.bin exist; `points.py` reads the point cloud.
 Format: https://colmap.github.io/format.html
 """
 
@@ -19,6 +19,8 @@ import numpy as np
 from engine.capture.entry import Entry, FrameProblem, Reading, locate
 from engine.capture.lens import PANORAMA, Lens
 from engine.capture.options import CaptureOptions
+from engine.capture.points import model_points
+from engine.capture.reconstruction import recorded_notes
 from engine.errors import CaptureError
 
 # id: (name, focal lengths, coefficients after the principal point)
@@ -81,6 +83,8 @@ def read_colmap(path: Path, options: CaptureOptions) -> Reading:
     images = _parse(model / ("images.bin" if binary else "images.txt"), _images_bin if binary else _images_txt)
     rigs = any((model / f"rigs{end}").is_file() for end in (".bin", ".txt"))
     reading = Reading(root, f"COLMAP {'binary' if binary else 'text'} model{' with rigs' if rigs else ''}")
+    reading.points = partial(model_points, model)
+    reading.warnings += recorded_notes(root)
     if model.name == "0" and is_model(model.parent / "1"):
         count = sum(is_model(other) for other in model.parent.iterdir() if other.is_dir())
         reading.warnings.append(

@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.capture.capture import Capture, read_files
 from engine.capture.options import CaptureOptions
+from engine.capture.photos import described_sizes, photo_source, read_photos, require_enough
 from engine.capture.pixels import Pixels, mask_statistics, nothing_removed, polarity_problem
 from engine.capture.views import View, build_views
 from engine.errors import CaptureError
@@ -27,6 +28,7 @@ class Report:
 
     path: Path
     format: str = ""
+    photos: int = 0  # readable ones of a folder without camera poses
     frames: int = 0
     train: int = 0
     test: int = 0
@@ -58,6 +60,8 @@ class Report:
         out = [f"Capture: {self.path}"]
         if self.format:
             out.append(f"Format: {self.format}")
+        if self.photos:
+            out.append(f"Photos: {self.photos}, {_counts(self.image_sizes)}")
         if self.frames:
             out.append(
                 f"Frames: {self.frames} usable, {self.train} to train, {self.test} to test ({self.split_source})"
@@ -103,6 +107,9 @@ def examine(
     """Read the capture at `path`, decode every image once, carve its masks coarsely, and report; never CaptureError."""
     options = options or CaptureOptions()
     report = Report(Path(path))
+    source = photo_source(Path(path))
+    if source is not None:
+        return _examine_photos(report, source, options, progress)
     longest = min(options.max_size or MASK_SIZE, MASK_SIZE)
     small = replace(options, max_size=longest, skip_bad_frames=True, cache_megabytes=0)
     try:
@@ -135,6 +142,38 @@ def examine(
     _describe(capture, report)
     if capture.frames:
         _look_at_masks(capture, masks, report)
+    return report
+
+
+def _examine_photos(
+    report: Report, source: Path, options: CaptureOptions, progress: Callable[[int, int, str], None] | None
+) -> Report:
+    """The report of photos without poses, or of the capture that was made from them."""
+    from engine.capture.reconstruction import posed_path
+
+    there = posed_path(report.path, options.masks is not None)
+    if there is not None:
+        found = examine(there.folder, options, progress)
+        found.warnings.insert(0, f"{there.folder} was made from {report.path}: {there.report.lines()[0]}")
+        return found
+    if source.is_file():
+        report.format = "a video without camera poses"
+    else:
+        report.format = "photos without camera poses"
+        photos, report.bad_frames = read_photos(source)
+        report.photos, report.image_sizes = len(photos), described_sizes(photos)
+        turned = sum(photo.turn != 1 for photo in photos)
+        if turned:
+            report.warnings.append(f"EXIF asks to turn {turned} of the photos, which is done")
+        cameras = len({photo.camera for photo in photos})
+        if cameras > 1:
+            report.warnings.append(f"the photos differ in size, camera or lens: {cameras} cameras are told apart")
+        try:
+            require_enough(source, len(photos), report.bad_frames)
+        except CaptureError as error:
+            report.problems.append(str(error))
+    if not report.problems:
+        report.warnings.append("there are no camera poses; `unrender run` and the window find them (COLMAP)")
     return report
 
 

@@ -44,6 +44,8 @@ class Reading:
     entries: list[Entry] = field(default_factory=list)
     bad: list[tuple[str, str]] = field(default_factory=list)  # (frame, reason)
     warnings: list[str] = field(default_factory=list)
+    ply_names: list[str] = field(default_factory=list)  # files of points that the capture names
+    points: Callable[[], tuple[np.ndarray, np.ndarray] | None] = lambda: None  # see `Capture.points`
 
 
 def locate(root: Path, folder: Path, text: str, options: CaptureOptions, what: str) -> Path:

@@ -70,7 +70,7 @@ def read_image(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             raise FrameProblem(f"image {path.name} holds values that are not finite; repair it or remove the frame")
         alpha = np.clip(pixels[..., 3], 0, 1) if pixels.shape[2] == 4 else None
         return np.maximum(pixels[..., :3], 0), alpha
-    pixels = _decode_integer(path, "image")
+    pixels = decode_integer(path, "image")
     table = _table(pixels.dtype)
     color = table.take(pixels[..., :3]) if pixels.shape[2] >= 3 else np.repeat(table.take(pixels[..., :1]), 3, -1)
     alpha = None
@@ -88,7 +88,7 @@ def read_mask(path: Path) -> np.ndarray:
     if path.suffix.lower() in LINEAR_SUFFIXES:
         pixels = _decode_float(path)
         return np.clip(np.nan_to_num(pixels[..., :3].max(-1)), 0, 1)
-    pixels = _decode_integer(path, "mask")
+    pixels = decode_integer(path, "mask")
     if pixels.shape[2] in (2, 4) and pixels[..., -1].min() < pixels[..., -1].max():
         values = pixels[..., -1]
     else:
@@ -103,7 +103,7 @@ def _table(dtype: np.dtype) -> np.ndarray:
     return srgb_to_linear(np.arange(count) / (count - 1)).astype(np.float32)
 
 
-def _decode_integer(path: Path, what: str) -> np.ndarray:
+def decode_integer(path: Path, what: str) -> np.ndarray:
     """[H,W,C] uint8 or uint16, C = 1 grey, 2 grey and alpha, 3 or 4; the file decoded to its last byte."""
     from PIL import Image
 

@@ -13,6 +13,7 @@ import numpy as np
 from engine.capture.entry import IMAGE_SUFFIXES, Entry, FrameProblem, Reading, locate
 from engine.capture.lens import PANORAMA, Lens
 from engine.capture.options import CaptureOptions
+from engine.capture.points import Points, named_points, points_beside
 from engine.errors import CaptureError
 from engine.scene.conventions import UP_AXES, pose_from_opengl
 from engine.scene.frame import Split
@@ -74,7 +75,25 @@ def read_transforms(path: Path, options: CaptureOptions) -> Reading:
         _add_split_files(reading, folder, splits, options)
     if not reading.entries and not reading.bad:
         raise CaptureError(f"{main}: the capture has no frames; export it again")
+    reading.points = partial(_points, reading, options)
     return reading
+
+
+def _points(reading: Reading, options: CaptureOptions) -> Points | None:
+    """The points of the PLY file that a file names, else of a COLMAP model beside it that has the same cameras."""
+    from engine.capture.colmap import find_model, read_colmap
+
+    for text in reading.ply_names:
+        found = named_points(reading.root, text, options.allow_outside)
+        if found is not None:
+            return found
+    model = find_model(reading.root)
+    if model is None:
+        return None
+    try:
+        return points_beside(reading.entries, model, read_colmap(reading.root, options).entries)
+    except CaptureError:  # it is not what the capture was opened for
+        return None
 
 
 def _add_split_files(reading: Reading, folder: Path, splits: dict[str, Path], options: CaptureOptions) -> None:
@@ -148,6 +167,8 @@ def _add(
 ) -> None:
     if document.get("up") is not None:
         reading.up, reading.up_source = _up(document["up"], path), f"`up` in {path.name}"
+    if isinstance(document.get("ply_file_path"), str):
+        reading.ply_names.append(document["ply_file_path"])
     for number, frame in enumerate(_frames(document, path)):
         label = f"{path.name} frame {number}"
         if not isinstance(frame, dict):
