@@ -31,6 +31,11 @@ from engine.splats.numba_project import (
 
 CHUNKS = 64  # each takes every 64th tile, so that full and empty parts of the image are shared out
 SIDE = constants.TILE
+PIXELS = SIDE * SIDE
+# Where a tile's room holds what; one array for all, so that the compiler sees that nothing overlaps.
+CLEAR, OPEN, WEIGHT, BLENDED = 0, PIXELS, 2 * PIXELS, 3 * PIXELS
+ALONG, BEHIND, SLOPE = 3 * PIXELS, 4 * PIXELS, 5 * PIXELS
+G0, G1, G2, ALPHA_SUM, SHAPE_SUM, FURTHER_SUM = range(6)  # a column's sums over rows: d q times 1, dy and dy^2, ...
 CHECK = 16  # splats between looks at whether every pixel of a tile is full
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 MOST, LEAST, STOP = np.float32(constants.ALPHA_MAX), np.float32(constants.ALPHA_MIN), np.float32(constants.STOP)
@@ -62,12 +67,22 @@ def log2(value):
 
 
 @kernel
-def begin(x0, y0, width, height, clear, open_):
-    """Set a tile's transmittance to one, and as open what lies within the image."""
+def begin(x0, y0, width, height, room):
+    """Set a tile's transmittance to one, as open what lies within the image, and the rest of `room` to zero."""
+    room[:] = ZERO
     for row in range(SIDE):
         for column in range(SIDE):
-            clear[row * SIDE + column] = ONE
-            open_[row * SIDE + column] = ONE if y0 + row < height and x0 + column < width else ZERO
+            room[CLEAR + row * SIDE + column] = ONE
+            room[OPEN + row * SIDE + column] = ONE if y0 + row < height and x0 + column < width else ZERO
+
+
+@kernel
+def is_full(room):
+    """Whether no pixel of a tile takes any more splats."""
+    total = ZERO
+    for pixel in range(PIXELS):
+        total += room[OPEN + pixel]
+    return total == ZERO
 
 
 @kernel
@@ -82,47 +97,53 @@ def composite(width, height, columns, starts, splats, ellipses, shapes, features
     """Fill `image` [H,W,F], the blended `features` [N,F], and `transmittance` [H,W] behind the last splat."""
     tiles, depth = len(starts) - 1, features.shape[1]
     for index in numba.prange(CHUNKS):
-        blended = np.empty((depth, SIDE * SIDE), np.float32)
-        clear, open_ = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
-        weight = np.empty(SIDE, np.float32)
+        room = np.empty(BLENDED + depth * PIXELS, np.float32)
         for tile in range(np.int64(index), tiles, CHUNKS):
             x0, y0 = (tile % columns) * SIDE, (tile // columns) * SIDE
-            begin(x0, y0, width, height, clear, open_)
-            blended[:] = ZERO
+            begin(x0, y0, width, height, room)
             for place in range(starts[tile], starts[tile + 1]):
-                if (place - starts[tile]) % CHECK == 0 and open_.sum() == ZERO:
+                if (place - starts[tile]) % CHECK == 0 and is_full(room):
                     break
                 splat = splats[place]
                 ellipse = ellipses[splat]
                 a, opacity = ellipse[XX], ellipse[OPACITY]
+                red, green, blue = features[splat, 0], features[splat, 1], features[splat, 2]
+                shape = ONE
+                if shapes is not None:
+                    shape = HALF * shapes[splat]
                 left = np.float32(x0) + HALF - ellipse[X]
                 first, last = rows_of(ellipse, np.float32(y0))
                 for row in range(first, last):
                     dy = np.float32(y0 + row) + HALF - ellipse[Y]
                     b, c = np.float32(2) * ellipse[XY] * dy, ellipse[YY] * dy * dy
-                    base = row * SIDE
+                    line = room[row * SIDE :]
                     for k in range(SIDE):
                         dx = left + np.float32(k)
                         q = max((a * dx + b) * dx + c, ZERO)
                         if shapes is not None:
-                            q = exp2_of(log2(max(q, np.float32(1e-30))) * HALF * shapes[splat])
+                            q = exp2_of(log2(max(q, np.float32(1e-30))) * shape)
                         alpha = min(opacity * exp2(q * (-HALF * LOG2E)), MOST)
-                        alpha = alpha * open_[base + k] if alpha >= LEAST else ZERO
-                        before = clear[base + k]
+                        alpha = alpha * line[OPEN + k] if alpha >= LEAST else ZERO
+                        before = line[CLEAR + k]
                         after = before * (ONE - alpha)
                         goes_on = after >= STOP
-                        weight[k] = alpha * before if goes_on else ZERO
-                        clear[base + k] = after if goes_on else before
-                        open_[base + k] = open_[base + k] if goes_on else ZERO
-                    for feature in range(depth):
+                        weight = alpha * before if goes_on else ZERO
+                        line[CLEAR + k] = after if goes_on else before
+                        line[OPEN + k] = line[OPEN + k] if goes_on else ZERO
+                        line[WEIGHT + k] = weight
+                        line[BLENDED + k] += red * weight
+                        line[BLENDED + PIXELS + k] += green * weight
+                        line[BLENDED + 2 * PIXELS + k] += blue * weight
+                    for feature in range(3, depth):
                         value = features[splat, feature]
+                        further = line[feature * PIXELS :]
                         for k in range(SIDE):
-                            blended[feature, base + k] += value * weight[k]
+                            further[BLENDED + k] += value * line[WEIGHT + k]
             for row in range(min(SIDE, height - y0)):
                 for k in range(min(SIDE, width - x0)):
-                    transmittance[y0 + row, x0 + k] = clear[row * SIDE + k]
+                    transmittance[y0 + row, x0 + k] = room[CLEAR + row * SIDE + k]
                     for feature in range(depth):
-                        image[y0 + row, x0 + k, feature] = blended[feature, row * SIDE + k]
+                        image[y0 + row, x0 + k, feature] = room[BLENDED + feature * PIXELS + row * SIDE + k]
 
 
 @kernel
@@ -146,103 +167,113 @@ def composite_backward(
     """
     tiles, depth = len(starts) - 1, features.shape[1]
     for index in numba.prange(CHUNKS):
-        slope = np.empty((depth, SIDE * SIDE), np.float32)
-        d_features = np.empty((depth, SIDE), np.float32)
-        clear, open_ = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
-        behind = np.empty(SIDE * SIDE, np.float32)
-        weight, along = np.empty(SIDE, np.float32), np.empty(SIDE, np.float32)
-        g0, g1, g2 = np.empty(SIDE, np.float32), np.empty(SIDE, np.float32), np.empty(SIDE, np.float32)
-        d_alpha, d_shape = np.empty(SIDE, np.float32), np.empty(SIDE, np.float32)
+        room = np.empty(SLOPE + depth * PIXELS, np.float32)
+        column_sums = np.empty((FURTHER_SUM + depth) * SIDE, np.float32)
         for tile in range(np.int64(index), tiles, CHUNKS):
             x0, y0 = (tile % columns) * SIDE, (tile // columns) * SIDE
-            begin(x0, y0, width, height, clear, open_)
-            behind[:] = ZERO
-            slope[:] = ZERO
-            for row in range(min(SIDE, height - y0)):
-                for k in range(min(SIDE, width - x0)):
-                    total = transmittance[y0 + row, x0 + k] * d_transmittance[y0 + row, x0 + k]
-                    for feature in range(depth):
-                        value = d_image[y0 + row, x0 + k, feature]
-                        slope[feature, row * SIDE + k] = value
-                        total += value * image[y0 + row, x0 + k, feature]
-                    behind[row * SIDE + k] = total
-            done = False
+            begin(x0, y0, width, height, room)
+            load_slopes(x0, y0, width, height, image, transmittance, d_image, d_transmittance, room)
+            full = False
             for place in range(starts[tile], starts[tile + 1]):
-                sums[place] = ZERO
-                if (place - starts[tile]) % CHECK == 0 and open_.sum() == ZERO:
-                    done = True
-                if done:
+                if (place - starts[tile]) % CHECK == 0 and not full:
+                    full = is_full(room)
+                if full:
+                    sums[place] = ZERO
                     continue
                 splat = splats[place]
                 ellipse = ellipses[splat]
                 a, opacity = ellipse[XX], ellipse[OPACITY]
+                red, green, blue = features[splat, 0], features[splat, 1], features[splat, 2]
+                shape = ONE
+                if shapes is not None:
+                    shape = HALF * shapes[splat]
                 left = np.float32(x0) + HALF - ellipse[X]
                 first, last = rows_of(ellipse, np.float32(y0))
-                d_features[:] = ZERO
-                for k in range(SIDE):
-                    g0[k], g1[k], g2[k], d_alpha[k], d_shape[k] = ZERO, ZERO, ZERO, ZERO, ZERO
+                column_sums[:] = ZERO
                 for row in range(first, last):
                     dy = np.float32(y0 + row) + HALF - ellipse[Y]
                     b, c = np.float32(2) * ellipse[XY] * dy, ellipse[YY] * dy * dy
-                    base = row * SIDE
-                    for k in range(SIDE):
-                        along[k] = ZERO
-                    for feature in range(depth):
+                    line = room[row * SIDE :]
+                    for feature in range(3, depth):
                         value = features[splat, feature]
+                        further = line[feature * PIXELS :]
                         for k in range(SIDE):
-                            along[k] += value * slope[feature, base + k]
+                            line[ALONG + k] = (ZERO if feature == 3 else line[ALONG + k]) + value * further[SLOPE + k]
                     for k in range(SIDE):
                         dx = left + np.float32(k)
                         q = max((a * dx + b) * dx + c, ZERO)
-                        rate = ONE
+                        rate, logarithm = ONE, ZERO
                         if shapes is not None:
                             q = max(q, np.float32(1e-30))
                             logarithm = log2(q)
-                            power = exp2_of(logarithm * HALF * shapes[splat])
-                            rate = HALF * shapes[splat] * power / q
+                            power = exp2_of(logarithm * shape)
+                            rate = shape * power / q
                             q = power
                         raw = opacity * exp2(q * (-HALF * LOG2E))
                         alpha = min(raw, MOST)
-                        alpha = alpha * open_[base + k] if alpha >= LEAST else ZERO
-                        before = clear[base + k]
+                        alpha = alpha * line[OPEN + k] if alpha >= LEAST else ZERO
+                        before = line[CLEAR + k]
                         after = before * (ONE - alpha)
                         goes_on = after >= STOP
-                        clear[base + k] = after if goes_on else before
-                        open_[base + k] = open_[base + k] if goes_on else ZERO
-                        blending = alpha * before if goes_on else ZERO
-                        weight[k] = blending
-                        rest = behind[base + k] - blending * along[k]
-                        behind[base + k] = rest
-                        slope_alpha = blending * along[k] - alpha * rest / (ONE - alpha)  # alpha times d alpha
-                        slope_alpha = slope_alpha if goes_on and raw < MOST else ZERO
-                        d_alpha[k] += slope_alpha
-                        g = -HALF * slope_alpha * rate
+                        line[CLEAR + k] = after if goes_on else before
+                        line[OPEN + k] = line[OPEN + k] if goes_on else ZERO
+                        weight = alpha * before if goes_on else ZERO
+                        line[WEIGHT + k] = weight
+                        along = red * line[SLOPE + k] + green * line[SLOPE + PIXELS + k]
+                        along += blue * line[SLOPE + 2 * PIXELS + k] + line[ALONG + k]
+                        blended = weight * along
+                        rest = line[BEHIND + k] - blended
+                        line[BEHIND + k] = rest
+                        slope = blended - alpha * rest / (ONE - alpha)  # alpha times d alpha
+                        slope = slope if goes_on and raw < MOST else ZERO
+                        g = -HALF * slope * rate
+                        column_sums[G0 * SIDE + k] += g
+                        column_sums[G1 * SIDE + k] += g * dy
+                        column_sums[G2 * SIDE + k] += g * dy * dy
+                        column_sums[ALPHA_SUM * SIDE + k] += slope
                         if shapes is not None:
-                            d_shape[k] -= HALF * slope_alpha * q * logarithm
-                        g0[k] += g
-                        g1[k] += g * dy
-                        g2[k] += g * dy * dy
-                    for feature in range(depth):
+                            column_sums[SHAPE_SUM * SIDE + k] -= HALF * slope * q * logarithm
+                        column_sums[FURTHER_SUM * SIDE + k] += weight * line[SLOPE + k]
+                        column_sums[(FURTHER_SUM + 1) * SIDE + k] += weight * line[SLOPE + PIXELS + k]
+                        column_sums[(FURTHER_SUM + 2) * SIDE + k] += weight * line[SLOPE + 2 * PIXELS + k]
+                    for feature in range(3, depth):
+                        further, sums_here = line[feature * PIXELS :], column_sums[(FURTHER_SUM + feature) * SIDE :]
                         for k in range(SIDE):
-                            d_features[feature, k] += weight[k] * slope[feature, base + k]
-                gather(sums[place], left, g0, g1, g2, d_alpha, d_shape, d_features)
+                            sums_here[k] += line[WEIGHT + k] * further[SLOPE + k]
+                gather(left, column_sums, sums[place])
 
 
 @kernel
-def gather(sums, left, g0, g1, g2, d_alpha, d_shape, d_features):
-    """Add the columns' sums up, times the products of dx that they lack."""
+def load_slopes(x0, y0, width, height, image, transmittance, d_image, d_transmittance, room):
+    """Fill a tile's slopes, and behind its first splat the whole pixel times its slope."""
+    for row in range(min(SIDE, height - y0)):
+        for k in range(min(SIDE, width - x0)):
+            total = transmittance[y0 + row, x0 + k] * d_transmittance[y0 + row, x0 + k]
+            for feature in range(d_image.shape[2]):
+                value = d_image[y0 + row, x0 + k, feature]
+                room[SLOPE + feature * PIXELS + row * SIDE + k] = value
+                total += value * image[y0 + row, x0 + k, feature]
+            room[BEHIND + row * SIDE + k] = total
+
+
+@kernel
+def gather(left, column_sums, sums):
+    """Fill `sums` [7+F] from the columns' sums, times the products of dx that they lack."""
+    sums[:] = ZERO
     for k in range(SIDE):
-        dx = left + np.float32(k)
-        sums[D_X] += g0[k] * dx
-        sums[D_Y] += g1[k]
-        sums[D_XX] += g0[k] * dx * dx
-        sums[D_XY] += g1[k] * dx
-        sums[D_YY] += g2[k]
-        sums[D_ALPHA] += d_alpha[k]
-        sums[D_SHAPE] += d_shape[k] * np.float32(0.5 * LN2)
-    for feature in range(len(d_features)):
+        dx, g0, g1 = left + np.float32(k), column_sums[G0 * SIDE + k], column_sums[G1 * SIDE + k]
+        sums[D_X] += g0 * dx
+        sums[D_Y] += g1
+        sums[D_XX] += g0 * dx * dx
+        sums[D_XY] += g1 * dx
+        sums[D_YY] += column_sums[G2 * SIDE + k]
+        sums[D_ALPHA] += column_sums[ALPHA_SUM * SIDE + k]
+        sums[D_SHAPE] += column_sums[SHAPE_SUM * SIDE + k] * np.float32(0.5 * LN2)
+    for feature in range(len(sums) - FEATURES):
+        total = ZERO
         for k in range(SIDE):
-            sums[FEATURES + feature] += d_features[feature, k]
+            total += column_sums[(FURTHER_SUM + feature) * SIDE + k]
+        sums[FEATURES + feature] = total
 
 
 @parallel_kernel

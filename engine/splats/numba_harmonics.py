@@ -60,11 +60,10 @@ def basis_slope(x, y, z, degree, w):
 
 
 @kernel
-def colored(mean, position, harmonics, degree, color):
-    """Fill the first three of `color` for a splat with `harmonics` [K,3] seen from `position` [3]."""
+def colored(mean, position, harmonics, degree, values, color):
+    """Fill the first three of `color` of a splat with `harmonics` [K,3] seen from `position`; `values` [16] is room."""
     x, y, z = mean[0] - position[0], mean[1] - position[1], mean[2] - position[2]
     scale = ONE / max(math.sqrt(x * x + y * y + z * z), np.float32(1e-20))
-    values = np.empty(16, np.float32)
     basis(x * scale, y * scale, z * scale, degree, values)
     for channel in range(3):
         total = HALF
@@ -74,12 +73,12 @@ def colored(mean, position, harmonics, degree, color):
 
 
 @kernel
-def colored_backward(mean, position, harmonics, degree, d_color, d_harmonics, d_mean):
-    """Fill the used rows of `d_harmonics` [K,3] and add to `d_mean` [3]; a channel clamped at 0 has no gradient."""
+def colored_backward(mean, position, harmonics, degree, d_color, values, weights, d_harmonics, d_mean):
+    """Fill the used rows of `d_harmonics` [K,3]; add to `d_mean` [3]; a channel clamped at 0 has none."""
     x, y, z = mean[0] - position[0], mean[1] - position[1], mean[2] - position[2]
     scale = ONE / max(math.sqrt(x * x + y * y + z * z), np.float32(1e-20))
     x, y, z = x * scale, y * scale, z * scale
-    values, weights = np.empty(16, np.float32), np.zeros(16, np.float32)
+    weights[:] = ZERO
     basis(x, y, z, degree, values)
     for channel in range(3):
         total = HALF

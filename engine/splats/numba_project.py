@@ -15,8 +15,8 @@ CHUNKS = 64
 ZERO, ONE, TWO, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 LOW_PASS, NEAR = np.float32(constants.LOW_PASS), np.float32(constants.NEAR)
 ALPHA_MIN, LIMIT = np.float32(constants.ALPHA_MIN), np.float32(constants.JACOBIAN_LIMIT)
-# columns of `ellipses`: centre, inverse covariance xx, xy, yy, opacity, half width, half height
-X, Y, XX, XY, YY, OPACITY, WIDTH, HEIGHT = range(8)
+# columns of `ellipses`: centre, inverse covariance xx, xy, yy, opacity, reach (q at which alpha is least), half height
+X, Y, XX, XY, YY, OPACITY, REACH, HEIGHT = range(8)
 # columns of the gradient that compositing returns for each ellipse: sums over pixels of d q (q: squared Mahalanobis
 # distance), times the offset from the centre and its products, of alpha d alpha, and of d shape
 D_X, D_Y, D_XX, D_XY, D_YY, D_ALPHA, D_SHAPE, FEATURES = range(8)
@@ -65,13 +65,12 @@ def camera_point(view, means, i):
 
 
 @kernel
-def footprint(view, lens, x, y, z, quaternion, log_scales, turn, axes, plane):
+def footprint(view, lens, x, y, z, quaternion, log_scales, matrix, axes, plane):
     """The projected covariance (xx, xy, yy) without low pass, and 1 / |quaternion|.
 
-    Fills `turn` [3,3] camera from the splat's axes, `axes` [3,3] the same times the scales, and `plane` [2,3] those on
-    the image plane, all for `footprint_backward`. `lens` is fx, fy and the limits of x/z and y/z.
+    Fills `matrix` [3,3], the splat's rotation, `axes` [3,3], its scaled axes seen from the camera, and `plane` [2,3],
+    those on the image plane. `lens` is fx, fy and the limits of x/z and y/z.
     """
-    matrix = np.empty((3, 3), np.float32)
     inverse_length = rotation(quaternion, matrix)
     for column in range(3):
         scale = np.float32(math.exp(log_scales[column]))
@@ -79,7 +78,6 @@ def footprint(view, lens, x, y, z, quaternion, log_scales, turn, axes, plane):
             value = ZERO
             for k in range(3):
                 value += view[row, k] * matrix[k, column]
-            turn[row, column] = value
             axes[row, column] = value * scale
     inverse = ONE / z
     along_x = min(max(x * inverse, -lens[2]), lens[2])
@@ -119,14 +117,14 @@ def project(
     step = (count + CHUNKS - 1) // CHUNKS
     for index in numba.prange(CHUNKS):
         chunk = np.int64(index)
-        turn, axes = np.empty((3, 3), np.float32), np.empty((3, 3), np.float32)
-        plane = np.empty((2, 3), np.float32)
+        matrix, axes = np.empty((3, 3), np.float32), np.empty((3, 3), np.float32)
+        plane, values = np.empty((2, 3), np.float32), np.empty(16, np.float32)
         for i in range(chunk * step, min((chunk + 1) * step, count)):
             radii[i] = 0
             x, y, z = camera_point(view, means, i)
             if not z > NEAR:
                 continue
-            xx, xy, yy, _ = footprint(view, lens, x, y, z, rotations[i], log_scales[i], turn, axes, plane)
+            xx, xy, yy, _ = footprint(view, lens, x, y, z, rotations[i], log_scales[i], matrix, axes, plane)
             factor, _, after = compensation(xx, xy, yy, antialiased)
             opacity = factor / (ONE + np.float32(math.exp(-logits[i])))
             if not (opacity > ALPHA_MIN and after > ZERO):
@@ -150,12 +148,12 @@ def project(
             depths[i] = z
             ellipses[i, X], ellipses[i, Y] = centre_x, centre_y
             ellipses[i, XX], ellipses[i, XY], ellipses[i, YY] = yy / after, -xy / after, xx / after
-            ellipses[i, OPACITY], ellipses[i, WIDTH], ellipses[i, HEIGHT] = opacity, half_x, half_y
-            colored(means[i], position, harmonics[i], degree, features[i])
+            ellipses[i, OPACITY], ellipses[i, REACH], ellipses[i, HEIGHT] = opacity, reach, half_y
+            colored(means[i], position, harmonics[i], degree, values, features[i])
 
 
 @kernel
-def footprint_backward(view, lens, x, y, z, log_scales, turn, axes, plane, d_xx, d_xy, d_yy, d_matrix, d_log_scales):
+def footprint_backward(view, lens, x, y, z, log_scales, axes, plane, d_xx, d_xy, d_yy, d_matrix, d_log_scales):
     """Gradients (x, y, z) of the mean in camera axes from those of the covariance (d_xy: of both entries together).
 
     Fills `d_matrix` [3,3], of the splat's rotation, and `d_log_scales` [3].
@@ -164,7 +162,6 @@ def footprint_backward(view, lens, x, y, z, log_scales, turn, axes, plane, d_xx,
     ratio_x, ratio_y = x * inverse, y * inverse
     along_x, along_y = min(max(ratio_x, -lens[2]), lens[2]), min(max(ratio_y, -lens[3]), lens[3])
     d_along_x, d_along_y, d_inverse = ZERO, ZERO, ZERO
-    d_turn = np.empty((3, 3), np.float32)
     for column in range(3):
         d_u = TWO * d_xx * plane[0, column] + d_xy * plane[1, column]
         d_v = TWO * d_yy * plane[1, column] + d_xy * plane[0, column]
@@ -175,14 +172,9 @@ def footprint_backward(view, lens, x, y, z, log_scales, turn, axes, plane, d_xx,
         d_along_y -= d_v * axes[2, column]
         d_depth = -(d_u * along_x + d_v * along_y)
         scale = np.float32(math.exp(log_scales[column]))
-        d_turn[0, column], d_turn[1, column], d_turn[2, column] = d_u * scale, d_v * scale, d_depth * scale
+        for row in range(3):
+            d_matrix[row, column] = (view[0, row] * d_u + view[1, row] * d_v + view[2, row] * d_depth) * scale
         d_log_scales[column] = d_u * axes[0, column] + d_v * axes[1, column] + d_depth * axes[2, column]
-    for row in range(3):
-        for column in range(3):
-            value = ZERO
-            for k in range(3):
-                value += view[k, row] * d_turn[k, column]
-            d_matrix[row, column] = value
     d_x, d_y, d_z = ZERO, ZERO, -d_inverse * inverse * inverse
     if ratio_x == along_x:
         d_x = d_along_x * inverse
@@ -206,8 +198,8 @@ def project_backward(
     step = (count + CHUNKS - 1) // CHUNKS
     for index in numba.prange(CHUNKS):
         chunk = np.int64(index)
-        turn, axes, d_matrix = (np.empty((3, 3), np.float32) for _ in range(3))
-        plane = np.empty((2, 3), np.float32)
+        matrix, axes = np.empty((3, 3), np.float32), np.empty((3, 3), np.float32)
+        plane, values, weights = np.empty((2, 3), np.float32), np.empty(16, np.float32), np.empty(16, np.float32)
         for i in range(chunk * step, min((chunk + 1) * step, count)):
             d_harmonics[i] = ZERO
             if radii[i] == 0:
@@ -216,7 +208,9 @@ def project_backward(
                     d_shapes[i] = ZERO
                 continue
             x, y, z = camera_point(view, means, i)
-            xx, xy, yy, inverse_length = footprint(view, lens, x, y, z, rotations[i], log_scales[i], turn, axes, plane)
+            xx, xy, yy, inverse_length = footprint(
+                view, lens, x, y, z, rotations[i], log_scales[i], matrix, axes, plane
+            )
             factor, before, after = compensation(xx, xy, yy, antialiased)
             a, b, c, opacity = ellipses[i, XX], ellipses[i, XY], ellipses[i, YY], ellipses[i, OPACITY]
             # conic to covariance: d S = -K d K K, with d K symmetric
@@ -230,9 +224,9 @@ def project_backward(
                 d_yy += d_log * (xx / before - (xx + LOW_PASS) / after)
                 d_xy -= TWO * d_log * xy * (ONE / before - ONE / after)
             d_x, d_y, d_z = footprint_backward(
-                view, lens, x, y, z, log_scales[i], turn, axes, plane, d_xx, d_xy, d_yy, d_matrix, d_log_scales[i]
+                view, lens, x, y, z, log_scales[i], axes, plane, d_xx, d_xy, d_yy, matrix, d_log_scales[i]
             )
-            rotation_backward(rotations[i], inverse_length, d_matrix, d_rotations[i])
+            rotation_backward(rotations[i], inverse_length, matrix, d_rotations[i])
             d_u = -TWO * (a * sums[i, D_X] + b * sums[i, D_Y])
             d_v = -TWO * (b * sums[i, D_X] + c * sums[i, D_Y])
             d_screen[i, 0], d_screen[i, 1] = d_u, d_v
@@ -245,4 +239,14 @@ def project_backward(
             d_logits[i] = sums[i, D_ALPHA] * (ONE - opacity / max(factor, np.float32(1e-20)))
             if shapes is not None:
                 d_shapes[i] = sums[i, D_SHAPE]
-            colored_backward(means[i], position, harmonics[i], degree, sums[i, FEATURES:], d_harmonics[i], d_means[i])
+            colored_backward(
+                means[i],
+                position,
+                harmonics[i],
+                degree,
+                sums[i, FEATURES:],
+                values,
+                weights,
+                d_harmonics[i],
+                d_means[i],
+            )

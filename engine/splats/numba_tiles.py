@@ -10,10 +10,11 @@ import numpy as np
 from engine.kernels.settings import kernel, parallel_kernel
 from engine.kernels.sort import sort_keys
 from engine.splats.constants import TILE
-from engine.splats.numba_project import WIDTH, XX, XY, YY, X, Y
+from engine.splats.numba_project import REACH, XX, XY, YY, X, Y
 
 CHUNKS = 16
 ZERO, ONE, SIDE = np.float32(0), np.float32(1), np.float32(TILE)
+SLACK = np.float32(1.0001)  # for rounding
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def least_distance(ellipse, column, row):
 
 
 @parallel_kernel
-def find(order, ellipses, bounds, reaches, slots, columns, tile_of, counts):
+def find(order, ellipses, bounds, slots, columns, tile_of, counts):
     """Fill `tile_of` [S], -1 where a tile's corner of the bounding box holds nothing, and `counts` [CHUNKS,T]."""
     seen = len(order)
     step = (seen + CHUNKS - 1) // CHUNKS
@@ -79,7 +80,7 @@ def find(order, ellipses, bounds, reaches, slots, columns, tile_of, counts):
                 for column in range(bounds[splat, 0], bounds[splat, 1]):
                     tile_of[slot] = -1
                     distance = least_distance(ellipses[splat], np.float32(column), np.float32(row))
-                    if distance <= reaches[splat]:
+                    if distance <= ellipses[splat, REACH] * SLACK:
                         tile_of[slot] = row * columns + column
                         counts[chunk, row * columns + column] += 1
                     slot += 1
@@ -113,11 +114,8 @@ def binned(
     box = bounds[order].astype(np.int64)
     slots = np.zeros(len(order) + 1, np.int64)
     np.cumsum((box[:, 1] - box[:, 0]) * (box[:, 3] - box[:, 2]), out=slots[1:])
-    # with q = d^2 a' and half width^2 = reach * covariance, and a margin for rounding
-    covariance = ellipses[:, YY] / (ellipses[:, XX] * ellipses[:, YY] - ellipses[:, XY] ** 2)
-    reaches = (ellipses[:, WIDTH] ** 2 / covariance * np.float32(1.0001)).astype(np.float32)
     tile_of, counts = np.empty(slots[-1], np.int32), np.zeros((CHUNKS, columns * rows), np.int64)
-    find(order, ellipses, bounds, reaches, slots, columns, tile_of, counts)
+    find(order, ellipses, bounds, slots, columns, tile_of, counts)
     totals = counts.sum(0)
     starts = np.zeros(columns * rows + 1, np.int64)
     np.cumsum(totals, out=starts[1:])
