@@ -43,6 +43,7 @@ _WORDS = (  # the engine speaks to the command line too
     ("capture.up", "the up axis"),
     ("--masks DIR", "a folder of masks"),
     ("world from camera", "world-from-camera"),
+    ("`unrender run` and the window find them (COLMAP)", "opening the photos finds them (COLMAP)"),
 )
 
 
@@ -93,10 +94,12 @@ def _problems(report: Report) -> list[Finding]:
 
 def _facts(report: Report) -> list[str]:
     facts = []
+    sizes = [size.replace("x", " x ") for size in report.image_sizes]
+    more = f" and {len(sizes) - 2} other sizes" if len(sizes) > 2 else ""
+    of_size = f" of {' and '.join(sizes[:2])}{more} pixels" if sizes else ""
+    if report.photos:
+        facts.append(f"{report.photos} photos{of_size}.")
     if report.frames:
-        sizes = [size.replace("x", " x ") for size in report.image_sizes]
-        more = f" and {len(sizes) - 2} other sizes" if len(sizes) > 2 else ""
-        of_size = f" of {' and '.join(sizes[:2])}{more} pixels" if sizes else ""
         facts.append(f"{report.frames} photos{of_size}: {report.train} to learn from, {report.test} for testing.")
     if report.mask_source:
         text = f"Masks: {report.masks} of {report.frames}, from {report.mask_source}."

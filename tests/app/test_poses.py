@@ -1,0 +1,70 @@
+"""Bare photos on the command line: what doctor says of them, and what run and script do before they open them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from app.poses import posed
+from app.progress import BarProgress, PlainProgress
+from engine.capture.reconstruction import Posed, PoseReport
+from tests.app.tiny import unrender
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """A folder of three photos of nothing."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(folder / f"{number}.jpg"), np.full((100, 120, 3), 50 * number, np.uint8))
+    return folder
+
+
+def test_doctor_says_that_poses_are_missing_and_makes_nothing(photos, tmp_path):
+    told = unrender("doctor", photos)
+    assert told.code == 0 and "Photos: 3, 3 x 120x100" in told.out
+    assert "there are no camera poses; `unrender run` and the window find them (COLMAP)" in told.out
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_run_says_why_no_poses_can_be_found(photos, tmp_path):
+    told = unrender("run", photos, "--out", tmp_path / "out")
+    assert told.code == 1 and "holds no camera poses: finding them" in told.out
+    assert "no camera poses can be found: 3 of 3 photos have too few details" in told.err
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("was_there", [False, True])
+def test_poses_are_found_once_and_reported(photos, monkeypatch, capsys, was_there, masks):
+    def find_poses(path, progress, keep_pixels):
+        assert path == photos and keep_pixels is masks
+        progress(0.5, "placing photo 2 of 3")
+        report = PoseReport(3, 2, 0.5, 1234, [("2.jpg", "has too few details")], ["something"], 7.0)
+        return Posed(photos.with_name("photos-posed"), report, was_there)
+
+    monkeypatch.setattr("engine.capture.reconstruction.find_poses", find_poses)
+    assert posed(photos, masks) == photos.with_name("photos-posed")
+    told = capsys.readouterr().out
+    assert ("found before, in" in told) is was_there and "photos-posed" in told
+    assert "Poses: 2 of 3 photos, reprojection error 0.50 px, 1,234 points" in told
+    assert "Note: something" in told and "Without a pose: 2.jpg: has too few details" in told
+
+
+def test_a_capture_is_left_alone(capture):
+    assert posed(capture, False) == capture
+
+
+def test_progress_of_posing_is_shown_on_terminals_and_in_logs(capsys):
+    plain = PlainProgress()
+    plain.posing(0.5, "too soon")
+    plain.shown = -10.0
+    plain.posing(0.5, "placing photo 2 of 3")
+    assert capsys.readouterr().out == "poses 50%: placing photo 2 of 3\n"
+    with BarProgress() as bar:
+        bar.posing(0.5, "placing photo 2 of 3")
+        assert bar.bar.tasks[-1].percentage == 50
