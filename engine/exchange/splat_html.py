@@ -1,7 +1,7 @@
 """Splats as one HTML file that shows them: WebGL 2, no network, nothing to install.
 
-The page is put together from the sources in splat_viewer/. It draws as our splatters do, with the spherical harmonics of
-the file; discs are drawn as thin Gaussians, and colours are 8 bits deep.
+The page is put together from the sources in splat_viewer/. It draws as our splatters do, with all spherical harmonics;
+only discs are drawn as thin Gaussians, without intersecting rays.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ def write_splat_html(
 ) -> None:
     """Write the page; it begins at the first of `cameras`, or where most splats are in view with `up` upward.
 
-    `up` [3] in the capture's frame, around which the viewer orbits; `background` is sRGB-encoded. A splat takes 43 bytes
-    with harmonics of degree 0 and 107 with degree 3. Raises ExchangeError for no or non-finite splats, or too many.
+    `up` [3] in the capture's frame, around which the viewer orbits; `background` is sRGB-encoded. A splat takes 43
+    bytes with harmonics of degree 0 and 107 with degree 3. Raises ExchangeError for no, non-finite or too many splats.
     """
     check_writable(path, splats)
     records, value_range = splat_records(splats)
     if records.nbytes > LARGEST:
         most = LARGEST // records[0].nbytes
         raise ExchangeError(
-            f"{path}: {len(splats):,} splats are too many for one page, which holds {most:,}; use a lower budget or .spz"
+            f"{path}: {len(splats):,} splats are too many for one page, which holds {most:,}; lower the budget"
         )
     low, high = np.quantile(splats.means, [0.05, 0.95], axis=0)
     box = np.stack([low, high])
@@ -123,7 +123,7 @@ def _described(camera: Camera) -> dict:
 
 
 def _page(parts: dict[str, str]) -> str:
-    """page.html with every {{name}} replaced: by `parts`, by a constant of the splatters, or by the file of that name."""
+    """page.html with every {{name}} replaced: by a part, a constant of the splatters, or the file of that name."""
     folder = files("engine.exchange") / "splat_viewer"
 
     def filled(match: re.Match) -> str:

@@ -1,7 +1,7 @@
 """3DGS PLY: a vertex per splat, its raw parameters as properties (Kerbl et al. 2023).
 
-Read and written here, not by a package: those there are take other types than float for float in silence, name no missing
-property, and know neither comments nor the property `shape`.
+Read and written here, since the packages there are take other types than float for float in silence, do not name a
+missing property, and know neither comments nor the property `shape`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def read_splat_ply(path: Path, notice) -> Gaussians:
         raise read_error(path, error) from error
     header = _header(path, start)
     if header.named("chunk") is not None:
-        return _compressed(path, header, total)
+        raise ExchangeError(f"{path}: its splats are packed by PlayCanvas; export it as a plain 3DGS PLY or SPZ")
     rows = _rows(path, header, total)
     names = set(rows.dtype.names or ())
     flat = {"scale_0", "scale_1"} <= names and "scale_2" not in names
@@ -207,34 +207,3 @@ def _kind(header: _Header, shaped: bool) -> str:
     if shaped:
         return "exponential"
     return named if named in KINDS and named != "exponential" else "gaussian"
-
-
-def _compressed(path: Path, header: _Header, total: int) -> Gaussians:
-    """The splats of a PLY in which PlayCanvas has packed each into 16 bytes."""
-    from gsply.reader import read_compressed
-
-    chunk, vertex, more = header.named("chunk"), header.named("vertex"), header.named("sh")
-    packed = ["packed_position", "packed_rotation", "packed_scale", "packed_color"]
-    terms = 0 if more is None else len(more.properties)
-    right = (
-        header.encoding == "binary_little_endian"
-        and vertex is not None
-        and [name for name, _ in vertex.properties] == packed
-        and [kind for _, kind in vertex.properties + chunk.properties] == ["u4"] * 4 + ["f4"] * 18
-        and [element.name for element in header.elements] == ["chunk", "vertex", "sh"][: 2 + (more is not None)]
-        and 256 * chunk.count >= vertex.count
-        and (more is None or (more.count == vertex.count and all(kind == "u1" for _, kind in more.properties)))
-        and terms in (0, 9, 24, 45)
-    )
-    if not right:
-        raise ExchangeError(f"{path}: its compression is not PlayCanvas's; export it as a plain 3DGS PLY")
-    if not vertex.count:
-        raise ExchangeError(f"{path}: it has no splats; export it again")
-    if total < header.size + 72 * chunk.count + (16 + terms) * vertex.count:
-        raise ExchangeError(f"{path}: it breaks off before its {vertex.count:,} splats are complete; {AGAIN}")
-    data = read_compressed(path)
-    if data is None:
-        raise ExchangeError(f"{path}: its compressed splats cannot be read; {AGAIN}")
-    from engine.exchange.splat_spz import gaussians_of
-
-    return gaussians_of(data)

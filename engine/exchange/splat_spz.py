@@ -49,9 +49,7 @@ def write_spz(path: Path, splats: Gaussians, notice) -> None:
     beyond = int(((largest < SIDES[0]) | (largest > SIDES[1])).sum())
     if beyond:
         low, high = np.exp(SIDES)
-        notice(
-            f"{path}: {beyond:,} of {len(splats):,} splats are not {low:.1e} to {high:.0f} units large; clamped for SPZ"
-        )
+        notice(f"{path}: {beyond:,} of {len(splats):,} splats are not {low:.1e} to {high:.0f} units large; clamped")
     other = turned(splats)
     data = gsply.GSData.from_arrays(
         means=other.means,

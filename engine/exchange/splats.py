@@ -27,7 +27,7 @@ def silent(text: str) -> None:
 
 
 def read_splats(path: Path | str, notice: Notice = silent) -> Gaussians:
-    """The splats of a 3DGS PLY (plain or PlayCanvas-compressed) or SPZ file; at least one, all finite and usable.
+    """The splats of a 3DGS PLY or SPZ file; at least one, all finite and usable.
 
     What had to be left out or mended is told to `notice`, a sentence each: rows with NaN, splats too far or too large,
     sides of length zero, quaternions of length zero, opacities of exactly 0 or 1. A PLY's numbers come back to the bit.
@@ -108,7 +108,7 @@ def usable(path: Path | str, splats: Gaussians, notice: Notice) -> Gaussians:
     tell(int((finite & ~near).sum()), f"lie or extend beyond {REACH:.0e} units; they are left out")
     tell(int((small.any(1) & kept).sum()), f"have a side of length zero; it is made e^{SMALLEST:.0f} units long")
     tell(
-        int((extreme & kept).sum()), f"have an opacity of exactly 0 or 1; its logit is set to -{SURE:.0f} or {SURE:.0f}"
+        int((extreme & kept).sum()), f"have an opacity of exactly 0 or 1; its logit is made {SURE:.0f} or its negative"
     )
     if not kept.any():
         raise ExchangeError(f"{path}: none of its {len(splats):,} splats can be used; export it again")

@@ -1,7 +1,7 @@
 // Mouse, touch and keys to poses: orbiting around a point ahead, panning, flying.
 
 class Navigation {
-  /* scene: up [3], extent, centre [3]. `onCamera(step)` asks for the next camera, `changed()` for a new picture. */
+  /* scene: up [3], extent, centre [3]. `changed()` asks for a new picture. */
   constructor(canvas, scene, changed) {
     this.canvas = canvas;
     this.scene = scene;
@@ -56,12 +56,12 @@ class Navigation {
 
   turn(dx, dy) {
     const { pose, scene } = this, step = (this.looking ? 0.6 : 1) * Math.PI / Math.max(this.canvas.clientHeight, 1);
-    const sign = this.looking ? -1 : 1; // looking: the scene follows the pointer; orbiting: so does its front
+    const sign = this.looking ? 1 : -1; // either way what is in front follows the pointer
     const point = this.looking ? pose.position : add(pose.position, pose.forward, this.distance);
     // where down is up, the picture stands on its head and turns the other way
     const upright = dot(pose.down, scene.up) > 0 ? -1 : 1;
-    let next = turned(pose, scene.up, -sign * upright * dx * step * (this.looking ? -1 : 1) * sign, point);
-    const tilted = turned(next, next.right, -dy * step, point);
+    let next = turned(pose, scene.up, sign * upright * dx * step, point);
+    const tilted = turned(next, next.right, sign * dy * step, point);
     if (Math.abs(dot(tilted.forward, scene.up)) < 0.998 || Math.abs(dot(tilted.forward, scene.up)) < Math.abs(dot(next.forward, scene.up))) next = tilted;
     this.pose = next;
     this.changed();
