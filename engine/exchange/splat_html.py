@@ -1,7 +1,7 @@
 """Splats as one HTML file that shows them: WebGL 2, no network, nothing to install.
 
-The page is put together from the sources in splat_viewer/. It draws as our splatters do, with all spherical harmonics;
-only discs are drawn as thin Gaussians, without intersecting rays.
+The page is put together from the sources in splat_viewer/. It draws all kinds of splats as our splatters do, with
+all spherical harmonics, but blends on behind what is already opaque to the eye.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def write_splat_html(
         "count": len(splats),
         "texels": records.shape[1] // 4,
         "degree": splats.degree,
+        "kind": splats.kind,
         "range": value_range,
         "near": constants.NEAR,
         "up": upward.tolist(),

@@ -1,5 +1,6 @@
 #version 300 es
-// A splat to a rectangle around its ellipse on the image: EWA projection (Kerbl et al. 2023, eq. 5).
+// A splat to a rectangle around what it covers of the image: EWA projection (Kerbl et al. 2023, eq. 5), and for discs
+// what rays need to meet them (Huang et al. 2024).
 precision highp float;
 precision highp int;
 precision highp usampler2D;
@@ -13,9 +14,12 @@ uniform float range;         // of the harmonics of degree 1 and more
 uniform vec4 view[3], lens;  // camera from world; fx, fy, cx, cy in pixels
 uniform vec3 position;
 uniform vec2 size;
+uniform bool surface;          // discs
 flat out vec4 color;  // and opacity
 flat out float shape;
-out vec2 place;       // of the pixel, in standard deviations of the projected splat
+flat out vec4 across; // of discs: how their axes' x, then y, move across the image plane at depth 1
+flat out vec3 lean;   // of discs: their axes' depths, and that of the mean
+out vec2 place;       // of the pixel: in standard deviations of the projected splat; of discs in pixels from the centre
 
 uvec4 texel(int part) {
   int i = int(index) * texels + part;
@@ -78,6 +82,16 @@ vec3 harmonics(vec3 constant, vec3 d) {
   return max(sum, 0.0);
 }
 
+// Least and most offset in pixels of a disc's rim u^2 + v^2 = reach along one side of the image; `whole` where the rim
+// reaches behind the camera.
+vec2 rim(vec2 across, float focal, float reach, vec2 whole) {
+  across *= focal;
+  float square = lean.z * lean.z - reach * dot(lean.xy, lean.xy), middle = reach * dot(across, lean.xy);
+  if (!(square > 0.0)) return whole;
+  float root = sqrt(middle * middle + square * reach * dot(across, across)), filtered = sqrt(0.5 * reach);
+  return vec2(min((-middle - root) / square, -filtered), max((-middle + root) / square, filtered));
+}
+
 void main() {
   gl_Position = vec4(2.0, 2.0, 2.0, 1.0);  // nowhere
   uvec4 first = texel(0), second = texel(1);
@@ -90,6 +104,23 @@ void main() {
   vec3 scales = exp(vec3(a, b.x));
   mat3 turn = transpose(mat3(view[0].xyz, view[1].xyz, view[2].xyz)) * rotation(quaternion(first.w));
   mat3 axes = mat3(turn[0] * scales.x, turn[1] * scales.y, turn[2] * scales.z);
+  vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1), pixel = lens.xy * point.xy / point.z + lens.zw;
+  float reach = 2.0 * log(opacity / ALPHA_MIN);  // the squared distance at which alpha falls to its least
+  color = vec4(harmonics(vec3(c, e.x), normalize(mean - position)), opacity);
+  shape = e.y;
+  across = vec4(0.0);
+  lean = vec3(axes[0].z, axes[1].z, point.z);
+  if (surface) {
+    vec2 slope = point.xy / point.z;
+    across.xy = vec2(axes[0].x, axes[1].x) - slope.x * lean.xy;
+    across.zw = vec2(axes[0].y, axes[1].y) - slope.y * lean.xy;
+    vec2 x = rim(across.xy, lens.x, reach, vec2(-pixel.x, size.x - pixel.x));
+    vec2 y = rim(across.zw, lens.y, reach, vec2(-pixel.y, size.y - pixel.y));
+    place = mix(vec2(x[0], y[0]), vec2(x[1], y[1]), corner);
+    pixel += place;
+    gl_Position = vec4(pixel.x / size.x * 2.0 - 1.0, 1.0 - pixel.y / size.y * 2.0, 0.0, 1.0);
+    return;
+  }
   vec2 limit = JACOBIAN_LIMIT * 0.5 * size / lens.xy;
   vec2 along = clamp(point.xy / point.z, -limit, limit);
   vec3 u = lens.x / point.z * vec3(axes[0].x - along.x * axes[0].z, axes[1].x - along.x * axes[1].z, axes[2].x - along.x * axes[2].z);
@@ -99,12 +130,7 @@ void main() {
   float middle = 0.5 * (xx + yy), apart = length(vec2(0.5 * (xx - yy), xy));
   float large = middle + apart, small = max(middle - apart, LOW_PASS);
   vec2 axis = abs(xy) > 1e-6 * large ? normalize(vec2(xy, large - xx)) : (xx >= yy ? vec2(1, 0) : vec2(0, 1));
-  shape = e.y;
-  float reach = sqrt(pow(2.0 * log(opacity / ALPHA_MIN), 2.0 / shape));  // where alpha falls to its least
-  vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2.0 - 1.0;
-  place = corner * reach;
-  vec2 pixel = lens.xy * point.xy / point.z + lens.zw;
+  place = (corner * 2.0 - 1.0) * pow(reach, 1.0 / shape);
   pixel += place.x * sqrt(large) * axis + place.y * sqrt(small) * vec2(-axis.y, axis.x);
-  color = vec4(harmonics(vec3(c, e.x), normalize(mean - position)), opacity);
   gl_Position = vec4(pixel.x / size.x * 2.0 - 1.0, 1.0 - pixel.y / size.y * 2.0, 0.0, 1.0);
 }

@@ -12,7 +12,7 @@ from PIL import Image
 from engine.errors import ExchangeError
 from engine.exchange.splat_html import packed_rotations, write_splat_html
 from engine.scene.camera import Camera, look_at
-from engine.scene.gaussians import Gaussians
+from engine.scene.gaussians import KINDS, Gaussians
 
 WIDTH, HEIGHT = 240, 180
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -109,7 +109,7 @@ def test_what_cannot_be_shown_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["gaussian", "exponential"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_chromium_draws_what_our_splatter_draws(tmp_path, kind):
     from engine.splats import splatter
     from engine.splats.contract import SplatOptions
