@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from app.progress import progress
@@ -18,8 +19,12 @@ def posed(capture: Path, with_masks: bool) -> Path:
     if photo_source(capture) is None:
         return capture
     print(f"{capture} holds no camera poses: finding them", flush=True)
-    with progress() as show:
-        found = find_poses(capture, show.posing, keep_pixels=with_masks)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half done is removed
+    try:
+        with progress() as show:
+            found = find_poses(capture, show.posing, keep_pixels=with_masks)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(f"{'found before, in' if found.was_there else 'wrote'} {found.folder}")
     print("\n".join(found.report.lines()), flush=True)
     return found.folder

@@ -39,7 +39,13 @@ class Files(QObject):
         self.picture = ProjectPicture(studio)
         self.actions: dict[str, QAction] = {}
         add = self._add
-        add("new", "New from images\u2026", "Ctrl+N", self.new, "Open a folder of photos with camera poses")
+        add(
+            "new",
+            "New from images\u2026",
+            "Ctrl+N",
+            self.new,
+            "Open a folder of photos; camera poses that they lack are found first",
+        )
         add("open", "Open\u2026", "Ctrl+O", self.open, "Open a project's or a capture's folder")
         add("sample", "Open the sample capture", "", self.open_sample, "Open the photos that come with Unrender")
         add("save", "Save", "Ctrl+S", self.save, "Write a checkpoint of this moment")

@@ -83,7 +83,7 @@ class DropArea(DashedLabel):
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setWordWrap(True)
         self.setMinimumHeight(84)
-        self.setToolTip("Drop a folder of photos, or of a project, anywhere on this page")
+        self.setToolTip("Drop a folder of photos, a video, or a project, anywhere on this page")
         self.setMargin(8)
 
 

@@ -91,7 +91,7 @@ def posed_path(path: Path | str, keep_pixels: bool = False) -> Posed | None:
     if source is None:
         return None
     digest = source_digest(source)
-    for folder in _candidates(_named_after(Path(path), source)):
+    for folder in _candidates(_named_after(Path(path))):
         if not folder.exists():
             return None
         report = _recorded(folder, digest, keep_pixels)
@@ -110,7 +110,7 @@ def find_poses(
 
     With `keep_pixels` the images stay as the photos are, lens distortion and alpha included, so that masks drawn on
     the photos fit; captures undo the distortion when they are read. It is always so where all photos have alpha.
-    The same photos give the same poses, up to the rounding of sums over threads. `progress(done 0 to 1, text)`.
+    The same photos give the same poses and points. `progress(done 0 to 1, text)`.
     Raises CaptureError when there are too few photos or they do not overlap, and Cancelled once `cancelled` is true.
     """
     path = Path(path)
@@ -122,7 +122,7 @@ def find_poses(
         return there
     started, digest = time.monotonic(), source_digest(source)
     work = _Work(source, progress, cancelled)
-    target = _named_after(path, source)
+    target = _named_after(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         temporary.mkdir(parents=True)
@@ -153,7 +153,7 @@ def recorded_notes(folder: Path) -> list[str]:
     return notes
 
 
-def _named_after(path: Path, source: Path) -> Path:
+def _named_after(path: Path) -> Path:
     """Where the capture of the photos at `path` goes, unless that is taken."""
     named = path.resolve()
     if named.is_file():

@@ -97,6 +97,7 @@ def reconstruct(database: Path, images: Path, folder: Path, total: int) -> pycol
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = SEED
     options.mapper.random_seed = options.triangulation.random_seed = SEED
+    options.num_threads = options.mapper.num_threads = 1  # sums over threads would round differently each time
     options.min_model_size = LEAST_MODEL
     options.max_num_models = 5
     registered = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,8 @@ import pytest
 from app.poses import posed
 from app.progress import BarProgress, PlainProgress
 from engine.capture.reconstruction import Posed, PoseReport
-from tests.app.tiny import unrender
+from tests.app.tiny import started, unrender
+from tests.engine.capture.room import cameras, write_photos
 
 
 @pytest.fixture
@@ -68,3 +70,17 @@ def test_progress_of_posing_is_shown_on_terminals_and_in_logs(capsys):
     with BarProgress() as bar:
         bar.posing(0.5, "placing photo 2 of 3")
         assert bar.bar.tasks[-1].percentage == 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_nothing_behind(tmp_path, number):
+    folder = write_photos(tmp_path / "room", cameras(12))
+    process = started("run", folder, "--out", tmp_path / "out")
+    line = process.stdout.readline()
+    while not any(path.name == "work" for path in tmp_path.glob(".room-posed.*/*")):
+        assert process.poll() is None, line
+    process.send_signal(number)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "stopped" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["room"]

@@ -41,7 +41,7 @@ def test_photos_of_all_kinds_become_a_capture(tmp_path):
     exif[0x0112] = 6
     turned.save(folder / "007.jpg", quality=98, exif=exif)
     tall = cameras(9, 260, 340)[8]  # portrait among landscape, and of another size
-    cv2.imwrite(str(folder / "008.png"), photo(tall))
+    cv2.imwrite(str(folder / "the tall öne.png"), photo(tall))
     cv2.imwrite(str(folder / "grey.png"), np.full((240, 320, 3), 120, np.uint8))
     cv2.imwrite(str(folder / "elsewhere.png"), texture(77)[:240, :320])
     (folder / "broken.jpg").write_bytes(b"no JPEG")
@@ -58,7 +58,7 @@ def test_photos_of_all_kinds_become_a_capture(tmp_path):
     assert [done for done, _ in told] == sorted(done for done, _ in told) and told[0][0] >= 0 and told[-1][0] <= 1
     assert any("placing photo" in text for _, text in told)
 
-    truth = {f"{number:03d}": camera.position for number, camera in enumerate(made)} | {"008": tall.position}
+    truth = {f"{number:03d}": camera.position for number, camera in enumerate(made)} | {"the tall öne": tall.position}
     error, points = checked_against(posed.folder, truth)
     assert error < 0.01
     assert np.median(np.abs(points).min(1)) < 0.02 * SIDE  # they lie on the walls
