@@ -28,6 +28,7 @@ struct Step {
     texture_size: vec2u, // (width, height) of level 0
     levels: u32, // of its pyramid
     texels: u32, // in the pyramid
+    recalled: f32, // share of the last step's estimate in a recursive one; 0 where there is none
 }
 
 struct View {

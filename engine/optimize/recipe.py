@@ -56,6 +56,13 @@ class OptimizeSection:
         False,
         "stage refine with stochastic gradients on WebGPU: materials and light as well, all on the device",
     )
+    recursion: float = option(
+        1.0,
+        "share of each new sample in a recursive estimate, less noisy but drawn twice as often, in stages blackbox, "
+        "subdivision and, on_device, refine; 1: none",
+        low=0.01,
+        high=1.0,
+    )
     eps_end: float = option(0.2, "the same at a stage's end; 0 keeps eps", unit="px", low=0.0, high=2.0, live=True)
 
 

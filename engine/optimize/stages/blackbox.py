@@ -126,6 +126,7 @@ class BlackBoxStage(IteratingStage):
             seed=self.context.recipe.run.seed,
             mask=options.mask,
             smoothness=options.large_steps,
+            recursion=self.context.recipe.optimize.recursion,
         )
         return self._with_rates(made)
 

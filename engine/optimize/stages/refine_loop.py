@@ -83,6 +83,7 @@ class LoopRefineStage(IteratingStage):
                 seed=recipe.run.seed,
                 mask=recipe.refine.mask,
                 smoothness=recipe.refine.large_steps,
+                recursion=recipe.optimize.recursion,
             ),
             "pbr",
             notify=context.notice,

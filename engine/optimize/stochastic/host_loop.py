@@ -23,6 +23,7 @@ from engine.raster import rasterizer
 from engine.raster.contract import VisibilityBuffer
 from engine.raster.stochastic.loss import Evaluation, estimate
 from engine.raster.stochastic.perturbation import perturbed, vertex_eps
+from engine.raster.stochastic.recursive import RecursiveEstimate
 from engine.raster.stochastic.texel_credit import TexelCredit, TexturePoints
 from engine.raster.stochastic.vertex_credit import Stencils, VertexCredit
 from engine.raster.texture import build_pyramid, texture_level
@@ -78,6 +79,7 @@ class HostLoop:
             "texel_square": np.zeros((texels, 3), np.float32),
             "texel_count": np.zeros((texels, 1), np.float32),
         }
+        self._recursive = RecursiveEstimate(options.recursion)
         self._loss = float("nan")
 
     # -- pictures
@@ -189,19 +191,24 @@ class HostLoop:
     def _move_vertices(self, view: int, eps: float, rate: float, key: int, beta1: float, beta2: float) -> None:
         arrays, camera = self._arrays, self.views[view].camera
         pyramid = build_pyramid(torch.from_numpy(arrays["texture"]))
-        vertices = torch.from_numpy(arrays["positions"])
+        losses_found: list[float] = []
 
         def evaluate(moved: Tensor) -> tuple[np.ndarray, np.ndarray]:
             seen = self._seen(camera, moved)
             losses = self._losses(view, seen[0], self._colors(camera, moved, seen, pyramid))
             return losses, seen[0].triangle_id.numpy()
 
-        reach = vertex_eps(vertices, self._matrix(camera), camera.size, eps)
-        both = self._paired(vertices, reach, key, evaluate)
-        loss, slopes = estimate(
-            vertices, reach, key, both, lambda a, b: VertexCredit(a, b, self._stencils), camera.size
-        )
-        self._loss = float(loss) / (camera.width * camera.height)
+        def gradient_at(vertices: Tensor) -> Tensor:
+            reach = vertex_eps(vertices, self._matrix(camera), camera.size, eps)
+            both = self._paired(vertices, reach, key, evaluate)
+            loss, slopes = estimate(
+                vertices, reach, key, both, lambda a, b: VertexCredit(a, b, self._stencils), camera.size
+            )
+            losses_found.append(float(loss))
+            return slopes
+
+        slopes = self._recursive.update(torch.from_numpy(arrays["positions"]), gradient_at)
+        self._loss = losses_found[0] / (camera.width * camera.height)
         smooth = self._system.solve(self._system.solve(slopes.numpy()))
         arrays["mean"] = beta1 * arrays["mean"] + (1 - beta1) * smooth
         arrays["square"] = beta2 * arrays["square"] + (1 - beta2) * smooth**2
@@ -259,6 +266,9 @@ class HostLoop:
         """Arrays from which `restore` goes on with the same bits."""
         counts = np.array([*self.counts.values(), self.dropped, self._bad_steps], np.int64)
         state: dict[str, Any] = {name: array.copy() for name, array in self._arrays.items()}
+        if self.options.recursion < 1 and self._recursive.point is not None:
+            state["recursive.point"] = self._recursive.point.numpy().copy()
+            state["recursive.value"] = self._recursive.value.numpy().copy()
         return state | {"index": np.array(self.index, np.int64), "counts": counts}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
@@ -266,3 +276,7 @@ class HostLoop:
         *counts, self.dropped, self._bad_steps = (int(value) for value in state["counts"])
         self.index, self.counts = int(state["index"]), dict(zip(self.counts, counts, strict=True))
         self._arrays = {name: np.array(state[name]) for name in self._arrays}
+        self._recursive = RecursiveEstimate(self.options.recursion)
+        if "recursive.point" in state:
+            self._recursive.point = torch.from_numpy(np.array(state["recursive.point"]))
+            self._recursive.value = torch.from_numpy(np.array(state["recursive.value"]))

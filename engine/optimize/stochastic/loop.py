@@ -37,7 +37,9 @@ class StochasticLoop:
     """Optimizes a mesh, its textures, light and poses toward photos through any shading, on the device alone.
 
     One step perturbs one group of parameters by random signs, rasterizes both sides, differences the loss per pixel and
-    credits it; what comes back to the host is a preview or what is asked for. Runs repeat bit for bit on one device.
+    credits it; what comes back to the host is a preview or what is asked for. Runs repeat bit for bit on one device:
+    credit is summed in fixed point alone, since float atomics, beside that they add in any order, are no part of WebGPU
+    (wgpu has them on some adapters as the native feature shader-float32-atomic).
     The shading is a black box: what it makes of a point is never differentiated.
     """
 
@@ -170,6 +172,20 @@ class StochasticLoop:
 
     def _encoded(self, group: Any, view: int, update: bool = True) -> Any:
         encoder = self.gpu.encoder()
+        recursive = update and getattr(group, "recursive", False)
+        if recursive and group.recalls:
+            group.encode_return(encoder)
+            self._encode_sample(encoder, group, view, group.encode_gradient)
+            group.encode_forth(encoder)
+        if recursive:
+            group.encode_place(encoder)
+        self._encode_sample(encoder, group, view, group.encode if update else None)
+        if update:
+            self.memory.encode_end(encoder, group.name, view)
+        return encoder
+
+    def _encode_sample(self, encoder: Any, group: Any, view: int, finish: Callable[[Any, int], Any] | None) -> None:
+        """Encode one sample of a view's gradient where the parameters are, and what `finish` makes of its sums."""
         self.memory.encode_begin(encoder, group.name, view)
         group.clear(encoder)
         self.rendering.encode_perturbed(encoder, group.name, view)
@@ -177,12 +193,9 @@ class StochasticLoop:
         compute_pass = encoder.begin_compute_pass()
         self.rendering.encode_scale(compute_pass, group, view)
         self.rendering.encode_pixels(compute_pass, group, view)
-        if update:
-            group.encode(compute_pass, view)
+        if finish is not None:
+            finish(compute_pass, view)
         compute_pass.end()
-        if update:
-            self.memory.encode_end(encoder, group.name, view)
-        return encoder
 
     def view_of(self, group: str, count: int) -> int:
         """The view of a group's step number `count`: all of them once per round, in an order drawn for each round."""
@@ -205,6 +218,7 @@ class StochasticLoop:
         eps, rate = settings.at(self.index / options.steps)
         record["key"] = sign_key(options.seed, self.index, GROUPS[name])
         record["eps"], record["rate"] = eps, self.groups[name].rate(rate)
+        record["recalled"] = (1 - options.recursion) * getattr(self.groups[name], "recalls", False)
         record["beta1"], record["beta2"] = settings.beta1, settings.beta2
         record["correction1"] = 1 / (1 - settings.beta1**count)
         record["correction2"] = 1 / (1 - settings.beta2**count)

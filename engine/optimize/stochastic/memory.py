@@ -39,6 +39,8 @@ STEP = np.dtype(
         ("texture_size", "u4", 2),
         ("levels", "u4"),
         ("texels", "u4"),
+        ("recalled", "f4"),
+        ("unused", "f4", 3),
     ]
 )
 VIEW = np.dtype(

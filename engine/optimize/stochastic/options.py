@@ -87,6 +87,9 @@ class LoopOptions:
     iterations: int = 10  # of Chebyshev-Jacobi for each of large steps' two solves
     smooth_normals: bool = True  # whether the shading reads vertex normals, whose one-rings are then credited
     cull_backfaces: bool = False
+    # Share of each new sample in a recursive estimate of the vertices' gradient, whose noise shrinks with the steps'
+    # size at the cost of drawing twice as often (engine/raster/stochastic/recursive.py); 1: none.
+    recursion: float = 1.0
     check_every: int = 50  # steps between two looks at the counters and two copies of the state to the host
 
     def __post_init__(self) -> None:
@@ -106,5 +109,9 @@ class LoopOptions:
                 raise RecipeError(
                     f"stochastic loop: {name} = {value} is out of range; give a finite number of 0 or more"
                 )
+        if not 0 < self.recursion <= 1:
+            raise RecipeError(
+                f"stochastic loop: recursion = {self.recursion} is out of range; give a number above 0, at most 1"
+            )
         if not 0 < self.limit < math.inf:
             raise RecipeError(f"stochastic loop: limit = {self.limit} is out of range; give a finite number above 0")

@@ -41,12 +41,14 @@ def psnr(loop: HostLoop) -> float:
     return float(-10 * np.log10(max(np.mean(errors), 1e-9)))
 
 
-def test_a_step_is_the_devices():
-    loop = host_loop(smoothness=0.0, loss="mse")
+@pytest.mark.parametrize("recursion", [1.0, 0.3])
+def test_a_step_is_the_devices(recursion):
+    loop = host_loop(smoothness=0.0, loss="mse", recursion=recursion)
     other = StochasticLoop(gpu(), loop.scene, loop.views, loop.options, "normal_color")
     before = loop.vertices()
     for each in (loop, other):
-        each.advance("vertices", 2)
+        for view in (2, 2) if recursion < 1 else (2,):
+            each.advance("vertices", view)
     here, there = loop.vertices() - before, other.vertices() - before
     cosine = float((here * there).sum() / np.linalg.norm(here) / np.linalg.norm(there))
     assert cosine > 0.98 and abs(np.linalg.norm(here) / np.linalg.norm(there) - 1) < 0.1
@@ -65,6 +67,21 @@ def test_a_shape_is_found_through_a_python_function_and_runs_repeat():
         results.append(loop.vertices())
     assert psnr(loop) > before + 1.5
     assert np.array_equal(*results)
+
+
+def test_a_recursive_estimate_goes_on_with_the_same_bits():
+    loop = host_loop(size=16, recursion=0.3)
+    plain = host_loop(size=16)
+    for index in range(3):
+        loop.advance("vertices", index)
+        plain.advance("vertices", index)
+    assert not np.array_equal(loop.vertices(), plain.vertices())
+    kept = loop.state()
+    loop.advance("vertices", 3)
+    after = loop.vertices()
+    loop.restore(kept)
+    loop.advance("vertices", 3)
+    assert np.array_equal(loop.vertices(), after)
 
 
 def test_a_texture_is_found_through_steps_that_have_no_derivative():

@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from engine.errors import CaptureError, DeviceError, GeometryError, RecipeError, ShaderError
 from engine.geometry.large_steps import LargeSteps
 from engine.kernels.webgpu import Gpu, gpu
 from engine.optimize.stochastic import GroupOptions, LoopOptions, LoopScene, StochasticLoop
+from engine.optimize.stochastic.options import GROUPS
 from engine.optimize.stochastic.solver import LargeStepsSolver
 from engine.optimize.stochastic.topology import degrees, neighbours
+from engine.raster.stochastic.recursive import RecursiveEstimate
 from engine.scene import Environment
 from tests.engine.optimize.stochastic.loop_scenes import (
     blotches,
@@ -154,6 +157,40 @@ def test_runs_repeat_and_resume_bit_for_bit(device, order):
         }
         key = keys.get(name, "texture")
         assert not np.array_equal(middle[key], first.state()[key])
+
+
+def test_recursive_estimates_are_those_of_the_definition_and_resume(device):
+    loop = bumpy_loop(device, subdivisions=2, views=2, recursion=0.2)
+    plain = bumpy_loop(device, subdivisions=2, views=2)
+    reference = RecursiveEstimate(0.2)
+
+    def sampled(points: torch.Tensor) -> torch.Tensor:
+        state = plain.state() | {"vertices.positions": points.numpy(), "largest": np.zeros_like(state_of["largest"])}
+        plain.restore(state)
+        return torch.from_numpy(plain.gradient("vertices", loop.index % 2, loop.index))
+
+    for _ in range(5):
+        loop.gpu.write(loop.memory.largest, np.zeros((len(GROUPS), 2), np.float32))  # the same fixed point everywhere
+        state_of = loop.state()
+        expected = reference.update(torch.from_numpy(loop.vertices()), sampled).numpy()
+        loop.advance("vertices", loop.index % 2)
+        found = loop.state()["vertices.estimate"][:, :3]
+        assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+    other = bumpy_loop(device, subdivisions=2, views=2, recursion=0.2)
+    other.restore(loop.state())
+    for each in (loop, other):
+        each.step(3)
+    assert same(loop.state(), other.state())
+
+
+def test_a_recursive_estimate_is_less_noisy_where_steps_are_short(device):
+    slow = {"vertices": GroupOptions(0.4, 1e-4)}
+    loop = bumpy_loop(device, subdivisions=2, views=1, recursion=0.05, groups=slow)
+    mean = np.mean([loop.gradient("vertices", 0, index) for index in range(1000, 1300)], 0)
+    single = loop.gradient("vertices", 0, 3)
+    loop.step(80)
+    found = loop.state()["vertices.estimate"][:, :3]
+    assert np.linalg.norm(found - mean) < 0.4 * np.linalg.norm(single - mean)
 
 
 def test_every_view_is_taken_once_per_round():

