@@ -14,17 +14,17 @@ from engine.splats import constants
 from engine.splats.numba_project import (
     D_ALPHA,
     D_SHAPE,
-    D_X,
-    D_XX,
-    D_XY,
-    D_Y,
-    D_YY,
+    D_U,
+    D_UU,
+    D_UV,
+    D_V,
+    D_VV,
     FEATURES,
     HEIGHT,
     OPACITY,
-    XX,
-    XY,
-    YY,
+    A,
+    B,
+    C,
     X,
     Y,
 )
@@ -35,7 +35,7 @@ PIXELS = SIDE * SIDE
 # Where a tile's room holds what; one array for all, so that the compiler sees that nothing overlaps.
 CLEAR, OPEN, WEIGHT, BLENDED = 0, PIXELS, 2 * PIXELS, 3 * PIXELS
 ALONG, BEHIND, SLOPE = 3 * PIXELS, 4 * PIXELS, 5 * PIXELS
-G0, G1, G2, ALPHA_SUM, SHAPE_SUM, FURTHER_SUM = range(6)  # a column's sums over rows: d q times 1, dy and dy^2, ...
+G0, G1, G2, GUU, ALPHA_SUM, SHAPE_SUM, FURTHER_SUM = range(7)  # a column's sums over rows: d q times 1, dy, dy^2, u^2..
 CHECK = 16  # splats between looks at whether every pixel of a tile is full
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 MOST, LEAST, STOP = np.float32(constants.ALPHA_MAX), np.float32(constants.ALPHA_MIN), np.float32(constants.STOP)
@@ -106,7 +106,7 @@ def composite(width, height, columns, starts, splats, ellipses, shapes, features
                     break
                 splat = splats[place]
                 ellipse = ellipses[splat]
-                a, opacity = ellipse[XX], ellipse[OPACITY]
+                a, opacity = ellipse[A], ellipse[OPACITY]
                 red, green, blue = features[splat, 0], features[splat, 1], features[splat, 2]
                 shape = ONE
                 if shapes is not None:
@@ -115,11 +115,11 @@ def composite(width, height, columns, starts, splats, ellipses, shapes, features
                 first, last = rows_of(ellipse, np.float32(y0))
                 for row in range(first, last):
                     dy = np.float32(y0 + row) + HALF - ellipse[Y]
-                    b, c = np.float32(2) * ellipse[XY] * dy, ellipse[YY] * dy * dy
+                    b, c = ellipse[B] * dy, (ellipse[C] * dy) ** 2
                     line = room[row * SIDE :]
                     for k in range(SIDE):
-                        dx = left + np.float32(k)
-                        q = max((a * dx + b) * dx + c, ZERO)
+                        u = a * (left + np.float32(k)) + b
+                        q = u * u + c
                         if shapes is not None:
                             q = exp2_of(log2(max(q, np.float32(1e-30))) * shape)
                         alpha = min(opacity * exp2(q * (-HALF * LOG2E)), MOST)
@@ -182,7 +182,7 @@ def composite_backward(
                     continue
                 splat = splats[place]
                 ellipse = ellipses[splat]
-                a, opacity = ellipse[XX], ellipse[OPACITY]
+                a, opacity = ellipse[A], ellipse[OPACITY]
                 red, green, blue = features[splat, 0], features[splat, 1], features[splat, 2]
                 shape = ONE
                 if shapes is not None:
@@ -192,7 +192,7 @@ def composite_backward(
                 column_sums[:] = ZERO
                 for row in range(first, last):
                     dy = np.float32(y0 + row) + HALF - ellipse[Y]
-                    b, c = np.float32(2) * ellipse[XY] * dy, ellipse[YY] * dy * dy
+                    b, c = ellipse[B] * dy, (ellipse[C] * dy) ** 2
                     line = room[row * SIDE :]
                     for feature in range(3, depth):
                         value = features[splat, feature]
@@ -200,8 +200,8 @@ def composite_backward(
                         for k in range(SIDE):
                             line[ALONG + k] = (ZERO if feature == 3 else line[ALONG + k]) + value * further[SLOPE + k]
                     for k in range(SIDE):
-                        dx = left + np.float32(k)
-                        q = max((a * dx + b) * dx + c, ZERO)
+                        u = a * (left + np.float32(k)) + b
+                        q = u * u + c
                         rate, logarithm = ONE, ZERO
                         if shapes is not None:
                             q = max(q, np.float32(1e-30))
@@ -230,6 +230,7 @@ def composite_backward(
                         column_sums[G0 * SIDE + k] += g
                         column_sums[G1 * SIDE + k] += g * dy
                         column_sums[G2 * SIDE + k] += g * dy * dy
+                        column_sums[GUU * SIDE + k] += g * u * u
                         column_sums[ALPHA_SUM * SIDE + k] += slope
                         if shapes is not None:
                             column_sums[SHAPE_SUM * SIDE + k] -= HALF * slope * q * logarithm
@@ -240,7 +241,7 @@ def composite_backward(
                         further, sums_here = line[feature * PIXELS :], column_sums[(FURTHER_SUM + feature) * SIDE :]
                         for k in range(SIDE):
                             sums_here[k] += line[WEIGHT + k] * further[SLOPE + k]
-                gather(left, column_sums, sums[place])
+                gather(left, ellipse, column_sums, sums[place])
 
 
 @kernel
@@ -257,16 +258,18 @@ def load_slopes(x0, y0, width, height, image, transmittance, d_image, d_transmit
 
 
 @kernel
-def gather(left, column_sums, sums):
+def gather(left, ellipse, column_sums, sums):
     """Fill `sums` [7+F] from the columns' sums, times the products of dx that they lack."""
     sums[:] = ZERO
+    a, b, c = ellipse[A], ellipse[B], ellipse[C]
     for k in range(SIDE):
-        dx, g0, g1 = left + np.float32(k), column_sums[G0 * SIDE + k], column_sums[G1 * SIDE + k]
-        sums[D_X] += g0 * dx
-        sums[D_Y] += g1
-        sums[D_XX] += g0 * dx * dx
-        sums[D_XY] += g1 * dx
-        sums[D_YY] += column_sums[G2 * SIDE + k]
+        along, g0, g1 = a * (left + np.float32(k)), column_sums[G0 * SIDE + k], column_sums[G1 * SIDE + k]
+        g2 = column_sums[G2 * SIDE + k]
+        sums[D_U] += along * g0 + b * g1
+        sums[D_V] += c * g1
+        sums[D_UU] += column_sums[GUU * SIDE + k]
+        sums[D_UV] += c * (along * g1 + b * g2)
+        sums[D_VV] += c * c * g2
         sums[D_ALPHA] += column_sums[ALPHA_SUM * SIDE + k]
         sums[D_SHAPE] += column_sums[SHAPE_SUM * SIDE + k] * np.float32(0.5 * LN2)
     for feature in range(len(sums) - FEATURES):

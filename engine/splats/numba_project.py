@@ -15,11 +15,12 @@ CHUNKS = 64
 ZERO, ONE, TWO, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 LOW_PASS, NEAR = np.float32(constants.LOW_PASS), np.float32(constants.NEAR)
 ALPHA_MIN, LIMIT = np.float32(constants.ALPHA_MIN), np.float32(constants.JACOBIAN_LIMIT)
-# columns of `ellipses`: centre, inverse covariance xx, xy, yy, opacity, reach (q at which alpha is least), half height
-X, Y, XX, XY, YY, OPACITY, REACH, HEIGHT = range(8)
+# columns of `ellipses`: centre; a, b, c with q = (a dx + b dy)^2 + (c dy)^2, which of a long and thin ellipse keeps the
+# digits that the inverse covariance loses; opacity; reach (q at which alpha is least); half height
+X, Y, A, B, C, OPACITY, REACH, HEIGHT = range(8)
 # columns of the gradient that compositing returns for each ellipse: sums over pixels of d q (q: squared Mahalanobis
-# distance), times the offset from the centre and its products, of alpha d alpha, and of d shape
-D_X, D_Y, D_XX, D_XY, D_YY, D_ALPHA, D_SHAPE, FEATURES = range(8)
+# distance) times u = a dx + b dy, times v = c dy and times their products, of alpha d alpha, and of d shape
+D_U, D_V, D_UU, D_UV, D_VV, D_ALPHA, D_SHAPE, FEATURES = range(8)
 
 
 @kernel
@@ -92,10 +93,21 @@ def footprint(view, lens, x, y, z, quaternion, log_scales, matrix, axes, plane):
 
 
 @kernel
-def compensation(xx, xy, yy, antialiased):
+def minors(plane):
+    """The cross product of the rows of `plane`; its square is the covariance's determinant, without cancellation."""
+    return (
+        plane[0, 1] * plane[1, 2] - plane[0, 2] * plane[1, 1],
+        plane[0, 2] * plane[1, 0] - plane[0, 0] * plane[1, 2],
+        plane[0, 0] * plane[1, 1] - plane[0, 1] * plane[1, 0],
+    )
+
+
+@kernel
+def compensation(xx, yy, plane, antialiased):
     """(opacity's factor for the low pass, determinants before and after it)."""
-    before = max(xx * yy - xy * xy, ZERO)
-    after = (xx + LOW_PASS) * (yy + LOW_PASS) - xy * xy
+    mx, my, mz = minors(plane)
+    before = mx * mx + my * my + mz * mz
+    after = before + LOW_PASS * (xx + yy + LOW_PASS)
     factor = ONE
     if antialiased:
         factor = math.sqrt(before / after)
@@ -125,7 +137,7 @@ def project(
             if not z > NEAR:
                 continue
             xx, xy, yy, _ = footprint(view, lens, x, y, z, rotations[i], log_scales[i], matrix, axes, plane)
-            factor, _, after = compensation(xx, xy, yy, antialiased)
+            factor, _, after = compensation(xx, yy, plane, antialiased)
             opacity = factor / (ONE + np.float32(math.exp(-logits[i])))
             if not (opacity > ALPHA_MIN and after > ZERO):
                 continue
@@ -147,14 +159,39 @@ def project(
             radii[i] = np.int32(math.ceil(max(half_x, half_y)))
             depths[i] = z
             ellipses[i, X], ellipses[i, Y] = centre_x, centre_y
-            ellipses[i, XX], ellipses[i, XY], ellipses[i, YY] = yy / after, -xy / after, xx / after
+            root = np.float32(math.sqrt(yy))
+            inverse = ONE / (root * np.float32(math.sqrt(after)))
+            ellipses[i, A], ellipses[i, B], ellipses[i, C] = yy * inverse, -xy * inverse, ONE / root
             ellipses[i, OPACITY], ellipses[i, REACH], ellipses[i, HEIGHT] = opacity, reach, half_y
             colored(means[i], position, harmonics[i], degree, values, features[i])
 
 
 @kernel
-def footprint_backward(view, lens, x, y, z, log_scales, axes, plane, d_xx, d_xy, d_yy, d_matrix, d_log_scales):
-    """Gradients (x, y, z) of the mean in camera axes from those of the covariance (d_xy: of both entries together).
+def plane_backward(plane, ellipse, sums, d_before, d_low, d_plane):
+    """Fill `d_plane` [3,3]: the gradient of `plane` in two rows, and in the third each column's product with it.
+
+    `d_before` is the gradient of the covariance's determinant and `d_low` that of its trace. The rest comes from `sums`
+    of compositing: with W = (a b; 0 c) and E their sums over u, v, it is -2 W^T E W `plane`.
+    """
+    a, b, c = ellipse[A], ellipse[B], ellipse[C]
+    mx, my, mz = minors(plane)
+    for k in range(3):
+        x, y = plane[0, k], plane[1, k]
+        u, v = a * x + b * y, c * y
+        d_u = -TWO * (sums[D_UU] * u + sums[D_UV] * v)
+        d_v = -TWO * (sums[D_UV] * u + sums[D_VV] * v)
+        after, before = (k + 1) % 3, (k + 2) % 3
+        m_after = my if k == 0 else (mz if k == 1 else mx)
+        m_before = mz if k == 0 else (mx if k == 1 else my)
+        d_x = TWO * (d_before * (plane[1, after] * m_before - plane[1, before] * m_after) + d_low * x)
+        d_y = TWO * (d_before * (m_after * plane[0, before] - m_before * plane[0, after]) + d_low * y)
+        d_plane[0, k], d_plane[1, k] = a * d_u + d_x, b * d_u + c * d_v + d_y
+        d_plane[2, k] = u * d_u + v * d_v + x * d_x + y * d_y
+
+
+@kernel
+def footprint_backward(view, lens, x, y, z, log_scales, axes, d_plane, d_matrix, d_log_scales):
+    """Gradients (x, y, z) of the mean in camera axes from `d_plane` [3,3] of `plane_backward`.
 
     Fills `d_matrix` [3,3], of the splat's rotation, and `d_log_scales` [3].
     """
@@ -163,18 +200,15 @@ def footprint_backward(view, lens, x, y, z, log_scales, axes, plane, d_xx, d_xy,
     along_x, along_y = min(max(ratio_x, -lens[2]), lens[2]), min(max(ratio_y, -lens[3]), lens[3])
     d_along_x, d_along_y, d_inverse = ZERO, ZERO, ZERO
     for column in range(3):
-        d_u = TWO * d_xx * plane[0, column] + d_xy * plane[1, column]
-        d_v = TWO * d_yy * plane[1, column] + d_xy * plane[0, column]
-        d_inverse += (d_u * plane[0, column] + d_v * plane[1, column]) * z
-        d_u *= lens[0] * inverse
-        d_v *= lens[1] * inverse
+        d_u, d_v = d_plane[0, column] * lens[0] * inverse, d_plane[1, column] * lens[1] * inverse
+        d_inverse += d_plane[2, column] * z
         d_along_x -= d_u * axes[2, column]
         d_along_y -= d_v * axes[2, column]
         d_depth = -(d_u * along_x + d_v * along_y)
         scale = np.float32(math.exp(log_scales[column]))
         for row in range(3):
             d_matrix[row, column] = (view[0, row] * d_u + view[1, row] * d_v + view[2, row] * d_depth) * scale
-        d_log_scales[column] = d_u * axes[0, column] + d_v * axes[1, column] + d_depth * axes[2, column]
+        d_log_scales[column] = d_plane[2, column]
     d_x, d_y, d_z = ZERO, ZERO, -d_inverse * inverse * inverse
     if ratio_x == along_x:
         d_x = d_along_x * inverse
@@ -198,7 +232,7 @@ def project_backward(
     step = (count + CHUNKS - 1) // CHUNKS
     for index in numba.prange(CHUNKS):
         chunk = np.int64(index)
-        matrix, axes = np.empty((3, 3), np.float32), np.empty((3, 3), np.float32)
+        matrix, axes, d_plane = np.empty((3, 3), np.float32), np.empty((3, 3), np.float32), np.empty((3, 3), np.float32)
         plane, values, weights = np.empty((2, 3), np.float32), np.empty(16, np.float32), np.empty(16, np.float32)
         for i in range(chunk * step, min((chunk + 1) * step, count)):
             d_harmonics[i] = ZERO
@@ -211,24 +245,18 @@ def project_backward(
             xx, xy, yy, inverse_length = footprint(
                 view, lens, x, y, z, rotations[i], log_scales[i], matrix, axes, plane
             )
-            factor, before, after = compensation(xx, xy, yy, antialiased)
-            a, b, c, opacity = ellipses[i, XX], ellipses[i, XY], ellipses[i, YY], ellipses[i, OPACITY]
-            # conic to covariance: d S = -K d K K, with d K symmetric
-            ka, kb, kc = sums[i, D_XX], sums[i, D_XY], sums[i, D_YY]
-            d_xx = -(a * a * ka + TWO * a * b * kb + b * b * kc)
-            d_yy = -(b * b * ka + TWO * b * c * kb + c * c * kc)
-            d_xy = -TWO * (a * b * ka + (a * c + b * b) * kb + b * c * kc)
+            factor, before, after = compensation(xx, yy, plane, antialiased)
+            a, b, c, opacity = ellipses[i, A], ellipses[i, B], ellipses[i, C], ellipses[i, OPACITY]
+            d_before, d_low = ZERO, ZERO
             if antialiased and before > ZERO:  # factor^2 = before / after
-                d_log = HALF * sums[i, D_ALPHA]
-                d_xx += d_log * (yy / before - (yy + LOW_PASS) / after)
-                d_yy += d_log * (xx / before - (xx + LOW_PASS) / after)
-                d_xy -= TWO * d_log * xy * (ONE / before - ONE / after)
+                d_low = -HALF * sums[i, D_ALPHA] * LOW_PASS / after
+                d_before = -d_low * (xx + yy + LOW_PASS) / before
+            plane_backward(plane, ellipses[i], sums[i], d_before, d_low, d_plane)
             d_x, d_y, d_z = footprint_backward(
-                view, lens, x, y, z, log_scales[i], axes, plane, d_xx, d_xy, d_yy, matrix, d_log_scales[i]
+                view, lens, x, y, z, log_scales[i], axes, d_plane, matrix, d_log_scales[i]
             )
             rotation_backward(rotations[i], inverse_length, matrix, d_rotations[i])
-            d_u = -TWO * (a * sums[i, D_X] + b * sums[i, D_Y])
-            d_v = -TWO * (b * sums[i, D_X] + c * sums[i, D_Y])
+            d_u, d_v = -TWO * a * sums[i, D_U], -TWO * (b * sums[i, D_U] + c * sums[i, D_V])
             d_screen[i, 0], d_screen[i, 1] = d_u, d_v
             inverse = ONE / z
             d_x += d_u * lens[0] * inverse

@@ -10,7 +10,7 @@ import numpy as np
 from engine.kernels.settings import kernel, parallel_kernel
 from engine.kernels.sort import sort_keys
 from engine.splats.constants import TILE
-from engine.splats.numba_project import REACH, XX, XY, YY, X, Y
+from engine.splats.numba_project import REACH, A, B, C, X, Y
 
 CHUNKS = 16
 ZERO, ONE, SIDE = np.float32(0), np.float32(1), np.float32(TILE)
@@ -54,15 +54,15 @@ def least_distance(ellipse, column, row):
     right, bottom = left + SIDE - ONE, top + SIDE - ONE
     if left <= ZERO <= right and top <= ZERO <= bottom:
         return ZERO
-    a, b, c = ellipse[XX], ellipse[XY], ellipse[YY]
+    a, b, c = ellipse[A], ellipse[B], ellipse[C]
     best = np.float32(np.inf)
     for edge in range(2):
         x = left if edge == 0 else right
-        y = min(max(-b * x / c, top), bottom)
-        best = min(best, a * x * x + np.float32(2) * b * x * y + c * y * y)
+        y = min(max(-a * b * x / (b * b + c * c), top), bottom)
+        best = min(best, (a * x + b * y) ** 2 + (c * y) ** 2)
         y = top if edge == 0 else bottom
         x = min(max(-b * y / a, left), right)
-        best = min(best, a * x * x + np.float32(2) * b * x * y + c * y * y)
+        best = min(best, (a * x + b * y) ** 2 + (c * y) ** 2)
     return best
 
 

@@ -87,6 +87,15 @@ def test_deep_stacks_stop_where_the_reference_stops(kind, monkeypatch):
     assert int((endless.alpha > 1 - constants.STOP).sum()) > 300  # pixels that had to stop
 
 
+@pytest.mark.parametrize("antialiased", [False, True])
+@pytest.mark.parametrize("kind", ["gaussian", "exponential"])
+def test_long_and_thin_splats_keep_their_digits(kind, antialiased):
+    splats = scene(kind, 100, seed=1)
+    splats.log_scales[:] = np.log([[2.0, 0.002, 0.002]])  # a thousand times as long as thick, and thinner than a pixel
+    options = SplatOptions(depth=True, antialiased=antialiased)
+    compare(splats, options, camera(120, 90, 100.0), values=5e-5)
+
+
 def test_a_background_image():
     background = torch.rand(37, 53, 3, generator=torch.Generator().manual_seed(0))
     compare(mixed("gaussian"), SplatOptions(background=background))
