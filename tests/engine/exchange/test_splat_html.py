@@ -4,6 +4,9 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +109,22 @@ def test_what_cannot_be_shown_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ExchangeError, match="3 splats are too many for one page, which holds 2"):
         write_splat_html(tmp_path / "a.html", some(3))
     assert not list(tmp_path.iterdir())
+
+
+def test_splats_are_sorted_the_farthest_first_and_those_behind_left_out(tmp_path):
+    means = np.random.default_rng(0).normal(size=(2000, 3)).astype(np.float32)
+    means[100:200, 2] = means[0, 2] = 0.5  # equal depths: the last first, as our splatters blend them
+    source = (files("engine.exchange") / "splat_viewer" / "sort.js").read_text()
+    script = tmp_path / "sort.js"
+    data = ",".join(repr(float(value)) for value in means.ravel())
+    asked = f"farthestFirst(new Float32Array([{data}]), [0, 0, 1, 0.25], 0.01).join()"
+    script.write_text(f"globalThis.document = {{}};\n{source}\nconsole.log({asked});")
+    node = Path(sys.executable).with_name("node")
+    order = subprocess.run([node, script], capture_output=True, text=True, check=True, timeout=30).stdout
+    depths = means[:, 2] + np.float32(0.25)
+    front = np.flatnonzero(depths > 0.01)
+    expected = front[np.lexsort((-front, -depths[front]))]
+    assert np.array_equal(np.array(order.split(","), int), expected)
 
 
 @pytest.mark.slow
