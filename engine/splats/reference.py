@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from engine.scene.camera import Camera
 from engine.splats.channels import channels, put_together, rescaled
@@ -12,7 +13,7 @@ from engine.splats.constants import NEAR
 from engine.splats.contract import PLAIN, SplatImage, SplatOptions
 from engine.splats.harmonics import colored
 from engine.splats.parameters import SplatTensors
-from engine.splats.reference_blend import blended
+from engine.splats.reference_blend import Footprint, blended
 from engine.splats.reference_project import View, ellipses
 from engine.splats.reference_surface import discs
 
@@ -34,13 +35,18 @@ class ReferenceSplatter:
         with torch.no_grad():
             nearest = torch.sort(points[:, 2], stable=True).indices
             nearest = nearest[points[nearest, 2] > NEAR]
-        points = points[nearest]
-        centres = points[:, :2] / points[:, 2:] * view.focal + view.centre + screen[nearest]
-        shown = replace(splats, **{name: tensor[nearest] for name, tensor in splats.tensors().items()})
-        if splats.kind == "surface":
-            footprint, radii = discs(shown, points, centres, view)
-        else:
-            footprint, radii = ellipses(shown, points, centres, view, options.antialiased)
+
+        def placed(which: Tensor) -> tuple[SplatTensors, Tensor, Footprint, Tensor]:
+            part = replace(splats, **{name: tensor[which] for name, tensor in splats.tensors().items()})
+            local = points[which]
+            centres = local[:, :2] / local[:, 2:] * view.focal + view.centre + screen[which]
+            if splats.kind == "surface":
+                return part, centres, *discs(part, local, centres, view)
+            return part, centres, *ellipses(part, local, centres, view, options.antialiased)
+
+        with torch.no_grad():
+            nearest = nearest[placed(nearest)[3] > 0]  # what is not seen may not be a number, and has no gradient
+        shown, centres, footprint, radii = placed(nearest)
         values = colored(shown.means, view.position, shown.harmonics, degree)
         more = channels(splats, camera, options)
         if more is not None:
@@ -49,7 +55,7 @@ class ReferenceSplatter:
         every = torch.zeros(len(splats), dtype=torch.int32, device=radii.device)
         every[nearest] = radii
         with torch.no_grad():
-            screen[nearest] = torch.where(radii[:, None] > 0, centres, 0.0)
+            screen[nearest] = centres
         if options.depth and splats.kind == "surface":  # that of the ray's intersection instead of the mean's
             at = 3 if options.extra is None else 3 + options.extra.shape[1]
             image = torch.cat([image[..., :at], depth[..., None], image[..., at + 1 :]], -1)

@@ -96,6 +96,17 @@ def test_long_and_thin_splats_keep_their_digits(kind, antialiased):
     compare(splats, options, camera(120, 90, 100.0), values=5e-5)
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "exponential"])
+def test_what_is_not_a_number_is_not_seen_and_leaves_the_rest_alone(kind):
+    splats = scene(kind, 30)
+    splats.means[0], splats.rotations[1], splats.log_scales[2], splats.logits[3] = np.nan, np.nan, np.nan, np.nan
+    splats.log_scales[4] = np.inf
+    splats.log_scales[5] = -np.inf  # a point: as large as the low pass
+    splats.rotations[6] = 0
+    image = compare(splats, SplatOptions())
+    assert (image.radii[:7] > 0).tolist() == [False] * 5 + [True] * 2
+
+
 def test_a_background_image():
     background = torch.rand(37, 53, 3, generator=torch.Generator().manual_seed(0))
     compare(mixed("gaussian"), SplatOptions(background=background))
