@@ -39,7 +39,6 @@ struct View {
     focal: f32, // pixels
     mask: f32, // weight of the mask's error
     size: vec2u, // (width, height) in pixels
-    frame: vec2u, // unused
 }
 
 @group(0) @binding(0) var<uniform> now: Step;

@@ -111,8 +111,12 @@ class BlackBoxStage(IteratingStage):
     def _photos(self) -> list[Any]:
         from engine.optimize.stochastic import LoopView
 
-        views = [self.context.views.view(frame, self.options.image_size) for frame in self.frames]
-        return [LoopView(view.camera, view.premultiplied.cpu().numpy(), view.alpha.cpu().numpy()) for view in views]
+        photos = []
+        for frame in self.frames:
+            view = self.context.views.view(frame, self.options.image_size)
+            color, alpha = view.premultiplied.cpu().numpy(), view.alpha.cpu().numpy()
+            photos.append(LoopView(view.camera, color, alpha, f"photo {self.context.capture.frames[frame].name}"))
+        return photos
 
     def _loop_options(self) -> Any:
         from engine.optimize.stochastic import LoopOptions

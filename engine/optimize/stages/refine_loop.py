@@ -15,7 +15,7 @@ from engine.exchange import TangentSpace
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.stage import IteratingStage, StageContext, stands_in
 from engine.optimize.stages.view_pass import starting_light
-from engine.optimize.stochastic.memory import ALIGNED, VIEW, encoded_photo
+from engine.optimize.stochastic.memory import ALIGNED, VIEW, encoded
 from engine.optimize.stochastic.scene import LoopView
 from engine.optimize.textures import material_from_texture, quick_material, texture_from_material
 from engine.optimize.views import View
@@ -141,12 +141,10 @@ class LoopRefineStage(IteratingStage):
 
     def _still_loss(self, view: View) -> float:
         """The loss of one view where nothing is moved, and the loop has none to tell."""
-        image = self.loop.preview(view.camera)
-        photo = LoopView(view.camera, view.premultiplied.cpu().numpy(), view.alpha.cpu().numpy())
-        options = self.loop.options
-        shown = encoded_photo(LoopView(view.camera, image[..., :3], image[..., 3]), options.tone)
-        error = shown - encoded_photo(photo, options.tone)
-        return float((np.abs(error[..., :3]).mean(-1) + options.mask * error[..., 3] ** 2).mean(dtype=np.float64))
+        image, options = self.loop.preview(view.camera), self.loop.options
+        error = encoded(image[..., :3], options.tone) - encoded(view.premultiplied.cpu().numpy(), options.tone)
+        outside = image[..., 3] - view.alpha.cpu().numpy()
+        return float((np.abs(error).mean(-1) + options.mask * outside**2).mean(dtype=np.float64))
 
     def _view(self, frame: int) -> View:
         return self.context.views.view(frame, self.context.recipe.refine.image_size)

@@ -22,7 +22,7 @@ from engine.optimize.stochastic.loop import StochasticLoop
 from engine.optimize.stochastic.memory import GROUP, LoopMemory, padded
 from engine.optimize.stochastic.options import GROUPS
 from engine.optimize.stochastic.rendering import Rendering
-from engine.optimize.stochastic.scene import LoopScene
+from engine.optimize.stochastic.scene import LOOP, LoopScene
 from engine.optimize.stochastic.solver import LargeStepsSolver
 
 STENCIL = np.dtype([("control", "u4"), ("weights", "f4", 3)])
@@ -38,13 +38,25 @@ class CageScene(LoopScene):
     displacement: np.ndarray | None = None  # [H W] float32 along the limit normal, capture units; None: 0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.surface is None or self.taps is None:
             raise GeometryError(
                 "the stochastic loop was given a cage without its stencils; make them with loop_surface"
             )
+        super().__post_init__()
         if self.surface.control_count != len(self.vertices):
             raise GeometryError("the stencils given to the stochastic loop belong to another cage; make them anew")
+        if self.displacement is not None:
+            if self.displacement.size != self.texels:
+                raise GeometryError(
+                    f"{LOOP} a displacement of {self.displacement.size} texels for a map of {self.texels}; resize it"
+                )
+            if not np.isfinite(self.displacement).all():
+                raise GeometryError(f"{LOOP} a displacement that is not finite; start from zeros")
+
+    @property
+    def face_count(self) -> int:
+        """The triangles that are drawn, of the surface."""
+        return len(self.surface.triangles)
 
     @property
     def texels(self) -> int:
@@ -244,7 +256,8 @@ class CageLoop(StochasticLoop):
 
     def displacement(self) -> np.ndarray:
         """[H,W] float32, capture units; waits for the device."""
-        rows = self.gpu.read(self.memory.displacement, np.float32, (self.scene.texels, 4))
+        count = self.scene.texels
+        rows = self._recovering(lambda: self.gpu.read(self.memory.displacement, np.float32, (count, 4)))
         return rows[:, 0].reshape(self.scene.taps.size)
 
     def points(self) -> np.ndarray:

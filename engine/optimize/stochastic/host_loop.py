@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.errors import CaptureError, DeviceError, RecipeError
+from engine.errors import CaptureError, RecipeError
 from engine.geometry.large_steps import LargeSteps
 from engine.geometry.normals import vertex_normals
 from engine.kernels.signs import sign_key
-from engine.optimize.stochastic.memory import bounding_sphere, encoded_photo
+from engine.optimize.stochastic.memory import bounding_sphere, encoded, encoded_photo
+from engine.optimize.stochastic.not_finite import BadChecks
 from engine.optimize.stochastic.options import GROUPS, LoopOptions
 from engine.optimize.stochastic.scene import LoopScene, LoopView
 from engine.raster import rasterizer
@@ -32,7 +33,6 @@ from engine.shading.blackbox import PythonShading
 from engine.shading.points import SurfacePoints
 
 KNOWN = ("vertices", "base_color")
-MOST_BAD_STEPS = 150  # in a row with values that are not finite
 
 
 class HostLoop:
@@ -56,7 +56,8 @@ class HostLoop:
         if scene.texture is None or scene.uvs is None:
             raise RecipeError("a shading in Python needs a mesh with a texture; unwrap the mesh first")
         self.scene, self.views, self.options, self.shading, self.notify = scene, list(views), options, shading, notify
-        self.index, self.dropped, self._bad_steps = 0, 0, 0
+        self.index, self.dropped = 0, 0  # steps done; pixels that were not finite since the last look
+        self._bad_checks = BadChecks(shading.name)
         self.counts = dict.fromkeys(dict.fromkeys(options.order), 0)
         self._raster = rasterizer("numba")
         self._triangles = torch.from_numpy(np.ascontiguousarray(scene.triangles, np.int32))
@@ -81,6 +82,7 @@ class HostLoop:
         }
         self._recursive = RecursiveEstimate(options.recursion)
         self._loss = float("nan")
+        self._good = self.state()
 
     # -- pictures
 
@@ -128,10 +130,7 @@ class HostLoop:
         height, width = buffer.size
         wrong = ~np.isfinite(colors).all(1)
         colors = np.where(wrong[:, None], 0, colors)
-        if options.tone == "log":
-            value = np.log1p(np.maximum(colors, 0))
-            curve = 1.055 * np.maximum(value, 0.0031308) ** (1 / 2.4) - 0.055
-            colors = np.where(value <= 0.0031308, value * 12.92, curve)
+        colors = encoded(colors, options.tone)
         error = np.concatenate(
             [np.zeros((height * width, 3), np.float32), np.zeros((height * width, 1), np.float32)], 1
         )
@@ -168,8 +167,8 @@ class HostLoop:
 
     def advance(self, group: str, view: int) -> None:
         """One step of a group of `options.order` against one view. Raises what the shading raises, and DeviceError when
-        it goes on returning values that are not finite."""
-        options, before = self.options, self.dropped
+        it goes on returning values that are not finite, as `StochasticLoop.step`."""
+        options = self.options
         settings = options.groups[group]
         self.counts[group] += 1
         eps, rate = settings.at(self.index / options.steps)
@@ -178,15 +177,22 @@ class HostLoop:
             work = self._move_vertices if group == "vertices" else self._move_texels
             work(view, eps, rate, key, settings.beta1, settings.beta2)
         self.index += 1
-        if self.dropped == before:
-            self._bad_steps = 0
+        if self.index % options.check_every == 0:
+            self._check()
+
+    def _check(self) -> None:
+        """Keep the state where all colours were finite, step back to the last good one where not."""
+        found, self.dropped = self.dropped, 0
+        if not found:
+            self._bad_checks.well()
+            self._good = self.state()
             return
-        self._bad_steps += 1
-        text = f"{self.shading.name} returned NaN or infinity for {self.dropped - before} pixels of a step"
-        if self._bad_steps == 1:
-            self.notify(f"{text}; such pixels are left out")
-        if self._bad_steps >= MOST_BAD_STEPS:
-            raise DeviceError(f"{text}, the {MOST_BAD_STEPS}th in a row: guard divisions, roots and logarithms in it")
+        text = self._bad_checks.text(found, self.index, int(self._good["index"]))
+        index, counts = self.index, dict(self.counts)
+        self._restore(self._good)
+        self._bad_checks.end(text)
+        self.index, self.counts = index, counts  # the same signs would lead to the same place
+        self.notify(f"{text}; such pixels are left out")
 
     def _move_vertices(self, view: int, eps: float, rate: float, key: int, beta1: float, beta2: float) -> None:
         arrays, camera = self._arrays, self.views[view].camera
@@ -264,7 +270,7 @@ class HostLoop:
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays from which `restore` goes on with the same bits."""
-        counts = np.array([*self.counts.values(), self.dropped, self._bad_steps], np.int64)
+        counts = np.array([*self.counts.values(), self.dropped], np.int64)
         state: dict[str, Any] = {name: array.copy() for name, array in self._arrays.items()}
         if self.options.recursion < 1 and self._recursive.point is not None:
             state["recursive.point"] = self._recursive.point.numpy().copy()
@@ -273,8 +279,13 @@ class HostLoop:
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `state` returned."""
-        *counts, self.dropped, self._bad_steps = (int(value) for value in state["counts"])
-        self.index, self.counts = int(state["index"]), dict(zip(self.counts, counts, strict=True))
+        self._restore(state)
+        self._good = {name: np.array(value) for name, value in state.items()}
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        counts = [int(value) for value in state["counts"]]
+        self.index, self.counts = int(state["index"]), dict(zip(self.counts, counts, strict=False))
+        self.dropped = counts[len(self.counts)]
         self._arrays = {name: np.array(state[name]) for name in self._arrays}
         self._recursive = RecursiveEstimate(self.options.recursion)
         if "recursive.point" in state:

@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from engine.errors import CaptureError, DeviceError, RecipeError
+from engine.errors import CaptureError, RecipeError
 from engine.kernels.signs import sign_key
 from engine.kernels.webgpu import DeviceLost, Gpu
 from engine.kernels.webgpu import gpu as shared_gpu
 from engine.optimize.stochastic.light_group import LightGroup, LoopLight, blur_texels
 from engine.optimize.stochastic.memory import STEP, LoopMemory
+from engine.optimize.stochastic.not_finite import BadChecks
 from engine.optimize.stochastic.options import GROUPS, LoopOptions
 from engine.optimize.stochastic.pose_group import PoseGroup
 from engine.optimize.stochastic.rendering import LoopShading, Rendering
@@ -28,7 +29,6 @@ from engine.scene import Camera
 
 AHEAD = 16  # steps submitted before the device is waited for
 GROWTH = 4.0  # differences are credited up to this many times the last largest one of the same group and view
-MOST_BAD_CHECKS = 3  # looks at the counters in a row that found values which are not finite
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class StochasticLoop:
         self.counts = dict.fromkeys(dict.fromkeys(self.options.order), 0)  # per group
         self._good_loss = float("nan")  # of the step before the last kept state
         self.dropped = 0  # pixels that were not finite, counted at the last look
-        self._bad_checks = 0
+        self._bad_checks = BadChecks(self.shading.name)
         self._check_scene()
         self._build(gpu)
         self._keep(self._state())
@@ -228,25 +228,17 @@ class StochasticLoop:
         """Look at the counters; keep the state where all is well, step back to the last good one where not."""
         found = int(self.gpu.read(self.memory.sums, np.uint32, 1)[0])
         if not found:
-            self._bad_checks = 0
+            self._bad_checks.well()
             self._keep(self._state())
             self._good_loss = self._loss()
             return
         self.dropped = found
-        self._bad_checks += 1
-        steps = self.index - int(self._good["index"])
-        text = (
-            f"the shading {self.shading.name} returned NaN or infinity for {found} pixels in the last {steps} steps; "
-            f"parameters are back at step {int(self._good['index'])}"
-        )
+        text = self._bad_checks.text(found, self.index, int(self._good["index"]))
         index, counts = self.index, dict(self.counts)
         self._restore(self._good)
         self._since = []
         self.gpu.write(self.memory.sums, np.zeros(1, np.uint32))
-        if self._bad_checks >= MOST_BAD_CHECKS:
-            raise DeviceError(
-                f"{text}; it did so {self._bad_checks} times in a row: guard divisions, roots and logarithms in it"
-            )
+        self._bad_checks.end(text)
         self._skip(index, counts)  # the same signs would lead to the same place
         self.notify(f"{text}; such pixels are left out")
 

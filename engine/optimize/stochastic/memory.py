@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from engine.kernels.webgpu import UNIFORM, Gpu
 from engine.kernels.wgsl import compose
@@ -14,12 +15,14 @@ from engine.optimize.stochastic.scene import LoopScene, LoopView
 from engine.raster.texture_pyramid import level_sizes
 from engine.raster.webgpu.visibility import VisibilityPass
 from engine.scene import Camera
+from engine.shading.tone import log_tonemap
 
 SUMS_HEAD = 32  # counters and scales before the sums, as loop_sums.wgsl says
 LAST_LARGEST, LARGEST = 1, 3  # words of the head
 ALIGNED = 256  # bytes between two uniforms of one buffer
 GROUP = 64  # invocations of a one-dimensional kernel
 TILE = 8  # side of a workgroup of pixels or texels
+HALF = 65504.0  # the largest number in half precision
 EXACT_PHOTO_BYTES = 1 << 29  # photos beyond it are kept in half precision
 
 STEP = np.dtype(
@@ -53,7 +56,7 @@ VIEW = np.dtype(
         ("focal", "f4"),
         ("mask", "f4"),
         ("size", "u4", 2),
-        ("frame", "u4", 2),
+        ("unused", "u4", 2),
     ]
 )
 
@@ -84,11 +87,13 @@ def view_record(camera: Camera, sphere: tuple[np.ndarray, float], mask: float) -
 
 def encoded_photo(view: LoopView, tone: str) -> np.ndarray:
     """[H,W,4] float32: what the loss compares, colour as `tone` encodes it and alpha."""
-    color = np.ascontiguousarray(view.color, np.float32)
-    if tone == "log":
-        value = np.log1p(np.maximum(color, 0))
-        color = np.where(value <= 0.0031308, value * 12.92, 1.055 * np.maximum(value, 0.0031308) ** (1 / 2.4) - 0.055)
-    return np.concatenate([color, view.alpha[..., None]], -1).astype(np.float32)
+    return np.concatenate([encoded(view.color, tone), view.alpha[..., None]], -1).astype(np.float32)
+
+
+def encoded(color: np.ndarray, tone: str) -> np.ndarray:
+    """[...,3] float32: linear radiance [...,3] as the loss compares it."""
+    color = np.ascontiguousarray(color, np.float32)
+    return log_tonemap(torch.from_numpy(color)).numpy() if tone == "log" else color
 
 
 class LoopMemory:
@@ -213,7 +218,9 @@ class LoopMemory:
         texture = self.gpu.texture(
             (height, width), "rgba32float" if exact else "rgba16float", "TEXTURE_BINDING|COPY_DST", label="a photo"
         )
-        data = encoded_photo(view, self.options.tone).astype(np.float32 if exact else np.float16)
+        data = encoded_photo(view, self.options.tone)
+        if not exact:
+            data = data.clip(-HALF, HALF).astype(np.float16)
         with self.gpu.calls("sending a photo"):
             self.gpu.device.queue.write_texture(
                 {"texture": texture},

@@ -133,9 +133,20 @@ def test_cage_and_displacement_converge_and_resume_with_the_same_bits(device):
     assert all(np.array_equal(after[name], again[name]) for name in after)
 
 
+def test_a_device_lost_when_the_displacement_is_read_is_recovered():
+    own = Gpu()
+    loop = cage_loop(own, views=2)
+    loop.step(3)
+    expected = loop.displacement()
+    own.destroy()
+    assert np.array_equal(loop.displacement(), expected) and np.abs(expected).max() > 0
+
+
 def test_a_cage_without_its_own_stencils_is_refused():
     scene = cage_scene()
     with pytest.raises(GeometryError, match="without its stencils"):
         replace(scene, surface=None)
     with pytest.raises(GeometryError, match="another cage"):
-        replace(scene, vertices=scene.vertices[:-1])
+        replace(scene, vertices=np.concatenate([scene.vertices, scene.vertices[:1]]))
+    with pytest.raises(GeometryError, match="displacement of 7 texels for a map of 512"):
+        replace(scene, displacement=np.zeros(7))

@@ -10,7 +10,8 @@ import pytest
 from engine.errors import DeviceError, RecipeError
 from engine.kernels.webgpu import gpu
 from engine.optimize.stochastic import LoopOptions, LoopView, StochasticLoop
-from engine.optimize.stochastic.host_loop import MOST_BAD_STEPS, HostLoop
+from engine.optimize.stochastic.host_loop import HostLoop
+from engine.optimize.stochastic.rendering import LoopShading
 from engine.shading.blackbox import PythonShading
 from tests.engine.optimize.stochastic.loop_scenes import blotches, bumpy, cameras, globe_scene, texture_of
 
@@ -102,20 +103,26 @@ def test_a_texture_is_found_through_steps_that_have_no_derivative():
     assert np.array_equal(loop.texture(), after)
 
 
-def test_nan_is_told_left_out_and_ends_a_run_that_goes_on_returning_it():
+def test_nan_is_told_stepped_back_from_and_ends_a_run_as_on_the_device():
     def broken(surface) -> np.ndarray:
         with np.errstate(invalid="ignore"):
             return np.sqrt(surface.normal)
 
-    told = []
-    loop = host_loop(size=16)
-    loop.notify, loop.shading = told.append, PythonShading("broken", broken)
-    for index in range(MOST_BAD_STEPS - 1):
-        loop.advance("vertices", index % 6)
-    assert len(told) == 1 and "NaN or infinity" in told[0]
-    assert np.isfinite(loop.vertices()).all()
-    with pytest.raises(DeviceError, match="guard divisions"):
-        loop.advance("vertices", 0)
+    told, other_told = [], []
+    loop = host_loop(size=16, check_every=4)
+    loop.notify, loop.shading = told.append, PythonShading("test", broken)
+    wgsl = "fn shade(surface: Surface) -> vec3f {\n    return sqrt(surface.normal);\n}\n#include surface\n"
+    shading = LoopShading(wgsl, "test")
+    other = StochasticLoop(gpu(), loop.scene, loop.views, loop.options, shading, notify=other_told.append)
+    before = loop.vertices()
+    for each, heard in ((loop, told), (other, other_told)):
+        for index in range(11):
+            each.advance("vertices", index % 6)
+        assert len(heard) == 2 and "NaN or infinity" in heard[0] and "back at step 0" in heard[1]
+        with pytest.raises(DeviceError, match="3 times in a row: guard divisions"):
+            each.advance("vertices", 0)
+        assert np.array_equal(each.vertices(), before)
+    assert [text.split(" for ")[0] for text in told] == [text.split(" for ")[0] for text in other_told]
 
 
 def test_a_pixel_that_is_nan_on_one_side_moves_nothing():

@@ -11,7 +11,7 @@ import torch
 from engine.errors import CaptureError, DeviceError, GeometryError, RecipeError, ShaderError
 from engine.geometry.large_steps import LargeSteps
 from engine.kernels.webgpu import Gpu, gpu
-from engine.optimize.stochastic import GroupOptions, LoopOptions, LoopScene, StochasticLoop
+from engine.optimize.stochastic import GroupOptions, LoopOptions, LoopScene, LoopView, StochasticLoop
 from engine.optimize.stochastic.options import GROUPS
 from engine.optimize.stochastic.solver import LargeStepsSolver
 from engine.optimize.stochastic.topology import degrees, neighbours
@@ -324,6 +324,44 @@ def test_tangents_are_part_of_the_state_and_survive_a_lost_device(device):
     for loop in (lost, other):
         assert np.array_equal(loop.tangents(), tangents)
         assert np.array_equal(loop.gpu.read(loop.memory.moved, np.float32, (1, 4), 96 * loop.memory.stride), tangents)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"vertices": np.zeros((9, 4), np.float32)}, r"vertices of shape \[9, 4\]; they must be \[N,3\]"),
+        ({"triangles": np.int32([[0, 1, 5000]])}, "triangles from 0 to 5000 into"),
+        ({"triangles": np.int32([[0, 1, -1]])}, "triangles from -1 to 1 into"),
+        ({"triangles": np.float32([[0, 1, 2]])}, "give integers"),
+        ({"uvs": np.zeros((4, 3), np.float32)}, r"uvs of shape \[4, 3\]"),
+        ({"uv_triangles": np.int32([[0, 1, 2]])}, "1 uv_triangles for 1024 triangles"),
+        ({"tangents": np.full((4, 4), np.nan, np.float32)}, "tangents that are not finite"),
+        ({"texture": np.zeros((4, 4, 7), np.float32)}, r"texture of shape \[4, 4, 7\]"),
+        ({"texture": np.full((4, 4, 8), 2, np.float32)}, "lies from 2 to 2; clip"),
+        ({"texture": np.full((4, 4, 8), np.nan, np.float32)}, "texture with values that are not finite"),
+        ({"environment": Environment(np.full((4, 8, 3), np.inf, np.float32))}, "light that is not finite"),
+    ],
+)
+def test_a_scene_that_does_not_fit_together_is_told(change, said):
+    with pytest.raises(GeometryError, match=said):
+        replace(globe_scene(texture_of(np.full((8, 8, 3), 0.5))), **change)
+
+
+def test_a_photo_that_is_none_is_told_by_its_name_and_not_blamed_on_the_shading():
+    camera = cameras(1, 8)[0]
+    color, alpha = np.zeros((8, 8, 3), np.float32), np.zeros((8, 8), np.float32)
+    broken = color.copy()
+    broken[3, 5, 1] = np.nan
+    with pytest.raises(
+        CaptureError, match="view_07 has colours with NaN or infinity in 1 pixels, the first in row 3, col"
+    ):
+        LoopView(camera, broken, alpha, "view_07")
+    with pytest.raises(CaptureError, match="a mask with NaN"):
+        LoopView(camera, color, broken[..., 1])
+    with pytest.raises(CaptureError, match=r"colours of shape \[8, 7, 3\], and its camera sees \[8, 8, 3\]"):
+        LoopView(camera, color[:, :7], alpha)
+    with pytest.raises(CaptureError, match="a mask from 0 to 255"):
+        LoopView(camera, color, alpha + np.float32([0, 255] * 4))
 
 
 def test_impossible_requests_say_what_to_do(device):

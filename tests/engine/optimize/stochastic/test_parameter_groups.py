@@ -236,6 +236,10 @@ def test_texels_move_by_the_adjoint_of_their_pyramid_and_adam(device, group):
         values[..., part] -= adam.change(still.grad.numpy(), rate, touched)
         values[..., part] = np.clip(values[..., part], lowest, highest)
         assert np.abs(loop.texture() - values).max() < 2e-5
+        kept = loop.groups[group].state()
+        for name, wanted in (("mean", adam.first), ("square", adam.second)):
+            found = kept[name][:, :count].reshape(wanted.shape)
+            assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()
     assert set(np.unique(adam.times)) == {0, 1, 2, 3}
 
 
@@ -278,6 +282,8 @@ def test_a_pose_moves_by_turns_and_shifts_along_its_axes_and_adam(device):
         pose[:3, 3] -= unit * distance * change[3:]
         found = loop.groups[group].camera_from_world()[0]
         assert np.abs(found - pose).max() < 2e-6
+        rows = loop.groups[group].state()["moments"][0, :64].copy().view(np.float32).reshape(4, 4)[:, :3]
+        assert np.allclose(rows.reshape(2, 6), np.concatenate([adam.first, adam.second]), rtol=1e-4)
         moved = loop.cameras()[0]
         assert np.abs(moved.position + pose[:3, :3].T @ pose[:3, 3]).max() < 1e-5
     assert np.abs(pose - camera.camera_from_world).max() > 1e-3

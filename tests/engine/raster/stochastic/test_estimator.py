@@ -332,8 +332,8 @@ def test_a_recursive_estimate_is_less_noisy_and_follows_the_gradient():
     assert np.mean(errors[100:]) < 0.15  # one sample: 1
 
 
-def test_estimates_scale_with_the_number_of_photos_not_with_their_order():
-    """Two evaluations at the same key give the same bits: nothing else is random."""
+def test_two_estimates_with_one_key_have_the_same_bits():
+    """Nothing but the signs is random."""
     scene = Scene(triangle_count=80, size=24)
     stencils = Stencils.flat(scene.triangles.numpy(), len(scene.vertices))
 
