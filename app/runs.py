@@ -102,6 +102,6 @@ def summary(metrics: dict) -> str:
         parts.append(f"hull {metrics['hull_psnr']:.2f} dB")
     if metrics.get("chamfer_percent") is not None:
         parts.append(f"chamfer {metrics['chamfer_percent']:.3f} %")
-    parts.append(f"{metrics['faces']:,} faces")
+    parts.append(f"{metrics['faces']:,} faces" if "faces" in metrics else f"{metrics['primitives']:,} splats")
     parts.append(f"{metrics['seconds']:.0f} s")
     return ", ".join(parts)

@@ -15,6 +15,8 @@ from engine.scene.conventions import srgb_to_linear
 
 if TYPE_CHECKING:
     from engine.capture import Capture
+    from engine.optimize.evaluate import Renderer
+    from engine.scene import Camera
 
 COLUMNS = ("photo", "render", "difference x3", "base colour", "roughness, metallic", "normal")
 CELL = 256  # pixels, longest side of one picture
@@ -27,34 +29,38 @@ def _fitted(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
 
 
-def comparison(renderer: AssetRenderer, capture: Capture, frames: Sequence[int]) -> np.ndarray:
-    """uint8 [H,W,3]: one row per frame, one column per entry of COLUMNS; roughness in green, metallic in blue."""
+def _maps(renderer: Renderer, camera: Camera) -> list[np.ndarray]:
+    if not isinstance(renderer, AssetRenderer):
+        return []
+    maps = renderer.render_maps(camera)
+    packed = np.stack([np.zeros_like(maps.roughness), maps.roughness, maps.metallic], -1)
+    return [
+        on_white(maps.base_color, maps.alpha),
+        on_white(srgb_to_linear(packed), maps.alpha),
+        on_white(srgb_to_linear(np.clip(maps.normal * 0.5 + 0.5, 0, 1)), maps.alpha),
+    ]
+
+
+def comparison(renderer: Renderer, capture: Capture, frames: Sequence[int]) -> np.ndarray:
+    """uint8 [H,W,3]: one row per frame, a column per entry of COLUMNS, for splats three; roughness green, metallic blue."""
     rows = []
     for frame in frames:
         camera = capture.frames[frame].camera
         photo, _ = photo_on_white(capture, frame)
-        render, maps = rendered_on_white(renderer, camera), renderer.render_maps(camera)
-        packed = np.stack([np.zeros_like(maps.roughness), maps.roughness, maps.metallic], -1)
-        cells = [
-            photo,
-            render,
-            np.clip(np.abs(photo - render) * 3, 0, 1),
-            on_white(maps.base_color, maps.alpha),
-            on_white(srgb_to_linear(packed), maps.alpha),
-            on_white(srgb_to_linear(np.clip(maps.normal * 0.5 + 0.5, 0, 1)), maps.alpha),
-        ]
+        render = rendered_on_white(renderer, camera)
+        cells = [photo, render, np.clip(np.abs(photo - render) * 3, 0, 1), *_maps(renderer, camera)]
         rows.append(np.hstack([_fitted(np.ascontiguousarray(cell, np.float32)) for cell in cells]))
     width = max(row.shape[1] for row in rows)
     rows = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=1) for row in rows]
     picture = (np.clip(np.vstack(rows), 0, 1) * 255 + 0.5).astype(np.uint8)
     caption = np.full((CAPTION, width, 3), 255, np.uint8)
-    for number, text in enumerate(COLUMNS):
-        at = (number * width // len(COLUMNS) + 4, CAPTION - 7)
+    for number, text in enumerate(COLUMNS[: len(cells)]):
+        at = (number * width // len(cells) + 4, CAPTION - 7)
         cv2.putText(caption, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (60, 60, 60), 1, cv2.LINE_AA)
     return np.vstack([caption, picture])
 
 
-def write_comparison(path: Path, renderer: AssetRenderer, capture: Capture, count: int = 4) -> None:
+def write_comparison(path: Path, renderer: Renderer, capture: Capture, count: int = 4) -> None:
     """Write the picture of up to `count` test views (training views where there are none) as PNG."""
     frames = capture.test or capture.train
     chosen = sorted({frames[i] for i in np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)})

@@ -161,14 +161,47 @@ def evaluate_asset(
 
 
 def evaluate_session(session: Session, reference: Path | None = None) -> dict[str, Any]:
-    """Metrics of a session's exported asset, written to its metrics.json.
+    """Metrics of a session's exported asset or splats, written to its metrics.json.
 
     `reference` is a mesh file in the capture's frame; without it the capture's own truth is taken, where there is one.
     Raises ExchangeError when nothing has been exported yet.
     """
-    from engine.exchange import read_asset, read_environment, read_mesh
     from engine.optimize.comparison import write_comparison
     from engine.optimize.project import COMPARISON
+
+    project = session.project
+
+    def progress(done: float, text: str) -> None:
+        session.notify(Progress("evaluate", done, text))
+
+    if session.context.scene.gaussians is not None and session.context.scene.mesh is None:
+        from engine.optimize.evaluate_splats import evaluated_splats
+
+        result, renderer = evaluated_splats(session, progress)
+    else:
+        result, renderer = _evaluated_asset(session, reference, progress)
+    if not session.capture.test:
+        session.notify(Notice("the capture has no test views: image metrics are left out", "warning"))
+    before = project.read_metrics()
+    same_run = before.get("steps") == session.total_step
+    result |= {
+        "export_psnr": session.context.scene.values.get("export_psnr"),
+        "steps": session.total_step,
+        "stages": session.stage_records,
+        "peak_memory_mb": before.get("peak_memory_mb") if same_run else round(session.peak_memory_mb, 1),
+        "seconds": before.get("seconds") if same_run else round(session.seconds, 2),
+    }
+    result = finite(result)
+    project.write_metrics(result)
+    write_comparison(project.folder / COMPARISON, renderer, session.capture)
+    session.notify(EvalReport(result))
+    return result
+
+
+def _evaluated_asset(
+    session: Session, reference: Path | None, progress: Callable[[float, str], None]
+) -> tuple[dict[str, Any], AssetRenderer]:
+    from engine.exchange import read_asset, read_environment, read_mesh
     from engine.optimize.stages.blackbox import own_shading
     from engine.optimize.truth import find_truth
 
@@ -176,10 +209,6 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     path = project.exports / f"{session.recipe.export.name}.glb"
     if not path.exists():
         raise ExchangeError(f"{path}: there is no exported asset to evaluate; resume the run to its end")
-
-    def progress(done: float, text: str) -> None:
-        session.notify(Progress("evaluate", done, text))
-
     mesh, material = read_asset(path)
     environment = context.scene.environment
     if environment is None:
@@ -200,23 +229,7 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
         progress=progress,
         shading=shading,
     )
-    if not session.capture.test:
-        session.notify(Notice("the capture has no test views: image metrics are left out", "warning"))
-    before = project.read_metrics()
-    same_run = before.get("steps") == session.total_step
-    result |= {
-        "export_psnr": context.scene.values.get("export_psnr"),
-        "steps": session.total_step,
-        "stages": session.stage_records,
-        "peak_memory_mb": before.get("peak_memory_mb") if same_run else round(session.peak_memory_mb, 1),
-        "seconds": before.get("seconds") if same_run else round(session.seconds, 2),
-    }
-    result = finite(result)
-    project.write_metrics(result)
-    renderer = asset_renderer(mesh, material, environment, context.rasterizer.name, shading)
-    write_comparison(project.folder / COMPARISON, renderer, session.capture)
-    session.notify(EvalReport(result))
-    return result
+    return result, asset_renderer(mesh, material, environment, context.rasterizer.name, shading)
 
 
 def _hull(session: Session) -> Mesh | None:

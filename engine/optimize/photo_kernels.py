@@ -127,14 +127,34 @@ def encode_image(image, target, windows, encoded, slope, value, square, product)
         for j in range(count):
             row[j], gradient[j] = _encode(row[j])
         if windows:
-            other, products = target[y], np.empty(count, np.float32)
-            _slid(row, inner, CHANNELS, value[y])
-            for j in range(count):
-                products[j] = row[j] * row[j]
-            _slid(products, inner, CHANNELS, square[y])
-            for j in range(count):
-                products[j] = row[j] * other[j]
-            _slid(products, inner, CHANNELS, product[y])
+            _windows_along(row, target[y], inner, value[y], square[y], product[y])
+
+
+@kernel
+def _windows_along(row, other, inner, value, square, product):
+    products = np.empty(len(row), np.float32)
+    _slid(row, inner, CHANNELS, value)
+    for j in range(len(row)):
+        products[j] = row[j] * row[j]
+    _slid(products, inner, CHANNELS, square)
+    for j in range(len(row)):
+        products[j] = row[j] * other[j]
+    _slid(products, inner, CHANNELS, product)
+
+
+@parallel_kernel
+def take_image(image, target, windows, encoded, slope, value, square, product):
+    """`encode_image` of an image that is encoded already: the same with the identity."""
+    height, width = image.shape[0], image.shape[1]
+    inner = CHANNELS * (width - 2 * RADIUS)
+    for y_ in prange(height):
+        y = np.int64(y_)
+        for x in range(width):
+            for c in range(CHANNELS):
+                encoded[y, CHANNELS * x + c] = image[y, x, c]
+                slope[y, CHANNELS * x + c] = np.float32(1.0)
+        if windows:
+            _windows_along(encoded[y], target[y], inner, value[y], square[y], product[y])
 
 
 @parallel_kernel

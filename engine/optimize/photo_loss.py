@@ -6,6 +6,7 @@ the whole photo: what is left out adds no difference, and its windows are equal.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,9 +50,15 @@ class TargetStatistics:
         none = np.empty((0, 0), np.float32)
         # encoded as rendered images are, so that equal colours differ by exactly nothing
         kernels.encode_image(image, encoded, False, encoded, slope, none, none, none)
-        values = torch.from_numpy(encoded).view(height, width, 3)
+        return TargetStatistics.of_encoded(torch.from_numpy(encoded).view(height, width, 3))
+
+    @staticmethod
+    def of_encoded(values: Tensor) -> TargetStatistics:
+        """The statistics of an image [H,W,3] that is to be compared as it is."""
+        height, width = values.shape[:2]
         inner = (height - WINDOW + 1, 3 * (width - WINDOW + 1))
-        return TargetStatistics(encoded, *(blurred(v).numpy().reshape(inner) for v in (values, values * values)))
+        windowed = (blurred(v).numpy().reshape(inner) for v in (values, values * values))
+        return TargetStatistics(values.numpy().reshape(height, 3 * width), *windowed)
 
 
 def window_share(size: tuple[int, int], whole: tuple[int, int]) -> float:
@@ -105,24 +112,40 @@ class _Fused(torch.autograd.Function):
 
 
 def _differences(image: np.ndarray, view: View, weights: PhotoWeights) -> tuple[np.ndarray, np.ndarray]:
-    """(weighted color, mask and ssim terms [3] float64, gradient [H,W,4]) of image [H,W,4]."""
-    statistics, windows = view.statistics, weights.structure > 0
+    share = window_share(image.shape[:2], view.whole)
+    pixels = view.whole[0] * view.whole[1]
+    return differences(image, view.statistics, view.alpha.numpy(), weights, kernels.encode_image, pixels, share)
+
+
+def differences(
+    image: np.ndarray,
+    statistics: TargetStatistics,
+    alpha: np.ndarray,
+    weights: PhotoWeights,
+    encode: Callable[..., None],
+    pixels: int,
+    share: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(weighted color, mask and ssim terms [3] float64, gradient [H,W,4]) of image [H,W,4] against a photo.
+
+    `encode` is `encode_image`, or `take_image` for images that are encoded. The means are over `pixels`, of which the
+    image holds `share` of the windows.
+    """
+    windows = weights.structure > 0
     height, width = image.shape[:2]
     edge = WINDOW - 1
-    pixels = view.whole[0] * view.whole[1]
     encoded, slope = np.empty((2, height, 3 * width), np.float32)
     along = np.empty((3, height, 3 * (width - edge)) if windows else (3, 0, 0), np.float32)
-    kernels.encode_image(image, statistics.encoded, windows, encoded, slope, *along)
+    encode(image, statistics.encoded, windows, encoded, slope, *along)
     back = np.empty((3, height + edge, 3 * width) if windows else (3, 0, 0), np.float32)
     structure = 0.0
     if windows:
-        scale = weights.structure * window_share((height, width), view.whole) / statistics.mean.size
+        scale = weights.structure * share / statistics.mean.size
         sums = np.empty(height - edge)
         kernels.compare_windows(*along, statistics.mean, statistics.square, np.float32(scale), sums, *back)
         structure = scale * sums.sum()
     scales = np.array([weights.color / (3 * pixels), weights.mask / pixels])
     sums, gradient = np.empty((height, 2)), np.empty_like(image)
-    alpha = view.alpha.numpy()
     kernels.compare_pixels(
         image, encoded, slope, statistics.encoded, alpha, windows, *back, scales.astype(np.float32), sums, gradient
     )

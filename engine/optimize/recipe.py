@@ -210,11 +210,57 @@ class SubdivisionSection(BlackboxSection):
 
 
 @dataclass
+class SplatsSection:
+    """Gaussian splats fitted to the photos."""
+
+    kind: Literal["gaussian", "exponential", "surface"] = option(
+        "gaussian", "3D Gaussians, generalized exponentials with a learned shape, or flat discs"
+    )
+    steps: int = option(7000, "steps, each one photo", unit="steps", low=0)
+    budget: int = option(100_000, "splats at most", unit="splats", low=100, high=50_000_000)
+    budget_megabytes: float = option(
+        0.0, "the same in memory for their parameters; 0: no such limit", unit="MB", low=0.0
+    )
+    density: Literal["error", "classic", "relocation"] = option(
+        "error", "how splats are added and removed: by error, by gradient, or by moving dead ones (MCMC)"
+    )
+    start: int = option(10_000, "splats to start with where the capture has no points", unit="splats", low=10)
+    image_size: int = option(0, "longest image side; 0 is the photos' own", unit="px", low=0)
+    coarse: float = option(0.3, "share of the steps at half of that size", low=0.0, high=1.0)
+    degree: int = option(3, "degree of the harmonics that colour depends on direction by", low=0, high=3)
+    degree_steps: int = option(700, "steps after which the degree used rises by one", unit="steps", low=1)
+    antialiased: bool = option(False, "opacity makes up for splats smaller than a pixel; not for discs")
+    rescaled: bool = option(False, "kind exponential: as Gaussians of other scales instead of the exact kernel")
+    masks: Literal["object", "ignore"] = option(
+        "object",
+        "what masks mean: the object, with nothing around it; or the pixels to learn from",
+    )
+    background: Literal["auto", "black", "white", "random"] = option(
+        "auto", "colour behind all splats; auto: random around masked objects, else black"
+    )
+    exposure: bool = option(False, "fit gain and offset of each photo's colours; test photos keep theirs")
+    ssim: float = option(0.2, "weight of structure (D-SSIM) against L1", low=0.0, high=1.0, live=True)
+    mask: float = option(0.1, "weight of the mask loss around masked objects", low=0.0, live=True)
+    distortion: float = option(0.0, "weight of the depth distortion of discs", low=0.0, live=True)
+    normal: float = option(0.05, "weight of normals against the depth's slope, of discs", low=0.0, live=True)
+    geometry: bool = option(True, "move, turn and scale splats", live=True)
+    color: bool = option(True, "change colours", live=True)
+    learning_rate: float = option(0.00016, "Adam step of means in scene radii; falls to 1 %", low=0.0, live=True)
+    learning_rate_scales: float = option(0.005, "Adam step of the scales' logarithm", low=0.0, live=True)
+    learning_rate_rotations: float = option(0.001, "Adam step of the quaternions", low=0.0, live=True)
+    learning_rate_opacity: float = option(0.05, "Adam step of the opacity's logit", low=0.0, live=True)
+    learning_rate_color: float = option(0.0025, "Adam step of colour; a 20th for the rest", low=0.0, live=True)
+    learning_rate_shapes: float = option(0.01, "Adam step of the shapes of kind exponential", low=0.0, live=True)
+
+
+@dataclass
 class ExportSection:
     """What is written to exports/."""
 
     obj: bool = option(True, "also write OBJ with MTL")
     ply: bool = option(True, "also write the bare mesh as PLY")
+    spz: bool = option(True, "also write splats as SPZ")
+    html: bool = option(True, "also write splats as a page that shows them, for any browser")
     name: str = option("asset", "name of the mesh, node and files", file_name=True)
 
 
@@ -251,6 +297,7 @@ class Recipe:
     cage: CageSection = field(default_factory=CageSection)
     blackbox: BlackboxSection = field(default_factory=BlackboxSection)
     subdivision: SubdivisionSection = field(default_factory=SubdivisionSection)
+    splats: SplatsSection = field(default_factory=SplatsSection)
     export: ExportSection = field(default_factory=ExportSection)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.scene import Environment, Material, Mesh
+from engine.scene import Environment, Gaussians, Material, Mesh
 
 _MESH = ("vertices", "triangles", "uvs", "uv_triangles")
 _MATERIAL = ("base_color", "occlusion_roughness_metallic", "normal")
@@ -28,6 +28,7 @@ class SceneState:
     environment: Environment | None = None
     hull: Mesh | None = None  # the carved visual hull, the baseline
     hull_colors: np.ndarray | None = None  # [V,3] float32 linear mean colours of the hull's vertices
+    gaussians: Gaussians | None = None
     tensors: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # anything else
     values: dict[str, Any] = dataclasses.field(default_factory=dict)  # JSON-able
 
@@ -48,6 +49,9 @@ class SceneState:
             arrays["environment.radiance"] = self.environment.radiance
             arrays["environment.rotation"] = np.asarray(self.environment.world_from_environment)
             values["environment.frame"] = self.environment.frame
+        if self.gaussians is not None:
+            arrays |= {f"gaussians.{name}": array for name, array in self.gaussians.arrays().items()}
+            values["gaussians.kind"] = self.gaussians.kind
         tensors = {
             name: torch.from_numpy(np.array(array, order="C")) for name, array in arrays.items() if array is not None
         }
@@ -74,6 +78,10 @@ class SceneState:
             state.environment = Environment(
                 array("environment.radiance"), array("environment.rotation"), values["environment.frame"]
             )
+        if "gaussians.kind" in values:
+            prefix = "gaussians."
+            splats = {name[len(prefix) :]: tensors[name].cpu().numpy() for name in tensors if name.startswith(prefix)}
+            state.gaussians = Gaussians(kind=values["gaussians.kind"], **splats)
         prefix = "tensors."
         state.tensors = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
         state.values = dict(values.get("values", {}))

@@ -1,4 +1,4 @@
-"""The last stage: write the asset to exports/, read it back and compare its render with the one in memory."""
+"""The last stage: write asset or splats to exports/, read them back and compare their render with the one before."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 from engine.errors import GeometryError
 from engine.exchange import check_export, write_environment, write_glb, write_obj, write_ply
 from engine.exchange.check import FAULT_BELOW
+from engine.optimize.export_splats import export_splats
 from engine.optimize.stage import Stage, StageContext, register
 from engine.scene import Material
 
@@ -15,7 +16,7 @@ CHECKED_VIEWS = 4
 
 @register
 class ExportStage(Stage):
-    """GLB, OBJ, PLY and the environment, each written to a temporary name and renamed."""
+    """GLB, OBJ, PLY and light, or splats as PLY, SPZ and HTML, each written to a temporary name and renamed."""
 
     name = "export"
 
@@ -23,6 +24,12 @@ class ExportStage(Stage):
         self.context = context
 
     def finish(self) -> None:
+        if self.context.scene.gaussians is not None and self.context.scene.mesh is None:
+            export_splats(self.context)
+        else:
+            self._export_asset()
+
+    def _export_asset(self) -> None:
         context, scene, options = self.context, self.context.scene, self.context.recipe.export
         if scene.mesh is None or scene.environment is None:
             raise GeometryError("stage export needs a mesh and its light: run the stage refine before it")

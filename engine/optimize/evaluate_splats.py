@@ -1,0 +1,35 @@
+"""What splats are worth on the test views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import ExchangeError
+from engine.exchange.splats import read_splats
+from engine.optimize.evaluate import image_metrics
+from engine.optimize.splat_renderer import SplatRenderer
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
+    from engine.optimize.recipe import SplatsSection
+    from engine.optimize.session import Session
+    from engine.scene import Gaussians
+
+
+def splat_renderer(splats: Gaussians, options: SplatsSection, capture: Capture) -> SplatRenderer:
+    """Draws splats as they were trained: free-standing where masks showed an object, else over their background."""
+    free = capture.has_masks and options.masks == "object"
+    background = None if free else ((1.0, 1.0, 1.0) if options.background == "white" else (0.0, 0.0, 0.0))
+    return SplatRenderer(splats, background, options.antialiased, options.rescaled)
+
+
+def evaluated_splats(session: Session, progress: Callable[[float, str], None]) -> tuple[dict[str, Any], SplatRenderer]:
+    """(the metrics of the exported splats, what draws them). Raises ExchangeError when nothing has been exported."""
+    path = session.project.exports / f"{session.recipe.export.name}.ply"
+    if not path.exists():
+        raise ExchangeError(f"{path}: there are no exported splats to evaluate; resume the run to its end")
+    splats, capture = read_splats(path), session.capture
+    renderer = splat_renderer(splats, session.recipe.splats, capture)
+    result = image_metrics(renderer, capture, capture.test, None, progress)
+    return result | {"primitives": len(splats), "megabytes": round(splats.megabytes, 3)}, renderer

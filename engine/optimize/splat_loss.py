@@ -1,0 +1,63 @@
+"""How drawn splats differ from a photo, both sRGB-encoded: L1, D-SSIM and the mask (Kerbl et al. 2023, eq. 7)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from engine.optimize import photo_kernels as kernels
+from engine.optimize.losses import ssim
+from engine.optimize.photo_loss import WINDOW, PhotoWeights, TargetStatistics, differences
+
+
+def splat_loss(
+    color: Tensor,  # [H,W,3] encoded
+    alpha: Tensor,  # [H,W]
+    target: Tensor,  # [H,W,3] the photo, encoded, over the same background
+    target_alpha: Tensor,  # [H,W]
+    weights: PhotoWeights,
+    statistics: TargetStatistics | None = None,  # of `target`, where they have been kept
+) -> tuple[Tensor, dict[str, float]]:
+    """(weighted sum, differentiable; its weighted terms color, mask and ssim).
+
+    float32 on the CPU takes the fused kernels, everything else and images under 11 pixels `splat_loss_reference`.
+    """
+    if color.device.type != "cpu" or color.dtype != torch.float32 or min(color.shape[:2]) < WINDOW:
+        return splat_loss_reference(color, alpha, target, target_alpha, weights)
+    image = torch.cat([color, alpha[..., None]], -1)
+    total, terms = _Fused.apply(image, statistics or TargetStatistics.of_encoded(target), target_alpha, weights)
+    return total, dict(zip(("color", "mask", "ssim"), terms.tolist(), strict=True))
+
+
+def splat_loss_reference(
+    color: Tensor, alpha: Tensor, target: Tensor, target_alpha: Tensor, weights: PhotoWeights
+) -> tuple[Tensor, dict[str, float]]:
+    """`splat_loss` in plain torch, for any device and float type."""
+    terms = {
+        "color": weights.color * (color - target).abs().mean(),
+        "mask": weights.mask * ((alpha - target_alpha) ** 2).mean(),
+        "ssim": torch.zeros((), dtype=color.dtype, device=color.device),
+    }
+    if weights.structure and min(color.shape[:2]) >= WINDOW:
+        terms["ssim"] = weights.structure * (1 - ssim(color, target))
+    return sum(terms.values()), {name: float(value.detach()) for name, value in terms.items()}
+
+
+class _Fused(torch.autograd.Function):
+    """Computes the gradient with the value; (sum [], terms [3] without gradient)."""
+
+    @staticmethod
+    def forward(ctx, image, statistics, target_alpha, weights):
+        height, width = image.shape[:2]
+        given = image.detach().contiguous().numpy(), statistics, target_alpha.numpy(), weights
+        values, gradient = differences(*given, kernels.take_image, height * width, 1.0)
+        ctx.gradient = torch.from_numpy(gradient)
+        terms = torch.from_numpy(values)
+        ctx.mark_non_differentiable(terms)
+        return terms.sum().to(torch.float32), terms
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, to_total, _terms):
+        return ctx.gradient.mul(to_total), None, None, None

@@ -1,0 +1,45 @@
+"""Draws a set of splats for metrics, previews and pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from engine.scene import Camera, Gaussians
+from engine.scene.conventions import srgb_to_linear
+from engine.splats import splatter
+from engine.splats.contract import SplatImage, SplatOptions
+from engine.splats.parameters import SplatTensors
+
+
+class SplatRenderer:
+    """Splats as the metrics ask for images: premultiplied linear colour and alpha, or opaque over a background."""
+
+    def __init__(
+        self,
+        splats: Gaussians,
+        background: tuple[float, float, float] | None = None,  # encoded; None: alpha stays
+        antialiased: bool = False,
+        rescaled: bool = False,
+        name: str = "numba",
+    ) -> None:
+        self.splats = splats
+        self._tensors = SplatTensors.of(splats)
+        self._background = None if background is None else torch.tensor(background)
+        self._settings = {"antialiased": antialiased, "rescaled": rescaled}
+        self._splatter = splatter(name)
+
+    @torch.no_grad()
+    def image(self, camera: Camera, depth: bool = False) -> SplatImage:
+        """What `camera` sees, sRGB-encoded."""
+        options = SplatOptions(background=self._background, depth=depth, **self._settings)
+        return self._splatter.render(self._tensors, camera, options)
+
+    def render(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+        """(premultiplied linear colour [H,W,3], alpha [H,W]); opaque where there is a background."""
+        image = self.image(camera)
+        color, alpha = image.color.numpy(), image.alpha.numpy()
+        if self._background is not None:
+            return srgb_to_linear(np.clip(color, 0, 1)).astype(np.float32), np.ones_like(alpha)
+        straight = color / np.maximum(alpha, 1e-6)[..., None]
+        return (srgb_to_linear(np.clip(straight, 0, 1)) * alpha[..., None]).astype(np.float32), alpha

@@ -1,0 +1,121 @@
+"""The splats that training starts from: the capture's points, the hull's surface, or points that its cameras see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from engine.capture import Capture
+from engine.scene import Camera, Gaussians, Mesh
+from engine.scene.gaussians import CONSTANT, TERMS, Kind
+
+OPACITY = 0.1
+NEIGHBOURS = 3  # whose mean distance is a splat's scale
+FAR = 3.0  # how far from the cameras points are drawn at most, in scene radii
+TRIES = 200_000  # points at most that are drawn to find those that two photos see
+
+
+def scene_radius(cameras: Sequence[Camera]) -> float:
+    """How far the cameras spread around their middle, capture units; the unit of the means' learning rate."""
+    positions = np.stack([camera.position for camera in cameras])
+    distance = np.linalg.norm(positions - positions.mean(0), axis=1).max()
+    return float(1.1 * distance) if distance > 1e-6 else 1.0
+
+
+def starting_splats(
+    points: np.ndarray,  # [P,3] capture units
+    colors: np.ndarray,  # [P,3] sRGB-encoded in [0,1]
+    kind: Kind,
+    degree: int,
+    random: np.random.Generator,
+) -> Gaussians:
+    """Round splats of the mean distance to their three neighbours and opacity 0.1; discs lie at random."""
+    count = len(points)
+    near = cKDTree(points).query(points, min(NEIGHBOURS + 1, count))[0].reshape(count, -1)[:, 1:]
+    distance = near.mean(1) if near.shape[1] else np.ones(count)
+    usual = np.median(distance[distance > 0]) if (distance > 0).any() else 1.0
+    scale = np.log(np.clip(distance, 0.01 * usual, 100 * usual))
+    harmonics = np.zeros((count, TERMS[degree], 3), np.float32)
+    harmonics[:, 0] = (colors - 0.5) / CONSTANT
+    rotations = random.normal(size=(count, 4))
+    rotations /= np.linalg.norm(rotations, axis=1, keepdims=True)
+    return Gaussians(
+        means=np.ascontiguousarray(points, np.float32),
+        rotations=rotations.astype(np.float32),
+        log_scales=np.repeat(scale[:, None], 3, 1).astype(np.float32),
+        logits=np.full(count, np.log(OPACITY / (1 - OPACITY)), np.float32),
+        harmonics=harmonics,
+        kind=kind,
+        shapes=np.full(count, 2.0, np.float32) if kind == "exponential" else None,
+    )
+
+
+def found_points(
+    capture: Capture, cameras: Sequence[Camera], hull: Mesh | None, count: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """(points [P,3], encoded colours [P,3] in [0,1], where they are from): what is there is taken before chance."""
+    carried = capture.points()
+    if carried is not None and len(carried[0]):
+        points, colors = carried
+        good = np.isfinite(points).all(1)
+        if good.any():
+            return points[good], colors[good] / 255, f"{good.sum():,} points of the capture"
+    if hull is not None and len(hull.triangles):
+        return on_surface(hull, count, random), np.full((count, 3), 0.5), f"{count:,} points on the masks' hull"
+    points = seen_points(cameras, count, random)
+    return points, np.full((len(points), 3), 0.5), f"{len(points):,} random points that the cameras see"
+
+
+def on_surface(mesh: Mesh, count: int, random: np.random.Generator) -> np.ndarray:
+    """[N,3] points on a mesh, evenly by area."""
+    corners = mesh.vertices[mesh.triangles].astype(np.float64)
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    chosen = corners[random.choice(len(corners), count, p=area / area.sum())]
+    weights = random.dirichlet((1, 1, 1), count)
+    return np.einsum("nk,nkc->nc", weights, chosen)
+
+
+def seen_points(cameras: Sequence[Camera], count: int, random: np.random.Generator) -> np.ndarray:
+    """[N,3] random points in view of two cameras at least (of one, where there is no other), near ones more often."""
+    radius = scene_radius(cameras)
+    needed = min(2, len(cameras))
+    found: list[np.ndarray] = []
+    total = drawn = 0
+    while total < count and drawn < TRIES:
+        points = _in_view(cameras, max(count, 1000), radius, random)
+        drawn += len(points)
+        seen = sum(_sees(camera, points).astype(int) for camera in cameras)
+        found.append(points[seen >= needed])
+        total += len(found[-1])
+    chosen = np.concatenate(found)
+    return chosen[:count] if len(chosen) else _in_view(cameras, count, radius, random)
+
+
+def _in_view(cameras: Sequence[Camera], count: int, radius: float, random: np.random.Generator) -> np.ndarray:
+    chosen = random.integers(0, len(cameras), count)
+    corner, depth = random.random((count, 2)), FAR * radius * random.random(count) ** 2
+    rays = []
+    for index, at in zip(chosen, corner, strict=True):
+        camera = cameras[index]
+        local = [*((at * (camera.width, camera.height) - camera.centre) / camera.focal), 1.0]
+        rays.append(camera.world_from_camera[:3, :3] @ local)
+    return np.stack([cameras[index].position for index in chosen]) + np.stack(rays) * depth[:, None]
+
+
+def _sees(camera: Camera, points: np.ndarray) -> np.ndarray:
+    pixels, depth = camera.project(points)
+    return (depth > 0) & (pixels >= 0).all(1) & (pixels < (camera.width, camera.height)).all(1)
+
+
+def within_budget(
+    splats: Gaussians, budget: int, random: np.random.Generator, notice: Callable[[str], None]
+) -> Gaussians:
+    """At most `budget` of the splats, chosen at random and grown so that they cover as much; says so."""
+    if len(splats) <= budget:
+        return splats
+    notice(f"the start has {len(splats):,} splats; {budget:,} of them, the budget, are taken (splats.budget)")
+    kept = splats.select(np.sort(random.permutation(len(splats))[:budget]))
+    kept.log_scales[:] += np.float32(np.log(len(splats) / budget) / 3)
+    return kept

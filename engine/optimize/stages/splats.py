@@ -1,0 +1,242 @@
+"""Photos to Gaussian splats: one photo a step, with density control to a budget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import CaptureError
+from engine.optimize.photo_loss import PhotoWeights, TargetStatistics
+from engine.optimize.splat_adam import SplatAdam
+from engine.optimize.splat_loss import splat_loss
+from engine.optimize.splat_start import found_points, scene_radius, starting_splats, within_budget
+from engine.optimize.stage import IteratingStage, StageContext, register
+from engine.scene.conventions import linear_to_srgb
+from engine.splats import splatter
+from engine.splats.contract import SplatOptions
+from engine.splats.density import density
+from engine.splats.density.contract import DensityOptions, primitives_in
+from engine.splats.parameters import SplatTensors
+from engine.splats.surface_terms import normal_consistency
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
+    from engine.optimize.views import View
+
+FINAL_RATE = 0.01  # share of the means' learning rate at the end
+DENSIFY_UNTIL = 0.6  # share of the steps after which no splats are added
+KEPT_TARGETS = 64  # encoded photos with their statistics, kept between steps
+
+
+@register
+class SplatsStage(IteratingStage):
+    """Fits splats by L1 and D-SSIM of encoded images, from few to the budget."""
+
+    name = "splats"
+
+    @classmethod
+    def check(cls, recipe: Any, capture: Capture) -> None:
+        if recipe.splats.masks == "ignore" and not capture.has_masks:
+            raise CaptureError(f"{capture.path}: splats.masks=ignore needs masks; add them with --masks or leave it")
+
+    def begin(self, context: StageContext) -> None:
+        self._take(context)
+        options, capture, random = self.options, context.capture, np.random.default_rng(context.recipe.run.seed)
+        given = context.scene.gaussians
+        if given is None:
+            hull = context.scene.hull
+            if hull is None and capture.has_masks and options.masks == "object" and capture.points() is None:
+                hull = _carved_hull(context)
+            points, colors, source = found_points(capture, self.cameras, hull, options.start, random)
+            context.notice(f"splats start from {source}")
+            given = starting_splats(points, colors, options.kind, options.degree, random)
+        given = within_budget(given, self.budget, random, context.notice)
+        self._own(SplatTensors.of(given))
+
+    def _take(self, context: StageContext) -> None:
+        self.context, self.options = context, context.recipe.splats
+        self.splatter = splatter("numba" if context.device.torch_device == "cpu" else "reference")
+        self.cameras = [context.capture.frames[index].camera for index in context.capture.train]
+        self.radius = scene_radius(self.cameras)
+        self.budget = self._budget()
+        steps = max(self.steps, 1)
+        settings = DensityOptions(budget=self.budget, stop=round(DENSIFY_UNTIL * steps), extent=self.radius)
+        self.density = density(self.options.density, settings)
+        self.exposures = torch.zeros(len(context.capture.frames), 2, 3)
+        self.exposures[:, 0] = 1
+        self.targets: dict[tuple[int, int], tuple[Tensor, Tensor, TargetStatistics | None]] = {}
+
+    def _budget(self) -> int:
+        options, budget = self.options, self.options.budget
+        if options.budget_megabytes:
+            budget = min(budget, primitives_in(options.budget_megabytes, options.kind, options.degree))
+        return max(budget, 1)
+
+    def _own(self, splats: SplatTensors) -> None:
+        """Make the tensors leaves with an optimizer."""
+        for tensor in splats.tensors().values():
+            tensor.requires_grad_()
+        self.splats = splats
+        self.optimizers = [SplatAdam(splats.tensors())]
+        if self.options.exposure:
+            self.exposures.requires_grad_()
+            self.optimizers.append(torch.optim.Adam([self.exposures], lr=0.001))
+
+    @property
+    def steps(self) -> int:
+        return self.context.recipe.splats.steps
+
+    def _set_rates(self, index: int) -> None:
+        options, along = self.options, index / max(self.steps, 1)
+        geometry, color = float(options.geometry), float(options.color)
+        rates = {
+            "means": geometry * options.learning_rate * self.radius * FINAL_RATE**along,
+            "rotations": geometry * options.learning_rate_rotations,
+            "log_scales": geometry * options.learning_rate_scales,
+            "logits": geometry * options.learning_rate_opacity,
+            "harmonics": color * options.learning_rate_color,
+            "shapes": geometry * options.learning_rate_shapes,
+        }
+        for group in self.optimizers[0].param_groups:
+            group["lr"] = rates[group["name"]] * self.learning_rate_scale
+
+    def learning_rates(self) -> dict[str, float]:
+        return {group["name"]: float(group["lr"]) for group in self.optimizers[0].param_groups}
+
+    def step(self, index: int) -> dict[str, float]:
+        self.clock.start()
+        options, generator = self.options, self.context.generator
+        self._set_rates(index)
+        view = self.context.views.view(self.context.views.next()[0], self._image_size(index))
+        background = self._background(generator)
+        extra = self.density.extra(self.splats)
+        drawn = self.splatter.render(
+            self.splats,
+            view.camera,
+            SplatOptions(
+                background=background,
+                degree=min(options.degree, index // options.degree_steps),
+                antialiased=options.antialiased,
+                rescaled=options.rescaled,
+                depth=options.kind == "surface",
+                extra=extra,
+            ),
+        )
+        self.clock.lap("splatting")
+        loss, terms, error, psnr = self._compare(view, drawn.color, drawn.alpha, background)
+        loss = loss + self.density.weighed(drawn, error) + self.density.penalty(self.splats)
+        if options.kind == "surface":
+            loss = loss + self._surface_terms(drawn, view, terms)
+        self.clock.lap("loss")
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.clock.lap("backward")
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.clock.lap("optimizer")
+        with torch.no_grad():
+            self.density.observe(drawn, view.camera)
+            if options.geometry:
+                self.density.adapt(index + 1, self.splats, self.optimizers[0], generator)
+        self.clock.lap("density")
+        return terms | {"loss": sum(terms.values()), "psnr": psnr, "splats": float(len(self.splats))}
+
+    def _image_size(self, index: int) -> int:
+        size = self.options.image_size
+        if index >= self.options.coarse * self.steps:
+            return size
+        whole = size or max(max(camera.size) for camera in self.cameras)
+        return max(whole // 2, 32)
+
+    def _masked(self) -> bool:
+        return self.context.capture.has_masks and self.options.masks == "object"
+
+    def _background(self, generator: torch.Generator) -> Tensor | None:
+        chosen = self.options.background
+        if chosen == "random" or (chosen == "auto" and self._masked()):
+            return torch.rand(3, generator=generator)
+        return torch.ones(3) if chosen == "white" else None
+
+    def _target(self, view: View) -> tuple[Tensor, Tensor]:
+        """(encoded colour times alpha [H,W,3], alpha [H,W]) of a photo."""
+        key = (view.frame, view.camera.width)
+        if key not in self.targets:
+            while len(self.targets) >= KEPT_TARGETS:
+                del self.targets[next(iter(self.targets))]
+            straight = view.premultiplied / view.alpha.clamp_min(1e-6)[..., None]
+            encoded = torch.from_numpy(linear_to_srgb(straight.numpy()).astype(np.float32)) * view.alpha[..., None]
+            self.targets[key] = encoded, view.alpha
+        return self.targets[key]
+
+    def _compare(self, view: View, color: Tensor, alpha: Tensor, background: Tensor | None):
+        """(loss, its terms, error [H,W] of each pixel, dB)."""
+        options, masked = self.options, self._masked()
+        encoded, mask = self._target(view)
+        if options.exposure:
+            gain, offset = self.exposures[view.frame]
+            color = color * gain + offset
+        target = encoded
+        if masked and background is not None:
+            target = encoded + (1 - mask)[..., None] * background
+        elif self.context.capture.has_masks and not masked:  # ignore
+            inside = (mask > 0.5)[..., None]
+            straight = encoded / mask.clamp_min(1e-6)[..., None]
+            target = torch.where(inside, straight, color.detach())
+            color = torch.where(inside, color, color.detach())
+        weights = PhotoWeights(1 - options.ssim, options.mask if masked else 0.0, options.ssim)
+        target_alpha = mask if masked else torch.ones_like(mask)
+        loss, terms = splat_loss(color, alpha, target.contiguous(), target_alpha, weights)
+        with torch.no_grad():
+            difference = color - target
+            error = difference.abs().mean(-1)
+            psnr = float(-10 * torch.log10((difference**2).mean().clamp_min(1e-10)))
+        return loss, terms, error, psnr
+
+    def _surface_terms(self, drawn: Any, view: View, terms: dict[str, float]) -> Tensor:
+        options, total = self.options, torch.zeros(())
+        if options.distortion and drawn.distortion is not None:
+            value = options.distortion * drawn.distortion.mean()
+            terms["distortion"], total = float(value.detach()), total + value
+        if options.normal and self.context.recipe.splats.normal:
+            value = options.normal * normal_consistency(drawn, view.camera)
+            terms["normal"], total = float(value.detach()), total + value
+        return total
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors, values = self.density.state()
+        own = {f"splats.{name}": tensor for name, tensor in self.splats.tensors().items()}
+        own |= {f"density.{name}": tensor for name, tensor in tensors.items()} | {"exposures": self.exposures}
+        return own, {"kind": self.splats.kind, "density": values}
+
+    def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        self._take(context)
+        parts: dict[str, dict[str, Tensor]] = {"splats": {}, "density": {}}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            if part in parts:
+                parts[part][rest] = tensor.detach().clone()
+        with torch.no_grad():
+            self.exposures.copy_(tensors["exposures"])
+        self._own(SplatTensors(kind=values["kind"], **parts["splats"]))
+        self.density.restore(parts["density"], values["density"])
+
+    def preview(self) -> dict[str, Any]:
+        return {"gaussians": self.splats.gaussians()}
+
+    def finish(self) -> None:
+        self.context.scene.gaussians = self.splats.gaussians()
+
+
+def _carved_hull(context: StageContext) -> Any:
+    from engine.optimize.scene_state import SceneState
+    from engine.optimize.stages.hull import HullStage
+
+    stage = HullStage()
+    stage.begin(replace(context, scene=SceneState()))
+    stage.finish()
+    return stage.context.scene.hull
