@@ -1,4 +1,4 @@
-"""Assets in and out: GLB, OBJ, PLY, HDR, turntable, and the check that re-renders what was written.
+"""Assets in and out: GLB, OBJ, PLY, HDR, splats, turntable, and the check that re-renders what was written.
 
 Names are loaded when first used: only the renderer and the check need torch.
 """
@@ -23,6 +23,9 @@ _HOMES = {
     "shading_normal": "render",
     "check_export": "check",
     "turntable": "film",
+    "read_splats": "splats",
+    "write_splats": "splats",
+    "write_splat_html": "splat_html",
     "write_png": "film",
     "write_video": "film",
 }
