@@ -48,18 +48,17 @@ def extract(job: dict, database: Path, images: Path) -> None:
     options.use_gpu = False
     options.max_image_size = LARGEST_SIDE
     options.sift.max_num_features = MOST_FEATURES
+    with pycolmap.Database.open(database):  # makes it
+        pass
     for group in job["groups"]:
-        options.sift.first_octave = -1 if group["longest"] <= SMALL_SIDE else 0
         reading = pycolmap.ImageReaderOptions()
         reading.camera_model = "OPENCV" if len(group["names"]) >= MOST_DISTORTED else "SIMPLE_RADIAL"
+        how = {"image_names": group["names"], "camera_mode": pycolmap.CameraMode.SINGLE}
+        # otherwise photos would be numbered as the threads get done with them, and each run would differ
+        pycolmap.import_images(database, images, options=reading, **how)
+        options.sift.first_octave = -1 if group["longest"] <= SMALL_SIDE else 0
         pycolmap.extract_features(
-            database,
-            images,
-            image_names=group["names"],
-            camera_mode=pycolmap.CameraMode.SINGLE,
-            reader_options=reading,
-            extraction_options=options,
-            device=pycolmap.Device.cpu,
+            database, images, reader_options=reading, extraction_options=options, device=pycolmap.Device.cpu, **how
         )
 
 
