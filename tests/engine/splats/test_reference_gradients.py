@@ -1,7 +1,7 @@
 """Finite differences judge every gradient of the reference, in double precision.
 
 The scene: four splats, of 0.3 to 0.6 units and three units away, on an image of 12 x 9 pixels, so that every pixel
-blends several and each splat ends within the image; one is opaque enough to be clamped. The loss weights every pixel
+blends several and each splat ends within the image; one is almost opaque. The loss weights every pixel
 and channel of every image (colour, alpha, depth, normal, a further channel, distortion) at random. Central differences
 hold only where no pixel crosses a threshold between the two sides. Each splat therefore carries a channel of its own,
 its blending weight, and both sides of every difference must blend the same splats in the same pixels.
