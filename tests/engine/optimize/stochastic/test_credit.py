@@ -134,8 +134,9 @@ def loop_eps(loop: StochasticLoop) -> float:
 
 @pytest.mark.parametrize(("view", "index"), [(0, 7), (1, 3), (2, 4)])
 def test_gradient_equals_that_of_the_processor_from_start_to_end(device, view, index):
-    """From vertices to gradient, with the exact visibility of the processor. Hardware snaps positions to 1/256 pixel:
-    where that decides which triangle a pixel shows, the processor is told so, and those pixels have to be few."""
+    """From vertices to gradient. Hardware snaps positions to 1/256 pixel before it decides which triangle a pixel shows,
+    and that is all there is between the two: given positions so snapped, the processor finds the same gradient, but for
+    a pixel where the snapping itself is a matter of rounding; there it is told the triangle."""
     loop = bumpy_loop(device, size=128, loss="mse")
     found = loop.gradient("vertices", view, index).ravel()
     size, camera = loop.memory.sizes[view], loop.views[view].camera
@@ -143,27 +144,38 @@ def test_gradient_equals_that_of_the_processor_from_start_to_end(device, view, i
     vertices = torch.from_numpy(loop.scene.vertices)
     eps = vertex_eps(vertices, matrix, size, loop.options.groups["vertices"].at(index / loop.options.steps)[0])
     drawn = torch.from_numpy(signs(sign_key(0, index, VERTICES), len(vertices), 3))
-    drawings = [loss_and_ids(loop, view, vertices + side * eps * drawn, matrix) for side in (1, -1)]
-    expected = credited_gradient(loop, drawings, drawn.numpy(), eps.numpy())
-    assert cosine(found, expected) > 0.998
+    moved = [vertices + side * eps * drawn for side in (1, -1)]
+    for snaps, least in ((False, 0.998), (True, 0.9996)):
+        drawings = [loss_and_ids(loop, view, points, matrix, snaps) for points in moved]
+        assert cosine(found, credited_gradient(loop, drawings, drawn.numpy(), eps.numpy())) > least
     shown = [read_numbers(device, visibility) for visibility in loop.memory.passes[size]]
     losses = device.read(loop.memory.losses, np.float32, (*size, 2))
+    told = 0
     for side, (loss, ids) in enumerate(drawings):
-        snapped = shown[side] != ids
-        assert snapped.mean() < 1e-3
-        loss[snapped], ids[snapped] = losses[snapped, side], shown[side][snapped]
-    assert cosine(found, credited_gradient(loop, drawings, drawn.numpy(), eps.numpy())) > 0.9999
+        other = shown[side] != ids
+        told += int(other.sum())
+        loss[other], ids[other] = losses[other, side], shown[side][other]
+    assert told <= (view == 2)
+    assert cosine(found, credited_gradient(loop, drawings, drawn.numpy(), eps.numpy())) > 0.999999
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
-def loss_and_ids(loop, view, moved, matrix) -> tuple[np.ndarray, np.ndarray]:
+def snapped(clip: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Clip positions [V,4] moved to whole 256ths of a pixel, as Vulkan's rasterization has them with 8 subpixel bits."""
+    half = torch.tensor([size[1] / 2, size[0] / 2])
+    places = torch.round(((clip[:, :2] * (1 / clip[:, 3:])) * half + half) * 256) / 256
+    return torch.cat([(places / half - 1) * clip[:, 3:], clip[:, 2:]], 1)
+
+
+def loss_and_ids(loop, view, moved, matrix, snaps: bool) -> tuple[np.ndarray, np.ndarray]:
     """(loss per pixel [H,W], triangle ids [H,W]) of moved vertices, all on the processor."""
     raster, triangles = rasterizer("numba"), torch.from_numpy(loop.scene.triangles)
     clip = moved @ matrix[:, :3].T + matrix[:, 3]
-    buffer = raster.visibility(clip, triangles, loop.memory.sizes[view])
+    size = loop.memory.sizes[view]
+    buffer = raster.visibility(snapped(clip, size) if snaps else clip, triangles, size)
     normal = raster.interpolate(vertex_normals(moved, triangles), triangles, buffer)
     color = 0.5 * torch.nn.functional.normalize(normal, dim=1) + 0.5
     image = raster.compose(torch.cat([color, torch.ones(len(color), 1)], 1), buffer, torch.zeros(4)).numpy()
