@@ -59,7 +59,8 @@ class SplatAdam(torch.optim.Adam):
             rates[3:] *= DIRECTIONAL
         correction = 1 / (1 - beta2**count) ** 0.5
         tensors = parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"]
-        if parameter.device.type == "cpu" and all(t.is_contiguous() for t in tensors):
+        plain = parameter.device.type == "cpu" and parameter.dtype == torch.float32
+        if plain and all(t.is_contiguous() for t in tensors):
             arrays = (t.detach().numpy().reshape(len(parameter), width) for t in tensors)
             adam_rows(*arrays, rates, *(np.float32(x) for x in (beta1, beta2, correction, group["eps"])))
             return

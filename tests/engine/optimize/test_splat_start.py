@@ -1,0 +1,96 @@
+"""Where splats start: from points, from a hull, from chance; and never over the budget."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import trimesh
+
+from engine.optimize.splat_start import (
+    found_points,
+    on_surface,
+    scene_radius,
+    seen_points,
+    starting_splats,
+    within_budget,
+)
+from engine.scene import Mesh
+from engine.scene.camera import look_at
+
+UP = np.array([0.0, 0.0, 1.0])
+
+
+def ring(count: int = 6, radius: float = 3.0):
+    angles = 2 * np.pi * np.arange(count) / count
+    positions = radius * np.stack([np.cos(angles), np.sin(angles), 0.3 + 0 * angles], 1)
+    return [look_at(position, np.zeros(3), UP, 60.0, 64, 48) for position in positions]
+
+
+class Bare:
+    """A capture that carries what it is given."""
+
+    def __init__(self, points=None):
+        self._points = points
+
+    def points(self):
+        return self._points
+
+
+def ball() -> Mesh:
+    mesh = trimesh.creation.icosphere(2, 0.5)
+    return Mesh(mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32))
+
+
+def test_the_captures_points_come_first_without_those_that_are_not_finite():
+    points = np.array([[0, 0, 0], [np.nan, 0, 0], [1, 2, 3.0]])
+    colors = np.array([[255, 0, 0], [0, 0, 0], [0, 51, 0]], np.uint8)
+    found, encoded, text = found_points(Bare((points, colors)), ring(), ball(), 50, np.random.default_rng(0))
+    assert found.tolist() == [[0, 0, 0], [1, 2, 3]] and encoded[1].tolist() == pytest.approx([0, 0.2, 0])
+    assert "2 points of the capture" in text
+
+
+def test_a_hull_comes_next_and_is_covered_evenly():
+    points, _, text = found_points(Bare(), ring(), ball(), 4000, np.random.default_rng(0))
+    assert len(points) == 4000 and "hull" in text
+    assert np.linalg.norm(points, axis=1) == pytest.approx(0.5, abs=0.02)
+    assert np.abs(points.mean(0)).max() < 0.03
+
+
+def test_chance_stays_where_two_cameras_see():
+    cameras = ring()
+    points = seen_points(cameras, 500, np.random.default_rng(0))
+    seen = np.zeros(len(points), int)
+    for camera in cameras:
+        pixels, depth = camera.project(points)
+        seen += (depth > 0) & (pixels >= 0).all(1) & (pixels < (64, 48)).all(1)
+    assert len(points) == 500 and seen.min() >= 2
+
+
+def test_one_photo_and_cameras_that_share_nothing_still_start():
+    away = [look_at(np.array([x, 0, 0]), np.array([2 * x, 0, 0]), UP, 60.0, 64, 48) for x in (-5.0, 5.0)]
+    for cameras in (ring(1), away):
+        points = seen_points(cameras, 40, np.random.default_rng(0))
+        assert len(points) == 40 and np.isfinite(points).all()
+    assert scene_radius(ring(1)) == 1.0
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "exponential", "surface"])
+def test_a_splat_is_as_wide_as_its_neighbours_are_far(kind):
+    grid = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), -1).reshape(-1, 3)
+    splats = starting_splats(grid, np.full((64, 3), 0.25), kind, 2, np.random.default_rng(0))
+    assert splats.kind == kind and splats.degree == 2 and np.exp(splats.log_scales) == pytest.approx(1.0)
+    assert splats.opacities == pytest.approx(0.1) and 0.5 + 0.28209479 * splats.harmonics[:, 0] == pytest.approx(0.25)
+
+
+def test_points_that_coincide_have_a_size():
+    splats = starting_splats(np.zeros((5, 3)), np.zeros((5, 3)), "gaussian", 0, np.random.default_rng(0))
+    assert np.isfinite(splats.log_scales).all()
+
+
+def test_a_budget_below_the_start_is_kept_and_said():
+    said = []
+    points = on_surface(ball(), 300, np.random.default_rng(0))
+    splats = starting_splats(points, np.zeros((300, 3)), "gaussian", 0, np.random.default_rng(0))
+    kept = within_budget(splats, 120, np.random.default_rng(0), said.append)
+    assert len(kept) == 120 and "300" in said[0] and "splats.budget" in said[0]
+    assert within_budget(splats, 300, np.random.default_rng(0), said.append) is splats and len(said) == 1
