@@ -1,8 +1,9 @@
 """The WebGPU device of this process: buffers, pipelines, dispatches, read-back, and what happens when it is lost.
 
-Only WebGPU's default limits are relied on and no optional feature: 128 MiB per storage binding, 8 storage buffers per
-stage, 256 invocations per workgroup, 65535 workgroups per dimension. Pipelines are compiled once per process, in the
-background where `prepare` was called in time. Every wait has an end: a device that does not answer counts as lost.
+Only WebGPU's default limits are relied on and no optional feature: 8 storage buffers per stage, 256 invocations per
+workgroup, 65535 workgroups per dimension. A storage binding holds 128 MiB, or more where the adapter allows it. Pipelines are
+compiled once per process, in the background where `prepare` was called in time. Every wait has an end: a device that
+does not answer counts as lost.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ __all__ = ["Adapter", "DeviceFull", "DeviceLost", "Gpu", "Readback", "adapters",
 T = TypeVar("T")
 STORAGE = "STORAGE|COPY_SRC|COPY_DST"
 UNIFORM = "UNIFORM|COPY_DST"
+# Raised to what the adapter has: large textures and photos are one buffer each. The rest stays at WebGPU's defaults.
+RAISED = ("max-buffer-size", "max-storage-buffer-binding-size")
 ANSWER_SECONDS = 60.0  # longest wait for the device to finish what was submitted
 
 
@@ -51,7 +54,8 @@ class Gpu:
         """Open `adapter` (by default `choose_adapter()`). Raises DeviceError when the driver refuses."""
         self.adapter = choose_adapter() if adapter is None else adapter
         try:
-            self.device = self.adapter.native.request_device_sync(label="unrender")
+            limits = {name: self.adapter.limits[name] for name in RAISED if name in self.adapter.limits}
+            self.device = self.adapter.native.request_device_sync(label="unrender", required_limits=limits)
         except (RuntimeError, wgpu.GPUError) as error:
             raise DeviceError(
                 f"the adapter {self.adapter.name} cannot be opened ({error}); choose another with UNRENDER_GPU "

@@ -155,6 +155,13 @@ def test_an_entry_point_that_is_not_there_is_an_error():
         gpu().compute(doubling(), "other")
 
 
+def test_buffers_may_be_as_large_as_the_adapter_allows():
+    device = Gpu()
+    for name in ("max-buffer-size", "max-storage-buffer-binding-size"):
+        assert device.limits[name] == device.adapter.limits[name]
+    assert device.limits["max-buffer-size"] > 256 * 2**20  # WebGPU's default
+
+
 def test_what_exceeds_a_limit_is_told_in_one_sentence():
     device = Gpu()
     device.limits.update(

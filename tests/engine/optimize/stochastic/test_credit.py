@@ -134,9 +134,9 @@ def loop_eps(loop: StochasticLoop) -> float:
 
 @pytest.mark.parametrize(("view", "index"), [(0, 7), (1, 3), (2, 4)])
 def test_gradient_equals_that_of_the_processor_from_start_to_end(device, view, index):
-    """From vertices to gradient. Hardware snaps positions to 1/256 pixel before it decides which triangle a pixel shows,
-    and that is all there is between the two: given positions so snapped, the processor finds the same gradient, but for
-    a pixel where the snapping itself is a matter of rounding; there it is told the triangle."""
+    """From vertices to gradient. Hardware snaps positions to 1/256 pixel before it decides which triangle a pixel
+    shows, and that is all there is between the two: given positions so snapped, the processor finds the same gradient,
+    but for a pixel where the snapping itself is a matter of rounding; there it is told the triangle."""
     loop = bumpy_loop(device, size=128, loss="mse")
     found = loop.gradient("vertices", view, index).ravel()
     size, camera = loop.memory.sizes[view], loop.views[view].camera
@@ -164,7 +164,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def snapped(clip: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Clip positions [V,4] moved to whole 256ths of a pixel, as Vulkan's rasterization has them with 8 subpixel bits."""
+    """Clip positions [V,4] moved to whole 256ths of a pixel, as rasterization with 8 subpixel bits has them."""
     half = torch.tensor([size[1] / 2, size[0] / 2])
     places = torch.round(((clip[:, :2] * (1 / clip[:, 3:])) * half + half) * 256) / 256
     return torch.cat([(places / half - 1) * clip[:, 3:], clip[:, 2:]], 1)

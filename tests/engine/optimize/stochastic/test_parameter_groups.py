@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from engine.kernels.signs import sign_key, signs
 from engine.kernels.webgpu import Gpu, gpu
 from engine.optimize.stochastic import LoopOptions, LoopView, StochasticLoop
-from engine.optimize.stochastic.memory import SUMS_HEAD, encoded_photo
+from engine.optimize.stochastic.memory import SUMS_HEAD, VIEW, encoded_photo
 from engine.optimize.stochastic.options import GROUPS
 from engine.raster.stochastic.credit import fixed_difference
 from engine.raster.texture import build_pyramid
@@ -284,6 +284,8 @@ def test_a_pose_moves_by_turns_and_shifts_along_its_axes_and_adam(device):
         assert np.abs(found - pose).max() < 2e-6
         rows = loop.groups[group].state()["moments"][0, :64].copy().view(np.float32).reshape(4, 4)[:, :3]
         assert np.allclose(rows.reshape(2, 6), np.concatenate([adam.first, adam.second]), rtol=1e-4)
+        record = device.read(loop.memory.views, np.uint8, VIEW.itemsize).view(VIEW)
+        assert np.abs(record["position"][0] + pose[:3, :3].T @ pose[:3, 3]).max() < 1e-5
         moved = loop.cameras()[0]
         assert np.abs(moved.position + pose[:3, :3].T @ pose[:3, 3]).max() < 1e-5
     assert np.abs(pose - camera.camera_from_world).max() > 1e-3
