@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, normalize
 
-from engine.splats.channels import rotation_matrices
 from engine.splats.editing import edited, joined, selected
 from engine.splats.parameters import SplatTensors
 
@@ -26,10 +27,11 @@ def sizes(splats: SplatTensors) -> Tensor:
 def split(splats: SplatTensors, index: Tensor, generator: torch.Generator) -> SplatTensors:
     """Two smaller splats for each at `index` [M]: means drawn from it as from a normal distribution of its scales."""
     parts, along = selected(splats, index.repeat_interleave(2)), axes(splats)
-    offset = normal(len(parts), along, parts.means, generator) * parts.log_scales[:, :along].exp()
-    turned = rotation_matrices(parts.rotations)[:, :, :along]
-    parts.means = parts.means + (turned * offset[:, None]).sum(2)
-    parts.log_scales[:, :along] -= torch.log(torch.tensor(SHRINK, dtype=parts.log_scales.dtype))
+    offset = normal(len(parts), parts.means, generator)
+    offset[:, :along] *= parts.log_scales[:, :along].exp()
+    offset[:, along:] = 0
+    parts.means += turned(offset, parts.rotations)
+    parts.log_scales[:, :along] -= math.log(SHRINK)
     return parts
 
 
@@ -55,6 +57,8 @@ def grow(
 
     `corrected`: a clone and its origin share their opacity, else each has all of it.
     """
+    if len(growing) == 0 and not bool(pruned.any()):
+        return {}
     splitting, cloning = growing[large[growing]], growing[~large[growing]]
     if corrected:
         splats.logits[cloning] = shared_logits(splats.logits[cloning], 2)
@@ -65,6 +69,14 @@ def grow(
     return {"cloned": len(cloning), "split": len(splitting), "pruned": int(pruned.sum())}
 
 
-def normal(count: int, width: int, like: Tensor, generator: torch.Generator) -> Tensor:
-    """[count,width] standard normal numbers, drawn where the generator lives."""
-    return torch.randn(count, width, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)
+def turned(vectors: Tensor, quaternions: Tensor, back: bool = False) -> Tensor:
+    """[N,3] turned by quaternions [N,4] w, x, y, z of any length, or by their inverses."""
+    quaternions = normalize(quaternions, dim=1)
+    axis = -quaternions[:, 1:] if back else quaternions[:, 1:]
+    twice = 2 * torch.linalg.cross(axis, vectors)
+    return vectors + quaternions[:, :1] * twice + torch.linalg.cross(axis, twice)
+
+
+def normal(count: int, like: Tensor, generator: torch.Generator) -> Tensor:
+    """[count,3] standard normal numbers, drawn where the generator lives."""
+    return torch.randn(count, 3, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)

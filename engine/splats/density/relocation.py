@@ -7,14 +7,13 @@ import math
 import torch
 from torch import Tensor
 
-from engine.splats.channels import rotation_matrices
 from engine.splats.density.contract import DensityControl
-from engine.splats.density.growth import axes, normal, shared_logits
+from engine.splats.density.growth import axes, normal, shared_logits, sizes, turned
 from engine.splats.editing import edited, forget, selected
 from engine.splats.parameters import SplatTensors
 
 STEEPNESS = 100.0  # k of the noise's sigmoid(-k (o - t)); t is the opacity of the dead
-CLEAR = 1e-6  # noise of a smaller sigmoid is left out
+STILL = 1e-4  # noise of a smaller share of a splat's largest scale is left out
 SOLID = 30.0  # logits above it count as it, lest the alternating sum lose its digits
 MOST = 51  # splats at one place that the correction is computed for, as in the authors' program
 
@@ -51,7 +50,7 @@ class RelocationDensity(DensityControl):
         live = torch.nonzero(living).flatten()
         target = min(count + math.ceil(options.grow_share * count), options.budget)
         fresh = max(target - len(live), 0)
-        if len(live) == 0 or fresh + len(live) == 0:
+        if len(live) == 0 or fresh == 0 and len(live) == count:
             return {}
         sums = opacities[live].double().cumsum(0)
         places = torch.rand(fresh, generator=generator, device=generator.device, dtype=torch.float64).to(sums.device)
@@ -63,8 +62,8 @@ class RelocationDensity(DensityControl):
             splats.logits[origins], crowd, None if splats.shapes is None else splats.shapes[origins]
         )
         floor = math.log(options.prune_opacity / (1 - options.prune_opacity))
-        splats.logits[origins] = logits.clamp(min=floor + 1e-3)  # else the many would be dead at once
-        splats.log_scales[origins, : axes(splats)] += shrink[:, None]
+        splats.logits[origins] = logits.clamp(min=floor + 1e-3).to(splats.logits)  # else the many would be dead at once
+        splats.log_scales[origins, : axes(splats)] += shrink[:, None].to(splats.log_scales)
         for tensor in (splats.logits, splats.log_scales):
             forget(optimizer, tensor, origins)
         edited(splats, optimizer, live, selected(splats, live[drawn]))
@@ -74,36 +73,35 @@ class RelocationDensity(DensityControl):
 
     def _stir(self, splats: SplatTensors, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> None:
         """Add to each mean covariance times noise, by learning rate and sigmoid of the opacity."""
-        options = self.options
+        options, along = self.options, axes(splats)
         rate = next((group["lr"] for group in optimizer.param_groups if group["params"][0] is splats.means), 0.0)
         strength = torch.sigmoid(-STEEPNESS * (torch.sigmoid(splats.logits) - options.prune_opacity))
-        index = torch.nonzero(strength > CLEAR).flatten()
-        if rate * options.noise == 0 or len(index) == 0:
+        strength *= float(rate) * options.noise / options.extent**2
+        index = torch.nonzero(strength * sizes(splats) > STILL).flatten()
+        if len(index) == 0:
             return
-        along = axes(splats)
-        turned = rotation_matrices(splats.rotations[index])[:, :, :along]
-        variance = (2 * (splats.log_scales[index, :along] - math.log(options.extent))).exp()
-        draw = normal(len(index), 3, splats.means, generator)
-        spread = (turned * (variance * (turned * draw[:, :, None]).sum(1))[:, None]).sum(2)
-        splats.means.index_add_(0, index, spread * (options.noise * float(rate) * strength[index])[:, None])
+        rotations = splats.rotations[index]
+        spread = turned(normal(len(index), splats.means, generator), rotations, back=True)
+        spread[:, :along] *= (2 * splats.log_scales[index, :along]).exp() * strength[index, None]
+        spread[:, along:] = 0
+        splats.means.index_add_(0, index, turned(spread, rotations))
 
 
 def shared(logits: Tensor, count: Tensor, shapes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Logits [M] and additions to all log scales [M] of `count` [M] (2 or more) splats in the place of each one.
+    """Logits [M] of `count` [M] splats in the place of each one, and what all their log scales change by [M]; float64.
 
     arXiv 2404.09591, eq. 9: the integral of the blended opacity along a line through the mean stays the same. With o of
     each, and C(n,j) binomials, it is sum_j C(n,j) (-1)^(j+1) o^j w_j, w_j = j^(-1/2) being the width of a Gaussian's
     j-th power; that of a generalized exponential is j^(-1/shape). From MOST splats on, those of MOST.
     """
-    crowd = count.clamp(max=MOST).double()[:, None]
-    logits = logits.clamp(max=SOLID)
-    each = shared_logits(logits.double(), crowd[:, 0])
-    j = torch.arange(1, MOST + 1, dtype=torch.float64, device=logits.device)[None]
-    within = j <= crowd
-    j = torch.where(within, j, 1.0)
-    choose = torch.lgamma(crowd + 1) - torch.lgamma(j + 1) - torch.lgamma(crowd - j + 1)
-    width = -torch.log(j) / (2.0 if shapes is None else shapes.double()[:, None])
+    logits = logits.double().clamp(max=SOLID)
+    crowd = count.clamp(max=MOST)[:, None]
+    each = shared_logits(logits, crowd[:, 0])
+    j = torch.arange(1, int(crowd.max()) + 1 if len(crowd) else 1, device=logits.device)
+    factorials = torch.lgamma(torch.arange(1.0, MOST + 2, dtype=torch.float64, device=logits.device))  # logarithms
+    choose = factorials[crowd] - factorials[j] - factorials[(crowd - j).clamp(min=0)]
+    width = -torch.log(j.double()) / (2.0 if shapes is None else shapes.double()[:, None])
     terms = torch.exp(choose + j * torch.nn.functional.logsigmoid(each)[:, None] + width)
-    integral = (torch.where(within, terms, 0.0) * torch.where(j % 2 == 1, 1.0, -1.0)).sum(1)
-    shrink = torch.nn.functional.logsigmoid(logits.double()) - torch.log(integral)
-    return each.to(logits), shrink.to(logits)
+    integral = (torch.where(j <= crowd, terms, 0.0) * torch.where(j % 2 == 1, 1.0, -1.0)).sum(1)
+    shrink = torch.nn.functional.logsigmoid(logits) - torch.log(integral)
+    return each, shrink

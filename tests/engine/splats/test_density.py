@@ -29,7 +29,7 @@ def bits(splats: SplatTensors, optimizer: torch.optim.Optimizer) -> list[bytes]:
     return [value.detach().numpy().tobytes() for value in tensors + moments]
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     st.sampled_from(NAMES),
     st.sampled_from(KINDS),
