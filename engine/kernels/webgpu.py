@@ -1,9 +1,9 @@
 """The WebGPU device of this process: buffers, pipelines, dispatches, read-back, and what happens when it is lost.
 
 Only WebGPU's default limits are relied on and no optional feature: 8 storage buffers per stage, 256 invocations per
-workgroup, 65535 workgroups per dimension. A storage binding holds 128 MiB, or more where the adapter allows it. Pipelines are
-compiled once per process, in the background where `prepare` was called in time. Every wait has an end: a device that
-does not answer counts as lost.
+workgroup, 65535 workgroups per dimension. A storage binding holds 128 MiB, or more where the adapter allows it.
+Pipelines are compiled once per process, in the background where `prepare` was called in time. Every wait has an end: a
+device that does not answer counts as lost.
 """
 
 from __future__ import annotations

@@ -7,17 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from engine.capture import Capture
-from engine.errors import GeometryError, RecipeError
-from engine.exchange import TangentSpace
+from engine.errors import RecipeError
 from engine.optimize.metrics import batch_psnr
-from engine.optimize.stage import IteratingStage, StageContext, register
-from engine.optimize.stages.refine_loop import stored
-from engine.optimize.stages.view_pass import starting_light
-from engine.optimize.textures import material_from_texture, quick_material, texture_from_material
-from engine.scene import Environment, Material, Mesh
+from engine.optimize.stage import StageContext, register
+from engine.optimize.stages.loop_stage import LoopStage
 from engine.shading.blackbox import PythonShading, Shading, WgslShading, needs_adapter, open_shading
 
 OTHERS = ("roughness_metallic", "normal_map", "environment")  # groups that take turns
@@ -25,7 +20,7 @@ LOSS_INTERVAL, PSNR_INTERVAL, TANGENT_INTERVAL = 5, 50, 100  # steps
 
 
 @register
-class BlackBoxStage(IteratingStage):
+class BlackBoxStage(LoopStage):
     """Moves vertices, textures and, where the shading reads it, the light, in turn, by stochastic gradients.
 
     One step is one photo for each group of parameters. Scripts' own losses have no effect.
@@ -50,21 +45,17 @@ class BlackBoxStage(IteratingStage):
         return self.context.options(self.name)
 
     @property
+    def image_size(self) -> int:
+        return self.options.image_size
+
+    @property
     def steps(self) -> int:
         return self.options.steps
 
     def begin(self, context: StageContext) -> None:
-        self.context, scene = context, context.scene
-        if scene.mesh is None or scene.mesh.uvs is None:
-            raise GeometryError(
-                f"stage {self.name} needs an unwrapped mesh: run the stage cage, mesh or given before it"
-            )
+        texture = self.take_scene(context, "cage, mesh or given")
         self.shading = open_shading(context.recipe.shading.name, context.recipe.shading.file)
-        self.light = starting_light(context.recipe, context.capture.up, scene.environment).environment()
-        self.frames = list(context.capture.train)
-        self.report: dict[str, float] = {}
-        self.rates: dict[str, float] = {}
-        self.loop = self._loop(texture_from_material(scene.material or Material()).numpy())
+        self.loop = self._loop(texture)
         if context.extra_losses.names:
             context.notice(f"losses that scripts add have no effect on stage {self.name}")
 
@@ -84,19 +75,19 @@ class BlackBoxStage(IteratingStage):
         from engine.kernels.webgpu import gpu
         from engine.optimize.stochastic import LoopScene, StochasticLoop
 
-        self.mesh = mesh = self.context.scene.mesh
-        self.tangent_space = TangentSpace(mesh.triangles, mesh.uvs, mesh.uv_triangles)
+        mesh = self.context.scene.mesh
+        self.take_mesh(mesh)
         scene = LoopScene(
             np.ascontiguousarray(mesh.vertices, np.float32),
             np.ascontiguousarray(mesh.triangles, np.int32),
             mesh.uvs,
             mesh.uv_triangles,
             texture,
-            self._tangents(mesh.vertices),
+            self.tangents(mesh.vertices),
             self.tangent_space.triangles,
             self.light if self.shading.reads_light else None,
         )
-        arguments = scene, self._photos(), self._loop_options()
+        arguments = scene, self.photos(), self._loop_options()
         if isinstance(self.shading, PythonShading):
             from engine.optimize.stochastic.host_loop import HostLoop
 
@@ -107,16 +98,6 @@ class BlackBoxStage(IteratingStage):
         from engine.optimize.stochastic.rendering import LoopShading
 
         return LoopShading(shading.source, shading.name)
-
-    def _photos(self) -> list[Any]:
-        from engine.optimize.stochastic import LoopView
-
-        photos = []
-        for frame in self.frames:
-            view = self.context.views.view(frame, self.options.image_size)
-            color, alpha = view.premultiplied.cpu().numpy(), view.alpha.cpu().numpy()
-            photos.append(LoopView(view.camera, color, alpha, f"photo {self.context.capture.frames[frame].name}"))
-        return photos
 
     def _loop_options(self) -> Any:
         from engine.optimize.stochastic import LoopOptions
@@ -154,10 +135,6 @@ class BlackBoxStage(IteratingStage):
         self.rates = {name: groups[name].at(0)[1] for name in made.order}
         return replace(made, groups=groups)
 
-    def _tangents(self, points: np.ndarray) -> np.ndarray:
-        mesh = Mesh(np.asarray(points), self.mesh.triangles)
-        return self.tangent_space.tangents(mesh.vertices, mesh.vertex_normals())
-
     def moving(self, index: int) -> list[str]:
         """The groups that step `index` moves, by what the user lets change now: shape, colour, one of the others."""
         options, order = self.options, self.loop.options.order
@@ -170,7 +147,7 @@ class BlackBoxStage(IteratingStage):
         self.clock.start()
         self.loop.options = self._with_rates(self.loop.options)
         if index and index % TANGENT_INTERVAL == 0 and "normal_map" in self.loop.options.order:
-            self.loop.set_tangents(self._tangents(self.points()))
+            self.loop.set_tangents(self.tangents(self.points()))
         for group in self.moving(index):
             (frame,) = self.context.views.next(1)
             self.loop.advance(group, self.frames.index(frame))
@@ -178,57 +155,10 @@ class BlackBoxStage(IteratingStage):
         if index % LOSS_INTERVAL == 0 or not self.report:
             self.report["loss"] = self.loop.loss()
         if index % PSNR_INTERVAL == 0 or "psnr" not in self.report:
-            view = self.context.views.view(
-                self.frames[index // PSNR_INTERVAL % len(self.frames)], self.options.image_size
-            )
+            view = self.view(self.frames[index // PSNR_INTERVAL % len(self.frames)])
             self.report["psnr"] = batch_psnr([torch.from_numpy(self.loop.preview(view.camera))], [view])
         self.clock.lap("device")
         return dict(self.report)
-
-    def points(self) -> np.ndarray:
-        """[V,3] vertices of the rendered mesh as it is now."""
-        return self.loop.vertices()
-
-    def learning_rates(self) -> dict[str, float]:
-        return dict(self.rates)
-
-    def _environment(self) -> Environment:
-        radiance = self.loop.radiance()
-        return self.light if radiance is None else replace(self.light, radiance=radiance)
-
-    def preview(self) -> dict[str, Any]:
-        source = self.mesh
-        parts = (part.copy() for part in (source.triangles, source.uvs, source.uv_triangles))
-        return {
-            "mesh": Mesh(self.points(), *parts),
-            "material": quick_material(torch.from_numpy(self.loop.texture())),
-            "environment": self._environment(),
-            "box": None if self.context.scene.box is None else np.array(self.context.scene.box),
-        }
-
-    def topology(self) -> tuple[np.ndarray, int]:
-        return self.mesh.triangles, len(self.mesh.vertices)
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors = {name: torch.from_numpy(stored(array)) for name, array in self.loop.state().items()}
-        return tensors, {"report": dict(self.report)}
-
-    def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        if not hasattr(self, "loop"):
-            self.begin(context)
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        if "head" in arrays:
-            arrays["head"] = arrays["head"].view(np.uint32)
-        self.loop.restore(arrays)
-        if "normal_map" in self.loop.options.order:
-            self.loop.set_tangents(self._tangents(self.points()))
-        self.report = dict(values["report"])
-
-    def finish(self) -> None:
-        scene, mesh = self.context.scene, self.mesh
-        scene.mesh = Mesh(self.points(), mesh.triangles, mesh.uvs, mesh.uv_triangles)
-        scene.material = material_from_texture(torch.from_numpy(self.loop.texture()))
-        scene.environment = self._environment()
 
 
 def own_shading(recipe: Any) -> Shading | None:

@@ -10,17 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.errors import GeometryError
-from engine.exchange import TangentSpace
 from engine.optimize.metrics import batch_psnr
-from engine.optimize.stage import IteratingStage, StageContext, stands_in
-from engine.optimize.stages.view_pass import starting_light
+from engine.optimize.stage import StageContext, stands_in
+from engine.optimize.stages.loop_stage import LoopStage
 from engine.optimize.stochastic.memory import ALIGNED, VIEW, encoded
-from engine.optimize.stochastic.scene import LoopView
-from engine.optimize.textures import material_from_texture, quick_material, texture_from_material
 from engine.optimize.views import View
 from engine.raster.stochastic.perturbation import scheduled_eps
-from engine.scene import Environment, Material, Mesh
 
 TANGENT_INTERVAL = 50  # steps; the tangent frame turns slowly with the surface
 LOSS_INTERVAL = 5  # steps between two looks at the loss, for each of which the device is waited for
@@ -46,7 +41,7 @@ def _served(context: StageContext) -> bool:
 
 
 @stands_in(_served)
-class LoopRefineStage(IteratingStage):
+class LoopRefineStage(LoopStage):
     """Optimizes vertices, textures and light in turn, each step one group after the other, nothing read back but for
     looking. The loss is that of stage refine without its structural term; in place of its priors stand large steps
     and that texels which no photo shows are left alone. Scripts' own losses have no effect."""
@@ -57,14 +52,9 @@ class LoopRefineStage(IteratingStage):
         from engine.kernels.webgpu import gpu
         from engine.optimize.stochastic import LoopOptions, LoopScene, StochasticLoop
 
-        self.context, scene, recipe = context, context.scene, context.recipe
-        if scene.mesh is None or scene.mesh.uvs is None:
-            raise GeometryError("stage refine needs an unwrapped mesh: run the stage mesh or given before it")
-        self.mesh = mesh = scene.mesh
-        self.light = starting_light(recipe, context.capture.up, scene.environment).environment()
-        self.tangent_space = TangentSpace(mesh.triangles, mesh.uvs, mesh.uv_triangles)
-        self.frames = list(context.capture.train)
-        views = [context.views.view(frame, recipe.refine.image_size) for frame in self.frames]
+        texture, recipe = self.take_scene(context, "mesh or given"), context.recipe
+        mesh = context.scene.mesh
+        self.take_mesh(mesh)
         self.loop = StochasticLoop(
             gpu(),
             LoopScene(
@@ -72,12 +62,12 @@ class LoopRefineStage(IteratingStage):
                 np.ascontiguousarray(mesh.triangles, np.int32),
                 mesh.uvs,
                 mesh.uv_triangles,
-                texture_from_material(scene.material or Material()).numpy(),
-                self._tangents(mesh.vertices),
+                texture,
+                self.tangents(mesh.vertices),
                 self.tangent_space.triangles,
                 self.light,
             ),
-            [LoopView(view.camera, view.premultiplied.cpu().numpy(), view.alpha.cpu().numpy()) for view in views],
+            self.photos(),
             LoopOptions(
                 order=("vertices", *MATERIAL_GROUPS, "environment"),
                 seed=recipe.run.seed,
@@ -89,8 +79,6 @@ class LoopRefineStage(IteratingStage):
             notify=context.notice,
         )
         self.taken = 0  # photos
-        self.report: dict[str, float] = {}
-        self.rates: dict[str, float] = {}
         if context.extra_losses.names:
             context.notice("losses that scripts add have no effect on stochastic gradients on the GPU")
         sections = (key.split(".") for key in IGNORED)
@@ -99,12 +87,12 @@ class LoopRefineStage(IteratingStage):
             context.notice(f"options without effect on stochastic gradients on the GPU: {', '.join(ignored)}")
 
     @property
+    def image_size(self) -> int:
+        return self.context.recipe.refine.image_size
+
+    @property
     def steps(self) -> int:
         return self.context.recipe.refine.steps
-
-    def _tangents(self, vertices: np.ndarray) -> np.ndarray:
-        mesh = Mesh(np.asarray(vertices), self.mesh.triangles)
-        return self.tangent_space.tangents(mesh.vertices, mesh.vertex_normals())
 
     def _groups(self, turn: int) -> list[str]:
         """The groups that are moved by photo number `turn` of the stage, of those that the user lets change."""
@@ -146,14 +134,11 @@ class LoopRefineStage(IteratingStage):
         outside = image[..., 3] - view.alpha.cpu().numpy()
         return float((np.abs(error).mean(-1) + options.mask * outside**2).mean(dtype=np.float64))
 
-    def _view(self, frame: int) -> View:
-        return self.context.views.view(frame, self.context.recipe.refine.image_size)
-
     def step(self, index: int) -> dict[str, float]:
         self.clock.start()
         self._set_rates(index)
         if index and index % TANGENT_INTERVAL == 0:
-            self.loop.set_tangents(self._tangents(self.loop.vertices()))
+            self.loop.set_tangents(self.tangents(self.loop.vertices()))
         batch = self.context.views.next(self.context.recipe.refine.batch)
         for frame in batch:
             self.taken += 1
@@ -162,56 +147,18 @@ class LoopRefineStage(IteratingStage):
         self.clock.lap("encoding")
         if index % LOSS_INTERVAL == 0 or not self.report:
             moves = bool(self._groups(self.taken))
-            self.report["loss"] = self.loop.loss() if moves else self._still_loss(self._view(batch[-1]))
+            self.report["loss"] = self.loop.loss() if moves else self._still_loss(self.view(batch[-1]))
         if index % PSNR_INTERVAL == 0 or "psnr" not in self.report:
-            view = self._view(batch[-1])
+            view = self.view(batch[-1])
             image = torch.from_numpy(self.loop.preview(view.camera))
             self.report["psnr"] = batch_psnr([image], [view])
         self.clock.lap("device")
         return dict(self.report)
 
-    def learning_rates(self) -> dict[str, float]:
-        return dict(self.rates)
-
-    def _environment(self) -> Environment:
-        return replace(self.light, radiance=self.loop.radiance())
-
-    def preview(self) -> dict[str, Any]:
-        source = self.mesh
-        mesh = Mesh(
-            self.loop.vertices(), *(part.copy() for part in (source.triangles, source.uvs, source.uv_triangles))
-        )
-        return {
-            "mesh": mesh,
-            "material": quick_material(torch.from_numpy(self.loop.texture())),
-            "environment": self._environment(),
-            "box": None if self.context.scene.box is None else np.array(self.context.scene.box),
-        }
-
-    def topology(self) -> tuple[np.ndarray, int]:
-        return self.mesh.triangles, len(self.mesh.vertices)
-
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        arrays = self.loop.state() | {"tangents": self.loop.tangents()}
-        tensors = {name: torch.from_numpy(stored(array)) for name, array in arrays.items()}
-        return tensors, {"report": dict(self.report), "taken": self.taken}
+        tensors, values = super().state()
+        return tensors, values | {"taken": self.taken}
 
     def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        if not hasattr(self, "loop"):
-            self.begin(context)
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        arrays["head"] = arrays["head"].view(np.uint32)
-        self.loop.set_tangents(arrays.pop("tangents"))
-        self.loop.restore(arrays)
-        self.report, self.taken = dict(values["report"]), int(values["taken"])
-
-    def finish(self) -> None:
-        scene, mesh = self.context.scene, self.mesh
-        scene.mesh = Mesh(self.loop.vertices(), mesh.triangles, mesh.uvs, mesh.uv_triangles)
-        scene.material = material_from_texture(torch.from_numpy(self.loop.texture()))
-        scene.environment = self._environment()
-
-
-def stored(array: np.ndarray) -> np.ndarray:
-    """`array` in a type that tensors have, bit for bit."""
-    return array.view(np.int32) if array.dtype == np.uint32 else array
+        super().restore(context, tensors, values)
+        self.taken = int(values["taken"])

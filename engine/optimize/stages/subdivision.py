@@ -9,7 +9,7 @@ import torch
 
 from engine.capture import Capture
 from engine.errors import RecipeError
-from engine.exchange import TangentSpace, write_ply
+from engine.exchange import write_ply
 from engine.geometry.displacement import DisplacementTaps
 from engine.geometry.subdivision import loop_surface, subdivided_corners
 from engine.optimize.stage import register
@@ -50,8 +50,7 @@ class SubdivisionStage(BlackBoxStage):
         size = options.displacement_size
         taps = DisplacementTaps.of(surface.triangles, surface.vertex_count, uvs, uv_triangles, (size, size))
         points = surface.positions(control.astype(np.float64)).astype(np.float32)
-        self.mesh = Mesh(points, surface.triangles, uvs.astype(np.float32), uv_triangles)
-        self.tangent_space = TangentSpace(surface.triangles, self.mesh.uvs, uv_triangles)
+        self.take_mesh(Mesh(points, surface.triangles, uvs.astype(np.float32), uv_triangles))
         self.context.notice(f"{len(cage.triangles):,} control triangles make {len(surface.triangles):,}")
         scene = CageScene(
             control,
@@ -59,14 +58,14 @@ class SubdivisionStage(BlackBoxStage):
             self.mesh.uvs,
             uv_triangles,
             texture,
-            self._tangents(points),
+            self.tangents(points),
             self.tangent_space.triangles,
             self.light if self.shading.reads_light else None,
             surface=surface,
             taps=taps,
         )
         shading, notice = self._device_shading(self.shading), self.context.notice
-        return CageLoop(gpu(), scene, self._photos(), self._loop_options(), shading, notify=notice)
+        return CageLoop(gpu(), scene, self.photos(), self._loop_options(), shading, notify=notice)
 
     def points(self) -> np.ndarray:
         return self.loop.points()
