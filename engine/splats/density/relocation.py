@@ -52,9 +52,9 @@ class RelocationDensity(DensityControl):
         fresh = max(target - len(live), 0)
         if len(live) == 0 or fresh == 0 and len(live) == count:
             return {}
-        sums = opacities[live].double().cumsum(0)
-        places = torch.rand(fresh, generator=generator, device=generator.device, dtype=torch.float64).to(sums.device)
-        drawn = torch.searchsorted(sums, places * sums[-1], right=True).clamp(max=len(live) - 1)
+        sums = opacities[live].double().cpu().cumsum(0)  # on CUDA sums differ from run to run
+        places = torch.rand(fresh, generator=generator, device=generator.device, dtype=torch.float64).cpu()
+        drawn = torch.searchsorted(sums, places * sums[-1], right=True).clamp(max=len(live) - 1).to(live)
         times = torch.bincount(drawn, minlength=len(live))
         chosen = torch.nonzero(times).flatten()
         origins, crowd = live[chosen], times[chosen] + 1
