@@ -8,7 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPalette, QPixmap
 from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
-from app.window.curves import GROUPS, LOSS, PSNR, UNITS, Key
+from app.window.curves import GROUPS, LOSS, OTHER, PSNR, SIZE, SPLATS, UNITS, Key
 from app.window.painted import CheckDelegate
 
 COLORS = (  # told apart on light and on dark ground
@@ -29,6 +29,9 @@ MEANINGS = {
     "Learning rate": "How far one step moves each group of parameters",
     "Time per step": "Where the time of a step goes, in milliseconds",
     "Mesh": "Faces, connected components, and edges where more than two faces meet",
+    SPLATS: "How many splats there are, and how many there may be",
+    SIZE: "What the splats' parameters take, in millions of bytes",
+    OTHER: "What else the stage counts",
     "Iso-surface": "Weighted regularizers of the iso-surface, in the stage shape",
 }
 
@@ -118,7 +121,7 @@ class CurveTree(QTreeWidget):
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsAutoTristate)
             place = sum(GROUPS.index(other) < GROUPS.index(name) for other in self._groups)
             self.insertTopLevelItem(place, item)
-            item.setExpanded(name in (LOSS, PSNR))
+            item.setExpanded(name in (LOSS, PSNR, SPLATS))
             self._groups[name] = item
         return self._groups[name]
 
@@ -130,7 +133,7 @@ class CurveTree(QTreeWidget):
         item.setIcon(0, QIcon(swatch))
         item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-        drawn = group == PSNR or key == (LOSS, "total")
+        drawn = group in (PSNR, SPLATS) or key == (LOSS, "total")
         item.setCheckState(0, Qt.CheckState.Checked if drawn else Qt.CheckState.Unchecked)
         self._group(group).addChild(item)
         self._items[key] = item

@@ -15,11 +15,18 @@ from engine.optimize.messages import StepReport
 CAPACITY = 2048  # points kept per curve; even, so that neighbours pair up
 MAX_CURVES = 200  # names that a script may invent, at most
 LOSS, PSNR, RATE, TIME, MESH, SURFACE = "Loss", "PSNR", "Learning rate", "Time per step", "Mesh", "Iso-surface"
-GROUPS = (LOSS, PSNR, RATE, TIME, MESH, SURFACE)
+SPLATS, SIZE, OTHER = "Splats", "Size of the splats", "Other"
+GROUPS = (LOSS, PSNR, SPLATS, SIZE, RATE, TIME, MESH, SURFACE, OTHER)
 UNITS = {LOSS: "", PSNR: "dB", RATE: "", TIME: "ms", MESH: "count", SURFACE: "loss"}
+UNITS |= {SPLATS: "count", SIZE: "MB", OTHER: ""}
 TERMS = {  # what stands among the loss terms and is shown elsewhere
     "l_dev": (SURFACE, "deviation"),
     "entropy": (SURFACE, "entropy"),
+}
+FIGURES = {  # where a stage's own figures are shown; others under OTHER
+    "splats": (SPLATS, "splats"),
+    "budget": (SPLATS, "budget"),
+    "megabytes": (SIZE, "megabytes"),
     "faces": (MESH, "faces"),
 }
 TRAIN_PHOTOS, PREVIEW, TEST_PHOTOS = "training", "test, preview", "test, final"  # photos and what is compared
@@ -128,6 +135,8 @@ class RunCurves:
         if report.steps:
             for name, value in getattr(report, "timings", {}).items():
                 self.add(TIME, name.replace("_", " "), step, seconds, 1000 * value)
+        for name, value in getattr(report, "figures", {}).items():
+            self.add(*FIGURES.get(name, (OTHER, name.replace("_", " "))), step, seconds, value)
         for name, value in getattr(report, "mesh", {}).items():
             self.add(MESH, name.replace("_", " ").replace("non manifold", "non-manifold"), step, seconds, value)
 
@@ -171,7 +180,7 @@ class _Logged:
         self.step, self.steps, self.total_step = int(line["step"]), int(line["steps"]), int(line["total_step"])
         self.seconds, self.loss = float(line["seconds"]), float(line["loss"])
         self.psnr = None if line.get("psnr") is None else float(line["psnr"])
-        for name in ("terms", "learning_rates", "timings", "mesh"):
+        for name in ("terms", "learning_rates", "timings", "figures", "mesh"):
             values = line.get(name) or {}
             setattr(self, name, {str(key): float(value) for key, value in values.items()})
 

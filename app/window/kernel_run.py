@@ -64,7 +64,8 @@ def main() -> None:
     """Run it."""
     from typing import get_args
 
-    from engine.optimize.preview import Display, PreviewRenderer
+    from engine.optimize.displays import Display
+    from engine.optimize.preview import PreviewRenderer
     from engine.optimize.recipe import load_recipe
     from engine.optimize.session import Session
 

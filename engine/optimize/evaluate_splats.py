@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import ExchangeError
 from engine.exchange.splats import read_splats
 from engine.optimize.evaluate import image_metrics
+from engine.optimize.snapshot import SplatLook
 from engine.optimize.splat_renderer import SplatRenderer
 
 if TYPE_CHECKING:
@@ -18,10 +19,9 @@ if TYPE_CHECKING:
 
 
 def splat_renderer(splats: Gaussians, options: SplatsSection, capture: Capture) -> SplatRenderer:
-    """Draws splats as they were trained: free-standing where masks showed an object, else over their background."""
-    free = capture.has_masks and options.masks == "object"
-    background = None if free else ((1.0, 1.0, 1.0) if options.background == "white" else (0.0, 0.0, 0.0))
-    return SplatRenderer(splats, background, options.antialiased, options.rescaled)
+    """Draws splats as they were trained."""
+    look = SplatLook.trained(options, capture)
+    return SplatRenderer(splats, look.background, look.antialiased, look.rescaled)
 
 
 def evaluated_splats(session: Session, progress: Callable[[float, str], None]) -> tuple[dict[str, Any], SplatRenderer]:

@@ -21,6 +21,7 @@ class StepReport:
     seconds: float  # since the run began, over resumes
     learning_rates: dict[str, float] = field(default_factory=dict)  # of this step, by what they move
     timings: dict[str, float] = field(default_factory=dict)  # seconds of this step's parts
+    figures: dict[str, float] = field(default_factory=dict)  # what the stage counts besides, by name
     mesh: dict[str, float] = field(default_factory=dict)  # faces, components, ... where just measured, else empty
 
 

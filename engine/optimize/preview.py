@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,8 +17,11 @@ import torch
 from engine.exchange.hdr import reduced
 from engine.exchange.render import LIGHT_ROWS, Surface
 from engine.optimize import preview_faces
+from engine.optimize.displays import DISPLAYS, Display, displays_of, shown_display
+from engine.optimize.preview_colors import depth_colors
 from engine.optimize.preview_image import NEUTRAL, PixelValues, PreviewImage
 from engine.optimize.preview_kernels import draw_edges, encode, light_behind
+from engine.optimize.preview_splats import SplatPreview
 from engine.optimize.preview_surface import SurfaceSource, positions, surface_source
 from engine.optimize.preview_volume import march_view
 from engine.raster import rasterizer
@@ -32,19 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DISPLAYS", "NEUTRAL", "Display", "PixelValues", "PreviewImage", "PreviewRenderer", "neutral_light"]
 
-Display = Literal[
-    "shaded",
-    "base_color",
-    "roughness",
-    "metallic",
-    "normal",
-    "depth",
-    "wireframe",
-    "light",
-    "triangle_id",
-    "quality",
-]
-DISPLAYS: tuple[Display, ...] = Display.__args__
 LIT = ("shaded", "light", "wireframe")  # displays that the light and the exposure change
 
 SRGB_TABLE = linear_to_srgb(np.linspace(0, 1, 1 << 14)).astype(np.float32)
@@ -99,7 +89,7 @@ def environment_from_world(environment: Environment, camera: Camera) -> np.ndarr
 
 
 class PreviewRenderer:
-    """Draws one snapshot: textures, vertex colours or a bare mesh by split sum, or a volume by marching rays.
+    """Draws one snapshot: textures, vertex colours or a bare mesh by split sum, a volume by marching rays, or splats.
 
     Always on the CPU; no shadows or interreflections, as in AssetRenderer.
     """
@@ -109,18 +99,21 @@ class PreviewRenderer:
         self._rasterizer = rasterizer("numba")
         mesh = snapshot.mesh
         self._mesh = mesh if mesh is not None and len(mesh.triangles) else None
-        self._volume = snapshot.volume if self._mesh is None else None
+        self._splats = SplatPreview(snapshot) if snapshot.shows_splats else None
+        self._volume = snapshot.volume if self._mesh is None and self._splats is None else None
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to draw yet."""
-        return self._mesh is None and self._volume is None
+        return self._mesh is None and self._volume is None and self._splats is None
 
     @cached_property
     def box(self) -> np.ndarray | None:
         """[2,3] what is drawn lies in it; None where there is nothing."""
         if self._mesh is not None:
             return self._mesh.box.astype(np.float64)
+        if self._splats is not None:
+            return self._splats.box
         return None if self._volume is None else np.asarray(self._volume.box, np.float64)
 
     @cached_property
@@ -151,9 +144,13 @@ class PreviewRenderer:
         draft: bool = False,  # leave silhouettes jagged
         cancelled: Callable[[], bool] = lambda: False,  # looked at now and then
     ) -> PreviewImage:
-        """What `camera` sees; raises Cancelled when `cancelled` says so, ValueError for an unknown display."""
-        if display not in DISPLAYS:
-            raise ValueError(f"unknown display {display!r}; use one of {', '.join(DISPLAYS)}")
+        """What `camera` sees; raises Cancelled when `cancelled` says so, ValueError for an unknown display.
+
+        Where a display makes no sense for what there is, another is shown (engine/optimize/displays.py).
+        """
+        display = shown_display(display, displays_of(self.snapshot))
+        if self._splats is not None:
+            return self._splats.image(camera, display, exposure, draft=draft, cancelled=cancelled)
         light = environment or self.snapshot.environment or NEUTRAL_LIGHT
         lit = display in LIT
         surface, depth_range = None, self.depth_range(camera)
@@ -182,6 +179,8 @@ class PreviewRenderer:
     def render(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
         """(premultiplied linear colour [H,W,3], alpha [H,W]) under the snapshot's own light, as metrics ask for it."""
         light = self.snapshot.environment or NEUTRAL_LIGHT
+        if self._splats is not None:
+            return self._splats.render(camera)
         if self._mesh is not None:
             with torch.no_grad():
                 surface = self._source.surface(camera)
@@ -194,6 +193,8 @@ class PreviewRenderer:
 
     def depth_range(self, camera: Camera) -> tuple[float, float] | None:
         """(near, far) that the display `depth` spans; None where there is nothing."""
+        if self._splats is not None:
+            return self._splats.depth_range(camera)
         if self.box is None:
             return None
         middle = float((self.box.mean(0) - camera.position) @ camera.forward)
@@ -214,7 +215,7 @@ class PreviewRenderer:
             length = np.sqrt(np.einsum("pk,pk->p", normal, normal))[:, None]
             return normal * (0.5 / np.maximum(length, 1e-12)) + np.float32(0.5), False
         if display == "depth":
-            return _depth_colors(surface.buffer.depth.numpy(), depth_range), False
+            return depth_colors(surface.buffer.depth.numpy(), depth_range), False
         if display == "triangle_id":
             return self._hashed[surface.buffer.triangle.numpy()], False
         if display == "quality":
@@ -261,7 +262,7 @@ class PreviewRenderer:
         solid = np.isfinite(depth)
         if display == "depth":
             image = np.zeros_like(color)
-            image[solid] = np.column_stack([_depth_colors(depth[solid], depth_range), np.ones(solid.sum())])
+            image[solid] = np.column_stack([depth_colors(depth[solid], depth_range), np.ones(solid.sum())])
             return image, False
         if display in ("normal", "light"):
             return self._volume_shape(depth, solid, camera, display, light)
@@ -290,19 +291,3 @@ class PreviewRenderer:
         image = np.zeros((*depth.shape, 4), np.float32)
         image[solid] = np.column_stack([values, np.ones(len(values))])
         return image, linear
-
-
-@cache
-def viridis() -> np.ndarray:
-    """[256,3] float32 sRGB-encoded colours of the display `depth`, the far end first."""
-    import cv2
-
-    levels = np.arange(256, dtype=np.uint8)[:, None]
-    return np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[:, 0, ::-1] / np.float32(255))
-
-
-def _depth_colors(depth: np.ndarray, depth_range: tuple[float, float]) -> np.ndarray:
-    """[P,3] sRGB-encoded: near is yellow, far is violet (viridis)."""
-    near, far = depth_range
-    share = np.clip((far - depth) / max(far - near, 1e-12), 0, 1)
-    return viridis()[np.round(share * 255).astype(np.uint8)]

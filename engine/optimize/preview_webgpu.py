@@ -2,7 +2,8 @@
 
 Triangles are drawn as numbers, then each pixel is shaded once in a compute pass (shaders/preview.wgsl and what it
 includes), silhouettes are antialiased by the same walk as on the processor, and the picture is read back. Agrees with
-`PreviewRenderer` but for pixels whose centre lies within 1/256 pixel of an edge. Volumes are left to the processor.
+`PreviewRenderer` but for pixels whose centre lies within 1/256 pixel of an edge. Volumes and splats are left to the
+processor.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from engine.errors import Cancelled
 from engine.exchange.render import SurfaceMaps
 from engine.kernels.webgpu import UNIFORM, Gpu
 from engine.kernels.wgsl import ShaderSource, compose
+from engine.optimize.displays import DISPLAYS, Display, shown_display
 from engine.optimize.preview import (
-    DISPLAYS,
     FADE,
     LIGHTS,
     LIT,
@@ -29,11 +30,10 @@ from engine.optimize.preview import (
     WHITE,
     WIDTHS,
     WIRE,
-    Display,
     PreviewRenderer,
     environment_from_world,
-    viridis,
 )
+from engine.optimize.preview_colors import viridis
 from engine.optimize.preview_image import PixelValues, PreviewImage
 from engine.optimize.preview_lines import SceneLines
 from engine.optimize.preview_volume import region_of
@@ -183,11 +183,10 @@ class WebGpuPreview(PreviewRenderer):
         lines: SceneLines | None = None,
     ) -> PreviewImage:
         """What `camera` sees; raises Cancelled, ValueError for an unknown display, DeviceLost."""
-        if display not in DISPLAYS:
-            raise ValueError(f"unknown display {display!r}; use one of {', '.join(DISPLAYS)}")
         if self._mesh is None:
             arguments = camera, display, environment, exposure
             return super().image(*arguments, background=background, draft=draft, cancelled=cancelled)
+        display = shown_display(display, DISPLAYS)
         if cancelled():
             raise Cancelled("a newer view is asked for")
         gpu = self.device.gpu

@@ -52,6 +52,7 @@ class Reporter:
             seconds=session.seconds,
             learning_rates=stage.learning_rates(),
             timings=timings,
+            figures={name: float(value) for name, value in stage.figures().items()},
             mesh=self._mesh(stage),
         )
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from engine.errors import GeometryError
 from engine.optimize.grids import surface_of
-from engine.scene import Environment, Material, Mesh
+from engine.optimize.snapshot import SplatLook
+from engine.scene import Environment, Gaussians, Material, Mesh
 
 if TYPE_CHECKING:
     from engine.optimize.stage import StageContext
@@ -39,6 +41,16 @@ def copied_environment(environment: Environment | None) -> Environment | None:
     return Environment(environment.radiance.copy(), rotation, environment.frame)
 
 
+def splat_fields(context: StageContext, splats: Gaussians, scores: Tensor | None = None) -> dict[str, Any]:
+    """The fields of a SceneSnapshot that show splats, which must not be written to; `scores` [N] of density control."""
+    known = scores is not None and len(scores) == len(splats)
+    return {
+        "gaussians": splats,
+        "splat_look": SplatLook.trained(context.recipe.splats, context.capture),
+        "splat_scores": scores.detach().cpu().numpy().astype(np.float32) if known else None,
+    }
+
+
 @torch.no_grad()
 def field_colors(field: MaterialField, vertices: np.ndarray) -> np.ndarray:
     """[V,5] float32 base colour, roughness and metallic of a material field at points [V,3]."""
@@ -52,7 +64,7 @@ def scene_preview(context: StageContext) -> dict[str, Any]:
     Copies and colours are made once and kept while the scene's own arrays are the same.
     """
     scene, kept = context.scene, context.kept
-    source = (scene.mesh, scene.field if scene.mesh is None else None, scene.material)
+    source = (scene.mesh, scene.field if scene.mesh is None else None, scene.material, scene.gaussians)
     if "scene" not in kept or any(a is not b for a, b in zip(kept["scene"][0], source, strict=True)):
         kept["scene"] = (source, _surface(context))
     content = {
@@ -69,6 +81,8 @@ def _surface(context: StageContext) -> dict[str, Any]:
     if scene.mesh is not None:
         mesh = copied_mesh(scene.mesh)
         return {"mesh": mesh, "vertex_colors": _field_or_plain(context, mesh)}
+    if scene.gaussians is not None:
+        return splat_fields(context, scene.gaussians)  # nobody writes to the scene's own
     mesh = _found(context)
     return {} if mesh is None else {"mesh": mesh, "vertex_colors": _photo_colors(context, mesh)}
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.scene import Environment, Material, Mesh
+from engine.scene import Environment, Gaussians, Material, Mesh
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
+    from engine.optimize.recipe import SplatsSection
 
 
 @dataclass(frozen=True)
@@ -20,10 +25,27 @@ class VolumeSnapshot:
 
 
 @dataclass(frozen=True)
+class SplatLook:
+    """How splats are drawn as they were trained."""
+
+    background: tuple[float, float, float] | None = None  # sRGB-encoded, behind all splats; None: they stand free
+    antialiased: bool = False
+    rescaled: bool = False
+
+    @classmethod
+    def trained(cls, options: SplatsSection, capture: Capture) -> SplatLook:
+        """Free-standing where masks showed an object, else over their background."""
+        free = capture.has_masks and options.masks == "object"
+        background = None if free else ((1.0, 1.0, 1.0) if options.background == "white" else (0.0, 0.0, 0.0))
+        return cls(background, options.antialiased, options.rescaled)
+
+
+@dataclass(frozen=True)
 class SceneSnapshot:
     """Immutable; arrays are copies that nothing else writes to, and are shared by snapshots between which they stayed.
 
-    A volume is there instead of a mesh while the stage `volume` runs.
+    A volume is there instead of a mesh while the stage `volume` runs, and splats from the stage `splats` on until a
+    mesh is made of them.
     """
 
     stage: str  # that runs, or the last one done where none has begun
@@ -35,6 +57,14 @@ class SceneSnapshot:
     environment: Environment | None = None  # the light so far
     volume: VolumeSnapshot | None = None
     box: np.ndarray | None = None  # [2,3] where the object is
+    gaussians: Gaussians | None = None
+    splat_look: SplatLook = SplatLook()
+    splat_scores: np.ndarray | None = None  # [N] how much each splat asks to grow, where density control knows
+
+    @property
+    def shows_splats(self) -> bool:
+        """Whether its splats are what is to be seen."""
+        return self.gaussians is not None and len(self.gaussians) > 0 and self.mesh is None
 
 
 class SnapshotSlot:

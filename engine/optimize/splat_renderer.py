@@ -24,22 +24,22 @@ class SplatRenderer:
         name: str = "numba",
     ) -> None:
         self.splats = splats
-        self._tensors = SplatTensors.of(splats)
-        self._background = None if background is None else torch.tensor(background)
+        self.tensors = SplatTensors.of(splats)
+        self.background = None if background is None else torch.tensor(background)
         self._settings = {"antialiased": antialiased, "rescaled": rescaled}
-        self._splatter = splatter(name)
+        self.splatter = splatter(name)
 
     @torch.no_grad()
     def image(self, camera: Camera, depth: bool = False) -> SplatImage:
         """What `camera` sees, sRGB-encoded."""
-        options = SplatOptions(background=self._background, depth=depth, **self._settings)
-        return self._splatter.render(self._tensors, camera, options)
+        options = SplatOptions(background=self.background, depth=depth, **self._settings)
+        return self.splatter.render(self.tensors, camera, options)
 
     def render(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
         """(premultiplied linear colour [H,W,3], alpha [H,W]); opaque where there is a background."""
         image = self.image(camera)
         color, alpha = image.color.numpy(), image.alpha.numpy()
-        if self._background is not None:
+        if self.background is not None:
             return srgb_to_linear(np.clip(color, 0, 1)).astype(np.float32), np.ones_like(alpha)
         straight = color / np.maximum(alpha, 1e-6)[..., None]
         return (srgb_to_linear(np.clip(straight, 0, 1)) * alpha[..., None]).astype(np.float32), alpha

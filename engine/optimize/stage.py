@@ -123,6 +123,10 @@ class Stage(ABC):
         """(triangles [F,3], number of vertices) of the surface being optimized, where there is one."""
         return None
 
+    def figures(self) -> dict[str, float]:
+        """Numbers of this moment that are no losses, such as how many primitives there are, by name."""
+        return {}
+
     def learning_rates(self) -> dict[str, float]:
         """The optimizers' rates of the last step, by what they move."""
         names = self.moved or tuple(f"optimizer {number + 1}" for number in range(len(self.optimizers)))

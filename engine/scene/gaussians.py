@@ -10,6 +10,8 @@ import numpy as np
 Kind = Literal["gaussian", "exponential", "surface"]
 KINDS: tuple[Kind, ...] = Kind.__args__
 TERMS = (1, 4, 9, 16)  # of spherical harmonics of degree 0 to 3
+COUNTED = 0.1  # least opacity of what counts where most splats are looked for
+MOST = (5, 95)  # percentiles between which they lie
 CONSTANT = 0.28209479177387814  # the harmonic of degree 0
 
 
@@ -68,6 +70,13 @@ class Gaussians:
     def box(self) -> np.ndarray:
         """[2,3] least and greatest mean."""
         return np.stack([self.means.min(0), self.means.max(0)])
+
+    def most_box(self) -> np.ndarray:
+        """[2,3] float64 where most of the means lie, with a margin; what is far away or faint is left out."""
+        means = self.means[self.opacities > COUNTED]
+        means = means if len(means) else self.means
+        low, high = np.percentile(means.astype(np.float64), MOST, axis=0)
+        return np.stack([low - 0.05 * (high - low), high + 0.05 * (high - low)])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays there are, by name."""

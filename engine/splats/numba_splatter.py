@@ -18,7 +18,7 @@ from engine.splats.parameters import SplatTensors
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
     """A camera as the kernels take it."""
 
     view: np.ndarray  # [3,4] float32 camera from world
@@ -26,7 +26,7 @@ class _View:
     lens: np.ndarray  # [6] fx, fy, limits of x/z and y/z, cx, cy
 
     @classmethod
-    def of(cls, camera: Camera) -> _View:
+    def of(cls, camera: Camera) -> View:
         (fx, fy), (cx, cy) = camera.focal, camera.centre
         limits = JACOBIAN_LIMIT * 0.5 * camera.width / fx, JACOBIAN_LIMIT * 0.5 * camera.height / fy
         pose = np.ascontiguousarray(camera.camera_from_world[:3], np.float32)
@@ -44,7 +44,7 @@ class _Splat(torch.autograd.Function):
             None if t is None else t.detach().contiguous().numpy()
             for t in (means, rotations, log_scales, logits, harmonics, shapes)
         ]
-        count, view = len(means), _View.of(camera)
+        count, view = len(means), View.of(camera)
         channels = 3 if extra is None else 3 + extra.shape[1]
         ellipses, features = np.empty((count, 8), np.float32), np.empty((count, channels), np.float32)
         depths, bounds, radii = np.empty(count, np.float32), np.empty((count, 4), np.int32), np.empty(count, np.int32)

@@ -31,6 +31,11 @@ class SplatTensors:
         """0 to 3, of the harmonics."""
         return TERMS.index(self.harmonics.shape[1])
 
+    @property
+    def megabytes(self) -> float:
+        """What they take as float32, 10^6 bytes."""
+        return sum(4 * tensor.numel() for tensor in self.tensors().values()) / 1e6
+
     def tensors(self) -> dict[str, Tensor]:
         """The tensors there are, by name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -15,7 +15,8 @@ from engine.scene import Camera, Environment
 
 if TYPE_CHECKING:
     from engine.capture import Capture
-    from engine.optimize.preview import Display, PreviewImage
+    from engine.optimize.displays import Display
+    from engine.optimize.preview import PreviewImage
     from engine.optimize.preview_lines import SceneLines
     from engine.optimize.snapshot import SceneSnapshot
 

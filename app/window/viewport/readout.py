@@ -85,7 +85,9 @@ class Readout(QLabel):
                 parts.append(f"PSNR {score:.1f} dB" + (f", {age} steps ago" if age > OLD_STEPS else ""))
             if drawn.error_values is not None and model.comparing in ERROR_MAPS:
                 parts.append(f"Mean error {float(drawn.error_values.mean()):.4f}")
-        mesh = None if model.studio.snapshot is None else model.studio.snapshot.mesh
-        if mesh is not None:
-            parts.append(f"{len(mesh.triangles):,} triangles")
+        snapshot = model.studio.snapshot
+        if snapshot is not None and snapshot.mesh is not None:
+            parts.append(f"{len(snapshot.mesh.triangles):,} triangles")
+        elif snapshot is not None and snapshot.shows_splats:
+            parts.append(f"{len(snapshot.gaussians):,} splats, {snapshot.gaussians.megabytes:.1f} MB")
         return "   ".join(parts)

@@ -10,6 +10,7 @@ from app.window.viewport.camera_control import AXIS_VIEWS
 from app.window.viewport.compare import COMPARES
 from app.window.viewport.flow_layout import FlowLayout
 from app.window.viewport.view_model import ViewModel
+from engine.optimize.displays import displays_of, shown_display
 
 DISPLAY_NAMES = {
     "shaded": "Shaded",
@@ -22,6 +23,9 @@ DISPLAY_NAMES = {
     "light": "Light only",
     "triangle_id": "Triangles",
     "quality": "Mesh quality",
+    "opacity": "Opacity",
+    "outlines": "Outlines",
+    "density": "Density score",
 }
 DISPLAY_TIPS = {
     "shaded": "The surface with its materials under the light",
@@ -34,6 +38,14 @@ DISPLAY_TIPS = {
     "light": "White clay under the light",
     "triangle_id": "Every triangle in a colour of its own",
     "quality": "Green triangles are well shaped, red ones thin; yellow edges are open, pink ones join three faces",
+    "opacity": "White is opaque, black is empty",
+    "outlines": "Every splat as the ellipse that it is, in its own colour",
+    "density": "How much each splat asks to be split or cloned: violet is little, yellow is much",
+}
+SPLAT_TIPS = {
+    "shaded": "The splats as they are trained",
+    "base_color": "The splats' colours without what depends on the direction (degree 0)",
+    "normal": "Which way the splats' shortest axes point: red, green and blue are X, Y and Z",
 }
 COMPARE_TIPS = {
     "none": "Only the render",
@@ -64,6 +76,7 @@ class ViewToolbar(QWidget):
         super().__init__(parent)
         self.setObjectName("view_toolbar")
         self.model = model
+        self._displays: tuple = ()
         self._row = FlowLayout(self)
         self.display = self._combo("view_display", "What is shown of the surface", DISPLAY_NAMES, DISPLAY_TIPS)
         self.display.activated.connect(lambda _: model.set_display(self.display.currentData()))
@@ -180,6 +193,7 @@ class ViewToolbar(QWidget):
         """Show what the model holds."""
         model = self.model
         has_photos = model.studio.capture is not None
+        self._grey_displays()
         self.display.setCurrentIndex(self.display.findData(model.display))
         self.compare.setCurrentIndex(self.compare.findData(model.compare))
         self.photo.setCurrentIndex(0 if model.frame is None else model.frame + 1)
@@ -192,6 +206,21 @@ class ViewToolbar(QWidget):
         for what, action in self.switches.items():
             action.setChecked(getattr(model, what))
         self.turning.setChecked(model.turning)
+
+    def _grey_displays(self) -> None:
+        """Leave only the displays that make sense of what is to be seen."""
+        snapshot = self.model.studio.snapshot
+        known, splats = displays_of(snapshot), snapshot is not None and snapshot.shows_splats
+        if known == self._displays:
+            return
+        self._displays = known
+        for row in range(self.display.count()):
+            name, item = self.display.itemData(row), self.display.model().item(row)
+            item.setEnabled(name in known)
+            tip = (SPLAT_TIPS if splats else {}).get(name, DISPLAY_TIPS[name])
+            instead = DISPLAY_NAMES[shown_display(name, known)]
+            what = "Splats have no such thing" if splats else "Only splats have this"
+            item.setToolTip(tip if name in known else f"{what}; {instead} is shown instead")
 
 
 def _widen_list(combo: QComboBox) -> None:

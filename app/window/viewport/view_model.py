@@ -16,11 +16,11 @@ from app.window.viewport.drawing import Drawn, DrawRequest, PhotoPart
 from app.window.viewport.overlay import Frusta, looked_at
 from app.window.viewport.scene_lines import lines_of
 from app.window.viewport.view_thread import ViewThread
-from engine.scene import Camera
+from engine.scene import Camera, Gaussians
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
-    from engine.optimize.preview import Display
+    from engine.optimize.displays import Display
 
 MOST_PIXELS = 2_600_000  # of one picture; beyond, as on very dense screens, it is drawn smaller
 GAP = 2  # between pictures side by side, logical pixels
@@ -44,6 +44,7 @@ class ViewModel(QObject):
         self.frusta = Frusta([])
         self.drawn: Drawn | None = None
         self.width, self.height, self.ratio = 1, 1, 1.0
+        self._known_box: tuple[Gaussians, np.ndarray] | None = None
         self.latencies: list[float] = []  # seconds from request to picture, the last ones
         self._warmed = False
         self._framed_surface = False  # whether the camera was placed by what there is to see
@@ -92,9 +93,17 @@ class ViewModel(QObject):
             return None
         if snapshot.mesh is not None and len(snapshot.mesh.vertices):
             return snapshot.mesh.box.astype(float)
+        if snapshot.shows_splats:
+            return self._splats_box(snapshot.gaussians)
         if snapshot.volume is not None:
             return np.asarray(snapshot.volume.box, float)
         return None if snapshot.box is None else np.asarray(snapshot.box, float)
+
+    def _splats_box(self, splats: Gaussians) -> np.ndarray:
+        """Where most of them are, found once for a snapshot."""
+        if self._known_box is None or self._known_box[0] is not splats:
+            self._known_box = splats, splats.most_box()
+        return self._known_box[1]
 
     def areas(self) -> list[QRectF]:
         """Where pictures are painted, logical pixels: the render's, and the photo's where they are side by side."""
@@ -372,7 +381,11 @@ class ViewModel(QObject):
 
     def _snapshot_changed(self, snapshot) -> None:
         if snapshot is not None and not self._framed_surface and self.box is not None:
-            self.control.frame(self.box)
+            capture = self.studio.capture
+            if snapshot.shows_splats and snapshot.splat_look.background is not None and capture is not None:
+                self.control.take(capture.frames[capture.train[0]].camera)  # a whole scene is seen from within
+            else:
+                self.control.frame(self.box)
             self._framed_surface = True
         if snapshot is None:
             self.thread.forget()

@@ -242,7 +242,8 @@ class ViewThread(QObject):
         snapshot = request.snapshot
         if snapshot is None:
             return "photo"
-        return f"{request.display} {'volume' if snapshot.mesh is None else 'mesh'} {self._drawer.name}"
+        what = "splats" if snapshot.shows_splats else "volume" if snapshot.mesh is None else "mesh"
+        return f"{request.display} {what} {self._drawer.name}"
 
     def _publish(self, drawn: Drawn) -> None:
         with self._condition:

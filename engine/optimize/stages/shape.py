@@ -165,7 +165,6 @@ class ShapeStage(IteratingStage):
                 optimizer.step()
         self.clock.lap("optimizer")
         report |= {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
-        report["faces"] = float(len(surface.triangles))
         if with_color:
             if index % PSNR_INTERVAL == 0 or self.psnr is None:
                 self.psnr = batch_psnr(images, views)
@@ -184,6 +183,9 @@ class ShapeStage(IteratingStage):
             "environment": self.light.environment(),
             "box": self.box.copy(),
         }
+
+    def figures(self) -> dict[str, float]:
+        return {} if self.extracted is None else {"faces": len(self.extracted[1])}
 
     def topology(self) -> tuple[np.ndarray, int] | None:
         return None if self.extracted is None else (self.extracted[1].numpy(), len(self.extracted[0]))

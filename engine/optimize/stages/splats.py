@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine.errors import CaptureError
 from engine.optimize.photo_loss import PhotoWeights, TargetStatistics
+from engine.optimize.scene_preview import splat_fields
 from engine.optimize.splat_adam import SplatAdam
 from engine.optimize.splat_loss import splat_loss
 from engine.optimize.splat_start import found_points, scene_radius, starting_splats, within_budget
@@ -144,7 +145,7 @@ class SplatsStage(IteratingStage):
             if options.geometry:
                 self.density.adapt(index + 1, self.splats, self.optimizers[0], generator)
         self.clock.lap("density")
-        return terms | {"loss": sum(terms.values()), "psnr": psnr, "splats": float(len(self.splats))}
+        return terms | {"loss": sum(terms.values()), "psnr": psnr}
 
     def _image_size(self, index: int) -> int:
         size = self.options.image_size
@@ -226,7 +227,10 @@ class SplatsStage(IteratingStage):
         self.density.restore(parts["density"], values["density"])
 
     def preview(self) -> dict[str, Any]:
-        return {"gaussians": self.splats.gaussians()}
+        return splat_fields(self.context, self.splats.gaussians(), self.density.scores())
+
+    def figures(self) -> dict[str, float]:
+        return {"splats": len(self.splats), "budget": self.budget, "megabytes": self.splats.megabytes}
 
     def finish(self) -> None:
         self.context.scene.gaussians = self.splats.gaussians()

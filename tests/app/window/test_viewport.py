@@ -7,6 +7,7 @@ import time
 import numpy as np
 from PySide6.QtCore import QPoint, QPointF, Qt
 
+from engine.optimize.displays import DISPLAYS
 from tests.app.window.viewing import (
     TIMEOUT,
     choose,
@@ -112,10 +113,8 @@ def test_the_turntable_turns_until_it_is_switched_off(qtbot, view):
 
 
 def test_every_display_can_be_chosen_and_looks_different(qtbot, view, shoot):
-    from app.window.viewport.toolbar import DISPLAY_NAMES
-
     seen = {}
-    for display in DISPLAY_NAMES:
+    for display in DISPLAYS:
         choose(qtbot, view.toolbar.display, display)
         assert view.model.display == display
         settle(qtbot, view)
