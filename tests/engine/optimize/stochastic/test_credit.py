@@ -115,6 +115,7 @@ def test_the_scale_follows_the_last_step_of_the_same_view_and_the_covered_pixels
         largest[view] = float(np.abs(losses[..., 0] - losses[..., 1]).max())
         shown = [read_numbers(device, visibility) for visibility in loop.memory.passes[128, 128]]
         covered = int(((shown[0] > 0) | (shown[1] > 0)).sum())
+        assert device.read(loop.memory.sums, np.int32, 1, 16)[0] == covered
         assert scale == sum_scale(limit, covered) > sum_scale(limit, 128 * 128)
     assert largest[1] > 100 * largest[0]
 
