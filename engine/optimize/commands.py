@@ -8,10 +8,19 @@ import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from engine.errors import CaptureError, RecipeError
+from engine.errors import CaptureError, GeometryError, RecipeError
 from engine.optimize.calls import Call
 from engine.optimize.history import Entry
-from engine.optimize.messages import Command, ExcludeView, Notice, Pause, SetOption, Stop
+from engine.optimize.messages import (
+    Command,
+    DeleteSplats,
+    ExcludeView,
+    Notice,
+    Pause,
+    RestoreSplats,
+    SetOption,
+    Stop,
+)
 from engine.optimize.options import find_option, set_option
 from engine.optimize.turns import kernel_turn
 
@@ -60,11 +69,7 @@ class CommandQueue:
     def apply(self) -> None:
         """Apply everything that is due."""
         while self.replay and self.replay[0].total_step <= self.session.total_step:
-            entry = self.replay.pop(0)
-            if entry.kind == "exclude":
-                self._apply(ExcludeView(int(entry.key), bool(entry.value)))
-            else:
-                self._apply(SetOption(entry.key, entry.value))
+            self._apply(command_of(self.replay.pop(0)))
         while not self._queue.empty():
             self._apply(self._queue.get())
 
@@ -95,12 +100,33 @@ class CommandQueue:
             elif isinstance(command, ExcludeView):
                 session.context.views.exclude(command.frame, command.excluded)
                 session.record("exclude", str(command.frame), command.excluded)
+            elif isinstance(command, (DeleteSplats, RestoreSplats)):
+                self._edit_splats(command)
             elif isinstance(command, Pause):
                 self.paused = command.paused
             elif isinstance(command, Stop):
                 session.request_stop()
-        except (RecipeError, CaptureError) as error:
+        except (RecipeError, CaptureError, GeometryError) as error:
             session.notify(Notice(str(error), "warning"))
+
+    def _edit_splats(self, command: DeleteSplats | RestoreSplats) -> None:
+        from engine.optimize.splat_edits import delete_splats, restore_splats
+
+        session = self.session
+        if isinstance(command, DeleteSplats):
+            kind = "delete_inside" if command.inside else "delete_outside"
+            count = delete_splats(session, command.edit, command.box, command.inside)
+            session.record(kind, str(command.edit), [float(number) for number in command.box])
+            text = f"{count:,} splats deleted"
+        else:
+            count, left_out = restore_splats(session, command.edit)
+            session.record("restore", str(command.edit), "")
+            text = f"{count:,} splats are back"
+            if left_out:
+                text += f"; for {left_out:,} the budget has no room any more"
+        session.notify(Notice(text))
+        if session.stage is None:  # no step is to come that would save it
+            session.checkpoint_or_notice()
 
     def override(self, overrides: Iterable[str]) -> None:
         """Apply "section.key=value" texts given on resume. Raises RecipeError, before anything changes."""
@@ -124,3 +150,14 @@ class CommandQueue:
         fixed = section == "capture" or key in ("schema_version", "stages", "run.seed")
         if fixed or not (row.meaning.live or ahead):
             raise RecipeError(f"{key}: cannot change once the run has begun; start a new run with --set {key}=...")
+
+
+def command_of(entry: Entry) -> Command:
+    """The command that led to an entry by the user."""
+    if entry.kind == "exclude":
+        return ExcludeView(int(entry.key), bool(entry.value))
+    if entry.kind in ("delete_inside", "delete_outside"):
+        return DeleteSplats(int(entry.key), tuple(entry.value), entry.kind == "delete_inside")
+    if entry.kind == "restore":
+        return RestoreSplats(int(entry.key))
+    return SetOption(entry.key, entry.value)

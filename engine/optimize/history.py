@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["set", "exclude", "override", "learning_rate", "memory", "resume", "loss", "revert"]
+Kind = Literal[
+    "set",
+    "exclude",
+    "override",
+    "delete_inside",
+    "delete_outside",
+    "restore",
+    "learning_rate",
+    "memory",
+    "resume",
+    "loss",
+    "revert",
+]
+BY_USER = ("set", "exclude", "override", "delete_inside", "delete_outside", "restore")
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,7 @@ class Entry:
     @property
     def by_user(self) -> bool:
         """Whether it was a command, which a resumed run must repeat; the rest follows from the state by itself."""
-        return self.kind in ("set", "exclude", "override")
+        return self.kind in BY_USER
 
     def as_mapping(self) -> dict[str, Any]:
         """Flat TOML table."""

@@ -106,4 +106,20 @@ class ExcludeView:
     excluded: bool = True
 
 
-Command = SetOption | Pause | Stop | ExcludeView
+@dataclass(frozen=True)
+class DeleteSplats:
+    """Take out the splats inside or outside of a box."""
+
+    edit: int  # a number to put them back by
+    box: tuple[float, float, float, float, float, float]  # least and greatest corner, capture units
+    inside: bool = True
+
+
+@dataclass(frozen=True)
+class RestoreSplats:
+    """Put back what a DeleteSplats took out."""
+
+    edit: int
+
+
+Command = SetOption | Pause | Stop | ExcludeView | DeleteSplats | RestoreSplats

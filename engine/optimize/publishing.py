@@ -72,8 +72,8 @@ class Publisher:
             self._publish()
 
     def forget(self) -> None:
-        """What was published is not of this run's line any more."""
-        self._shown = None
+        """What was published does not hold any more: the next is due at once."""
+        self._shown, self._due = None, 0.0
 
     def _moment(self) -> tuple:
         return self.session.stage_index, self.session.total_step, self.session.stage is None

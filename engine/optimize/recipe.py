@@ -224,6 +224,9 @@ class SplatsSection:
     density: Literal["error", "classic", "relocation"] = option(
         "error", "how splats are added and removed: by error, by gradient, or by moving dead ones (MCMC)"
     )
+    start_file: str = option(
+        "", "splats to start from (PLY or SPZ in the capture's frame) instead of the capture's points", path="file"
+    )
     start: int = option(10_000, "splats to start with where the capture has no points", unit="splats", low=10)
     image_size: int = option(0, "longest image side; 0 is the photos' own", unit="px", low=0)
     coarse: float = option(0.3, "share of the steps at half of that size", low=0.0, high=1.0)

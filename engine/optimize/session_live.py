@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from engine.optimize.calls import Call
 from engine.optimize.checkpoint import CheckpointEntry, list_checkpoints
 from engine.optimize.commands import CommandQueue
+from engine.optimize.guard import Snapshot, take_snapshot
 from engine.optimize.messages import Command
 from engine.optimize.project import Project
 from engine.optimize.publishing import Publisher
@@ -19,6 +20,7 @@ from engine.optimize.snapshot import SceneSnapshot, SnapshotSlot
 
 if TYPE_CHECKING:
     from engine.optimize.session import Session
+    from engine.optimize.stage import Stage, StageContext
 
 T = TypeVar("T")
 
@@ -30,6 +32,10 @@ class LiveSession:
     _commands: CommandQueue
     _publisher: Publisher
     _stop: threading.Event
+    stage: Stage | None
+    context: StageContext
+    index: int
+    snapshot: Snapshot | None
 
     def queue(self, command: Command) -> None:
         """Have a command applied before the next step; any thread may call it."""
@@ -97,3 +103,9 @@ class LiveSession:
         history notes it and time goes on. Raises ProjectError, with nothing changed, where it cannot be read.
         """
         revert(self, checkpoint)
+
+    def edited(self) -> None:
+        """What is optimized was changed by hand, between steps: it is what is gone back to, saved and shown now."""
+        if self.stage is not None and self.stage.steps:
+            self.snapshot = take_snapshot(self.stage, self.context, self.index)
+        self._publisher.forget()

@@ -1,13 +1,17 @@
-"""The splats that training starts from: the capture's points, the hull's surface, or points that its cameras see."""
+"""The splats that training starts from: a file's, or new ones at points of the capture, the hull, or what cameras see."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from engine.capture import Capture
+from engine.errors import RecipeError
+from engine.exchange.splats import read_splats
 from engine.scene import Camera, Gaussians, Mesh
 from engine.scene.gaussians import CONSTANT, TERMS, Kind
 
@@ -50,6 +54,20 @@ def starting_splats(
         kind=kind,
         shapes=np.full(count, 2.0, np.float32) if kind == "exponential" else None,
     )
+
+
+def splats_of_file(path: Path | str, kind: Kind, degree: int, notice: Callable[[str], None]) -> Gaussians:
+    """The splats of a PLY or SPZ file as a recipe's kind and degree of harmonics; Gaussians become exponentials of
+    shape 2. Raises ExchangeError, and RecipeError where the file holds another kind."""
+    splats = read_splats(path, notice)
+    if splats.kind == "gaussian" and kind == "exponential":
+        splats = replace(splats, kind=kind, shapes=np.full(len(splats), 2.0, np.float32))
+    if splats.kind != kind:
+        raise RecipeError(f"{path}: it holds splats of the kind {splats.kind}; set splats.kind={splats.kind}")
+    harmonics = np.zeros((len(splats), TERMS[degree], 3), np.float32)
+    known = min(TERMS[degree], splats.harmonics.shape[1])
+    harmonics[:, :known] = splats.harmonics[:, :known]
+    return replace(splats, harmonics=harmonics)
 
 
 def found_points(

@@ -86,3 +86,9 @@ class Gaussians:
     def select(self, chosen: np.ndarray) -> Gaussians:
         """The splats of a boolean mask [N] or of indices, in that order."""
         return replace(self, **{name: array[chosen] for name, array in self.arrays().items()})
+
+
+def joined(first: Gaussians, second: Gaussians) -> Gaussians:
+    """The splats of two sets of one kind and degree, one after the other."""
+    others = second.arrays()
+    return replace(first, **{name: np.concatenate([array, others[name]]) for name, array in first.arrays().items()})

@@ -14,13 +14,14 @@ from engine.optimize.photo_loss import PhotoWeights, TargetStatistics
 from engine.optimize.scene_preview import splat_fields
 from engine.optimize.splat_adam import SplatAdam
 from engine.optimize.splat_loss import splat_loss
-from engine.optimize.splat_start import found_points, scene_radius, starting_splats, within_budget
+from engine.optimize.splat_start import found_points, scene_radius, splats_of_file, starting_splats, within_budget
 from engine.optimize.stage import IteratingStage, StageContext, register
 from engine.scene.conventions import linear_to_srgb
 from engine.splats import splatter
 from engine.splats.contract import SplatOptions
 from engine.splats.density import density
 from engine.splats.density.contract import DensityOptions, primitives_in
+from engine.splats.editing import edited
 from engine.splats.parameters import SplatTensors
 from engine.splats.surface_terms import normal_consistency
 
@@ -43,12 +44,17 @@ class SplatsStage(IteratingStage):
     def check(cls, recipe: Any, capture: Capture) -> None:
         if recipe.splats.masks == "ignore" and not capture.has_masks:
             raise CaptureError(f"{capture.path}: splats.masks=ignore needs masks; add them with --masks or leave it")
+        if recipe.splats.start_file:
+            splats_of_file(recipe.splats.start_file, recipe.splats.kind, recipe.splats.degree, lambda text: None)
 
     def begin(self, context: StageContext) -> None:
         self._take(context)
         options, capture, random = self.options, context.capture, np.random.default_rng(context.recipe.run.seed)
         given = context.scene.gaussians
-        if given is None:
+        if given is None and options.start_file:
+            given = splats_of_file(options.start_file, options.kind, options.degree, context.notice)
+            context.notice(f"splats start from {len(given):,} of {options.start_file}")
+        elif given is None:
             hull = context.scene.hull
             if hull is None and capture.has_masks and options.masks == "object" and capture.points() is None:
                 hull = _carved_hull(context)
@@ -120,7 +126,7 @@ class SplatsStage(IteratingStage):
             view.camera,
             SplatOptions(
                 background=background,
-                degree=min(options.degree, index // options.degree_steps),
+                degree=self._degree(index),
                 antialiased=options.antialiased,
                 rescaled=options.rescaled,
                 depth=options.kind == "surface",
@@ -146,6 +152,11 @@ class SplatsStage(IteratingStage):
                 self.density.adapt(index + 1, self.splats, self.optimizers[0], generator)
         self.clock.lap("density")
         return terms | {"loss": sum(terms.values()), "psnr": psnr}
+
+    def _degree(self, index: int) -> int:
+        """Of the harmonics that are used; all at once where they come from a file."""
+        degree = self.options.degree
+        return degree if self.options.start_file else min(degree, index // self.options.degree_steps)
 
     def _image_size(self, index: int) -> int:
         size = self.options.image_size
@@ -228,6 +239,11 @@ class SplatsStage(IteratingStage):
 
     def preview(self) -> dict[str, Any]:
         return splat_fields(self.context, self.splats.gaussians(), self.density.scores())
+
+    def edit(self, kept: Tensor, added: SplatTensors | None = None) -> None:
+        """Have the splats at `kept` [K] (indices) and then `added`, which begin with no moments and nothing seen."""
+        edited(self.splats, self.optimizers[0], kept, added)
+        self.density.follow(kept, 0 if added is None else len(added))
 
     def figures(self) -> dict[str, float]:
         return {"splats": len(self.splats), "budget": self.budget, "megabytes": self.splats.megabytes}
