@@ -42,7 +42,7 @@ def _maps(renderer: Renderer, camera: Camera) -> list[np.ndarray]:
 
 
 def comparison(renderer: Renderer, capture: Capture, frames: Sequence[int]) -> np.ndarray:
-    """uint8 [H,W,3]: one row per frame, a column per entry of COLUMNS, for splats three; roughness green, metallic blue."""
+    """uint8 [H,W,3]: row per frame, column per entry of COLUMNS, for splats three; roughness green, metallic blue."""
     rows = []
     for frame in frames:
         camera = capture.frames[frame].camera

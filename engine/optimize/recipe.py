@@ -63,6 +63,15 @@ class OptimizeSection:
         low=0.01,
         high=1.0,
     )
+    cameras: bool = option(
+        False, "move the training photos' cameras too, in the stages shape, refine and splats", live=True
+    )
+    intrinsics: bool = option(
+        False, "with the cameras: one change of focal lengths and centre for all (splats)", live=True
+    )
+    learning_rate_cameras: float = option(
+        0.0003, "Adam step of cameras in radians and scene radii; falls to a tenth", low=0.0, high=0.1, live=True
+    )
     eps_end: float = option(0.2, "the same at a stage's end; 0 keeps eps", unit="px", low=0.0, high=2.0, live=True)
 
 

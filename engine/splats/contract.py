@@ -25,6 +25,9 @@ class SplatOptions:
     )
     depth: bool = False  # also depth, normal and, of discs, distortion
     extra: Tensor | None = None  # [N,C] more channels to blend
+    # [10] any values, not read; gets the gradient of colour and alpha (not of channels) to small changes of the camera:
+    # a turn about its centre in radians and a way in capture units, both along world axes; fx, fy, cx, cy in pixels
+    motion: Tensor | None = None
 
 
 @dataclass(frozen=True)

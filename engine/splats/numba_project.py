@@ -219,14 +219,27 @@ def footprint_backward(view, lens, x, y, z, log_scales, axes, d_plane, d_matrix,
     return d_x, d_y, d_z
 
 
+@kernel
+def turn_share(mean, position, quaternion, d_mean, d_quaternion, d_camera):
+    """Fill the first three of `d_camera`: turning the camera about its centre turns splats the other way around it."""
+    x, y, z = mean[0] - position[0], mean[1] - position[1], mean[2] - position[2]
+    dx, dy, dz = d_mean[0], d_mean[1], d_mean[2]
+    w, i, j, k = quaternion[0], quaternion[1], quaternion[2], quaternion[3]
+    dw, di, dj, dk = d_quaternion[0], d_quaternion[1], d_quaternion[2], d_quaternion[3]
+    d_camera[0] = -(y * dz - z * dy) - HALF * (w * di - dw * i + j * dk - k * dj)
+    d_camera[1] = -(z * dx - x * dz) - HALF * (w * dj - dw * j + k * di - i * dk)
+    d_camera[2] = -(x * dy - y * dx) - HALF * (w * dk - dw * k + i * dj - j * di)
+
+
 @parallel_kernel
 def project_backward(
     means, rotations, log_scales, logits, harmonics, shapes, view, position, lens, degree, antialiased,
-    ellipses, radii, sums, d_means, d_rotations, d_log_scales, d_logits, d_harmonics, d_shapes, d_screen,
+    ellipses, radii, sums, d_means, d_rotations, d_log_scales, d_logits, d_harmonics, d_shapes, d_screen, d_camera,
 ):  # fmt: skip
     """Fill the gradients of the parameters, zero where a splat is not seen, from `sums` [N,7+F] of compositing.
 
-    `d_screen` [N,2] is the gradient of the projected means in pixels.
+    `d_screen` [N,2] is the gradient of the projected means in pixels. `d_camera` [N,10], empty where it is not asked
+    for, becomes each splat's share in that of the camera (`SplatOptions.motion`).
     """
     count = len(means)
     step = (count + CHUNKS - 1) // CHUNKS
@@ -238,6 +251,8 @@ def project_backward(
             d_harmonics[i] = ZERO
             if radii[i] == 0:
                 d_means[i], d_rotations[i], d_log_scales[i], d_logits[i], d_screen[i] = ZERO, ZERO, ZERO, ZERO, ZERO
+                if len(d_camera):
+                    d_camera[i] = ZERO
                 if shapes is not None:
                     d_shapes[i] = ZERO
                 continue
@@ -264,6 +279,13 @@ def project_backward(
             d_z -= (d_u * lens[0] * x + d_v * lens[1] * y) * inverse * inverse
             for k in range(3):
                 d_means[i, k] = view[0, k] * d_x + view[1, k] * d_y + view[2, k] * d_z
+            if len(d_camera):
+                turn_share(means[i], position, rotations[i], d_means[i], d_rotations[i], d_camera[i])
+                along_u, along_v = d_u * x * inverse, d_v * y * inverse
+                for k in range(3):
+                    along_u += plane[0, k] * d_plane[0, k] / lens[0]
+                    along_v += plane[1, k] * d_plane[1, k] / lens[1]
+                d_camera[i, 6], d_camera[i, 7], d_camera[i, 8], d_camera[i, 9] = along_u, along_v, d_u, d_v
             d_logits[i] = sums[i, D_ALPHA] * (ONE - opacity / max(factor, np.float32(1e-20)))
             if shapes is not None:
                 d_shapes[i] = sums[i, D_SHAPE]
@@ -278,3 +300,6 @@ def project_backward(
                 d_harmonics[i],
                 d_means[i],
             )
+            if len(d_camera):
+                for k in range(3):
+                    d_camera[i, 3 + k] = -d_means[i, k]

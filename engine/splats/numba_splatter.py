@@ -16,6 +16,8 @@ from engine.splats.numba_project import FEATURES, project, project_backward
 from engine.splats.numba_tiles import binned
 from engine.splats.parameters import SplatTensors
 
+MOTION = 10  # numbers of a camera's motion (SplatOptions.motion)
+
 
 @dataclass(frozen=True)
 class View:
@@ -38,7 +40,7 @@ class _Splat(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, camera, degree, antialiased, screen, extra, means, rotations, log_scales, logits, harmonics, shapes
+        ctx, camera, degree, antialiased, screen, motion, extra, means, rotations, log_scales, logits, harmonics, shapes
     ):
         arrays = [
             None if t is None else t.detach().contiguous().numpy()
@@ -121,6 +123,7 @@ class _Splat(torch.autograd.Function):
         sum_places(tiles.order, tiles.slots, tiles.places, sums, totals)
         gradients = [None if array is None else np.empty_like(array) for array in arrays]
         d_screen = np.empty((len(radii), 2), np.float32)
+        d_camera = np.empty((len(radii) if ctx.needs_input_grad[4] else 0, MOTION), np.float32)
         project_backward(
             *arrays,
             view.view,
@@ -133,10 +136,12 @@ class _Splat(torch.autograd.Function):
             totals,
             *gradients,
             d_screen,
+            d_camera,
         )
         d_extra = torch.from_numpy(totals[:, FEATURES + 3 :].copy()) if features.shape[1] > 3 else None
         given = (None if gradient is None else torch.from_numpy(gradient) for gradient in gradients)
-        return None, None, None, torch.from_numpy(d_screen), d_extra, *given
+        d_motion = torch.from_numpy(d_camera.sum(0, dtype=np.float64)).float() if ctx.needs_input_grad[4] else None
+        return None, None, None, torch.from_numpy(d_screen), d_motion, d_extra, *given
 
 
 class NumbaSplatter:
@@ -151,7 +156,7 @@ class NumbaSplatter:
         degree = splats.degree if options.degree is None else min(options.degree, splats.degree)
         screen = torch.zeros(len(splats), 2, requires_grad=any(t.requires_grad for t in splats.tensors().values()))
         image, transmittance, radii, seen = _Splat.apply(
-            camera, degree, options.antialiased, screen, channels(splats, camera, options),
+            camera, degree, options.antialiased, screen, options.motion, channels(splats, camera, options),
             splats.means, splats.rotations, splats.log_scales, splats.logits, splats.harmonics, splats.shapes,
         )  # fmt: skip
         with torch.no_grad():

@@ -1,0 +1,116 @@
+"""Moves the training photos' cameras along with the scene: SE(3) increments, and intrinsics that all share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from engine.optimize.splat_start import scene_radius
+from engine.scene import Camera
+
+if TYPE_CHECKING:
+    from engine.optimize.stage import StageContext
+    from engine.optimize.views import View
+
+MOTION, LENS = 6, 4  # rotation about the camera's centre and translation, both in world axes; fx, fy, cx, cy
+BETAS, EPS = (0.9, 0.999), 1e-15
+PREFIX = "cameras."
+
+
+class CameraRefinement:
+    """What cameras have been moved by, and an Adam for each; idle unless `optimize.cameras` is on.
+
+    A step draws with `moved` and gives its splatter, or `see` (stages/view_pass.py), the leaf of `motion`, whose
+    gradient `take` turns into the next increment. Only the cameras of training photos move.
+    """
+
+    def __init__(self, context: StageContext) -> None:
+        self._context = context
+        frames = context.capture.frames
+        cameras = [frames[index].camera for index in context.capture.train]
+        self._radius = scene_radius(cameras)
+        self._focal = float(np.mean([camera.focal for camera in cameras]))
+        count = len(frames)
+        self._tensors = {
+            "rotations": torch.eye(3, dtype=torch.float64).repeat(count, 1, 1),
+            "offsets": torch.zeros(count, 3, dtype=torch.float64),
+            "lens": torch.zeros(LENS, dtype=torch.float64),  # log fx, log fy, centre in focal lengths
+            "first": torch.zeros(count + 1, MOTION, dtype=torch.float64),  # the last row is the lens's
+            "second": torch.zeros(count + 1, MOTION, dtype=torch.float64),
+            "steps": torch.zeros(count + 1, dtype=torch.int64),
+        }
+        self.restore({name[len(PREFIX) :]: t for name, t in context.scene.tensors.items() if name.startswith(PREFIX)})
+
+    @property
+    def active(self) -> bool:
+        """Whether cameras move in this step."""
+        return self._context.recipe.optimize.cameras
+
+    def camera(self, frame: int, camera: Camera) -> Camera:
+        """The camera of a frame, of any size, where it is by now."""
+        pose = camera.world_from_camera.copy()
+        pose[:3, :3] = self._tensors["rotations"][frame].numpy() @ pose[:3, :3]
+        pose[:3, 3] += self._tensors["offsets"][frame].numpy()
+        lens = self._tensors["lens"].tolist()
+        focal = camera.focal[0] * math.exp(lens[0]), camera.focal[1] * math.exp(lens[1])
+        centre = camera.centre[0] + lens[2] * camera.focal[0], camera.centre[1] + lens[3] * camera.focal[1]
+        return replace(camera, world_from_camera=pose, focal=focal, centre=centre)
+
+    def moved(self, view: View) -> View:
+        """The view with its camera where it is by now."""
+        return replace(view, camera=self.camera(view.frame, view.camera))
+
+    def motion(self) -> Tensor | None:
+        """[10] zeros that get the gradient, in radians, capture units and pixels; None when idle."""
+        return torch.zeros(MOTION + LENS, requires_grad=True) if self.active else None
+
+    @torch.no_grad()
+    def take(self, view: View, motion: Tensor | None, share: float, scale: float) -> None:
+        """One Adam step of a view's camera; its rate falls with the `share` of the steps that is done."""
+        if motion is None or motion.grad is None or not torch.isfinite(motion.grad).all():
+            return
+        options, slope = self._context.recipe.optimize, motion.grad.double()
+        rate = options.learning_rate_cameras * 0.1**share * scale
+        units = torch.tensor([1.0] * 3 + [self._radius] * 3, dtype=torch.float64)
+        step = rate * units * self._adam(view.frame, slope[:MOTION] * units)
+        turn = Rotation.from_rotvec(-step[:3].numpy()).as_matrix()
+        self._tensors["rotations"][view.frame] = torch.from_numpy(turn) @ self._tensors["rotations"][view.frame]
+        self._tensors["offsets"][view.frame] -= step[3:]
+        if options.intrinsics:
+            scales = torch.tensor([*view.camera.focal, *view.camera.focal], dtype=torch.float64)
+            whole = torch.nn.functional.pad(slope[MOTION:] * scales, (0, MOTION - LENS))
+            self._tensors["lens"] -= rate * self._adam(-1, whole)[:LENS]
+
+    def _adam(self, row: int, slope: Tensor) -> Tensor:
+        first, second, steps = (self._tensors[name] for name in ("first", "second", "steps"))
+        steps[row] += 1
+        first[row] = BETAS[0] * first[row] + (1 - BETAS[0]) * slope
+        second[row] = BETAS[1] * second[row] + (1 - BETAS[1]) * slope**2
+        count = int(steps[row])
+        mean, square = first[row] / (1 - BETAS[0] ** count), second[row] / (1 - BETAS[1] ** count)
+        return mean / (square.sqrt() + EPS)
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors, by name; nothing while no camera has moved."""
+        return dict(self._tensors) if bool(self._tensors["steps"].any()) else {}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from `state`."""
+        for name, tensor in tensors.items():
+            self._tensors[name] = tensor.detach().clone()
+
+    def finish(self) -> None:
+        """Leave the cameras to the next stages."""
+        self._context.scene.tensors |= {f"{PREFIX}{name}": tensor.clone() for name, tensor in self.state().items()}
+
+    def report(self) -> dict[str, Any]:
+        """How far cameras have moved: greatest turn in degrees and greatest way in scene radii."""
+        turns = Rotation.from_matrix(self._tensors["rotations"].numpy()).magnitude()
+        ways = self._tensors["offsets"].norm(dim=1).max() / self._radius
+        return {"degrees": float(np.degrees(turns.max())), "radii": float(ways)}
