@@ -22,8 +22,12 @@ def splatter(name: SplatterName) -> Splatter:
         from engine.splats.numba_splatter import NumbaSplatter
 
         return NumbaSplatter()
+    if name == "webgpu":
+        from engine.splats.webgpu_splatter import WebgpuSplatter
+
+        return WebgpuSplatter()
     if name == "gsplat":
         from engine.splats.gsplat_splatter import GsplatSplatter
 
         return GsplatSplatter()
-    raise DeviceError(f"splatter {name!r} is unknown; use reference, numba or gsplat")
+    raise DeviceError(f"splatter {name!r} is unknown; use reference, numba, webgpu or gsplat")

@@ -1,0 +1,187 @@
+"""The passes of splatting on one device, forward and backward; see shaders/splat_*.wgsl."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.errors import DeviceError
+from engine.kernels.webgpu import Gpu
+from engine.kernels.wgsl import ShaderSource, compose
+from engine.scene.camera import Camera
+from engine.splats import constants
+from engine.splats.webgpu_buffers import Buffers, Encoding
+from engine.splats.webgpu_sort import RUNS, SortPass, encode_sort, encode_sums, sort_passes
+
+GEOMETRY = 12  # floats of a splat, as shaders/splat_footprint.wgsl reads them
+ROW = 15  # floats of a splat's gradient: geometry, projected mean, fourth channel
+WIDEST = 65535 * constants.TILE  # pixels; a tile's column and row have 16 bits
+
+
+@dataclass(frozen=True)
+class SplatArrays:
+    """One view's inputs on the host."""
+
+    geometry: np.ndarray  # [N,12] float32
+    harmonics: np.ndarray  # [N,K,3] float32
+    groups: list[np.ndarray]  # further channels: the first [N], then [N,4] each
+    camera: Camera
+    degree: int
+    antialiased: bool
+    exponential: bool
+
+    @property
+    def layers(self) -> int:
+        """Images of four channels, the first with the colour."""
+        return max(len(self.groups), 1)
+
+
+def splat_source(name: str, exponential: bool) -> ShaderSource:
+    """The shader `name` with the numbers of constants.py."""
+    names = ("LOW_PASS", "ALPHA_MAX", "ALPHA_MIN", "STOP", "NEAR")
+    return compose(name, constants={"EXPONENTIAL": exponential} | {key: getattr(constants, key) for key in names})
+
+
+def view_record(arrays: SplatArrays, capacity: int) -> np.ndarray:
+    """The uniform of shaders/splat_view.wgsl."""
+    camera, count = arrays.camera, len(arrays.geometry)
+    (fx, fy), (cx, cy) = camera.focal, camera.centre
+    half = constants.JACOBIAN_LIMIT * 0.5
+    columns, rows = -(-camera.width // constants.TILE), -(-camera.height // constants.TILE)
+    lens = (fx, fy, half * camera.width / fx, half * camera.height / fy, cx, cy)
+    floats = np.concatenate([camera.camera_from_world[:3].reshape(-1), camera.position, [0.0], lens])
+    terms, extra = arrays.harmonics.shape[1], int(bool(arrays.groups))
+    numbers = (camera.width, camera.height, count, terms, arrays.degree, int(arrays.antialiased), extra)
+    integers = np.array([*numbers, columns, columns * rows, capacity], np.uint32)
+    return np.concatenate([floats.astype(np.float32).view(np.uint32), integers])
+
+
+class SplatPasses:
+    """What a device needs to draw splats; the buffers hold the last view drawn until the next."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu, self.buffers = gpu, Buffers(gpu)
+        self.capacity = 0  # places there is room for
+        self.wanted = 0  # places that the last view had
+        self.drawn: SplatArrays | None = None  # what the buffers hold
+
+    def forward(self, arrays: SplatArrays) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+        """(images [H,W,4], transmittance [H,W], shown [N,3]: centre and radius in pixels), as read back.
+
+        Drawn once more where the splats reach more tiles than there was room for.
+        """
+        while True:
+            work = self._encode(arrays)
+            encoder = work.end_pass()
+            size, count = arrays.camera.size, len(arrays.geometry)
+            get, read = self.buffers.get, self.gpu.readback
+            pixels = size[0] * size[1]
+            images = [
+                read(encoder, get(f"image {k}", 16 * pixels), np.float32, (*size, 4)) for k in range(arrays.layers)
+            ]
+            clear = read(encoder, get("transmittance", 4 * pixels), np.float32, size)
+            shown = read(encoder, get("shown", 12 * count), np.float32, (count, 3))
+            amounts = read(encoder, get("amounts", 16), np.uint32, 4)
+            self.gpu.submit(encoder)
+            wanted = self.wanted = int(amounts.array()[2])
+            if wanted <= self.capacity:
+                self.drawn = arrays
+                return [image.array() for image in images], clear.array(), shown.array()
+            for unused in (*images, clear, shown):
+                unused.use(lambda _: None)
+            self.capacity = wanted + wanted // 4
+
+    def _encode(self, arrays: SplatArrays) -> Encoding:
+        """Everything from parameters to images."""
+        self.drawn = None
+        camera, count = arrays.camera, len(arrays.geometry)
+        if max(camera.size) > WIDEST:
+            raise DeviceError(f"an image of {camera.width}x{camera.height} pixels is too large; make it smaller")
+        self.capacity = max(self.capacity, 4 * count, 1 << 14)
+        get, filled = self.buffers.get, self.buffers.filled
+        view = view_record(arrays, self.capacity)
+        tiles, pixels = int(view[-2]), camera.width * camera.height
+        by_depth = sort_passes(count, 32, 0)
+        by_tile = sort_passes(self.capacity, tiles.bit_length(), 1)
+        sums = SortPass(length=count)
+        uniform, of_sums, *rest = self.buffers.uniforms([view, *(p.record() for p in (sums, *by_depth, *by_tile))])
+        geometry, harmonics = filled("geometry", arrays.geometry), filled("harmonics", arrays.harmonics)
+        extra = filled("extra", arrays.groups[0]) if arrays.groups else get("extra", 16)
+        features = [get("features 0", 16 * count)]
+        features += [filled(f"features {k}", group) for k, group in enumerate(arrays.groups[1:], 1)]
+        amounts = filled("amounts", np.array([count, 0, 0, 0], np.uint32))
+        ellipses, boxes, depths = get("ellipses", 32 * count), get("boxes", 16 * count), get("depths", 4 * count)
+        shown, order, slots = get("shown", 12 * count), get("order", 4 * count), get("slots", 8 * count)
+        spare = get("spare keys", 4 * max(count, self.capacity)), get("spare values", 4 * max(count, self.capacity))
+        longest = max(4 * count, *(4 * each.length for each in (*by_depth, *by_tile)))
+        table, runs = get("table", longest), get("runs", 4 * RUNS)
+        tile_of, splat_of = get("tiles", 4 * self.capacity), get("slots' splats", 4 * self.capacity)
+        slot_of, splats = get("places' slots", 4 * self.capacity), get("places", 8 * self.capacity)
+        starts, transmittance = get("starts", 4 * (tiles + 1)), get("transmittance", 4 * pixels)
+        work = Encoding(self.buffers)
+
+        def source(name: str) -> ShaderSource:
+            return splat_source(name, arrays.exponential)
+
+        each = -(-count // 64)
+        bound = uniform, geometry, harmonics, extra, ellipses, features[0], boxes, depths, shown
+        work.dispatch(source("splat_project"), "project_splats", bound, each)
+        encode_sort(work, by_depth, rest[: len(by_depth)], amounts, (depths, spare[0]), (order, spare[1]), table, runs)
+        places = source("splat_places")
+        work.dispatch(places, "count_places", {0: uniform, 1: boxes, 2: order, 3: table}, each)
+        encode_sums(work, of_sums, table, runs)
+        bound = uniform, boxes, order, table, ellipses, slots, tile_of, splat_of, amounts
+        work.dispatch(places, "fill_places", bound, each)
+        encode_sort(
+            work, by_tile, rest[len(by_depth) :], amounts, (tile_of, spare[0]), (slot_of, spare[1]), table, runs
+        )
+        bound = uniform, amounts, tile_of, slot_of, splat_of, splats, starts
+        work.dispatch(source("splat_starts"), "find_tiles", bound, self.capacity // 64 + 1)
+        for k, feature in enumerate(features):
+            bound = uniform, starts, splats, ellipses, feature, get(f"image {k}", 16 * pixels), transmittance
+            work.dispatch(source("splat_composite"), "composite_splats", bound, tiles)
+        return work
+
+    def backward(
+        self, arrays: SplatArrays, slopes: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        """Gradients of geometry, projected mean and the fourth channel [N,15], of harmonics [N,K,3], of channels [N,4].
+
+        `slopes` [H,W,2,4] of each image of four channels: the gradient, then how much the pixel times it is, thrice 0.
+        """
+        if self.drawn is not arrays:  # another view was drawn meanwhile
+            self.forward(arrays)
+        count, get, filled = len(arrays.geometry), self.buffers.get, self.buffers.filled
+        view = view_record(arrays, self.capacity)
+        tiles, width = int(view[-2]), max(self.wanted, 1)
+        (uniform,) = self.buffers.uniforms([view])
+        sums, gradients = get("sums", 32 * width), get("gradients", 4 * ROW * count)
+        d_harmonics = get("gradients of harmonics", arrays.harmonics.nbytes)
+        ellipses, slots = get("ellipses", 32 * count), get("slots", 8 * count)
+        starts, splats = get("starts", 4 * (tiles + 1)), get("places", 8 * self.capacity)
+        of_channels = [get(f"sums of channels {k}", 16 * width) for k in range(arrays.layers)]
+        work = Encoding(self.buffers)
+        for buffer, size in ((sums, 32 * width), (gradients, 4 * ROW * count), (d_harmonics, arrays.harmonics.nbytes)):
+            work.clear(buffer, size)
+        for k, (slope, sums_here) in enumerate(zip(slopes, of_channels, strict=True)):
+            work.clear(sums_here, 16 * width)
+            pixels, features = filled(f"slopes {k}", slope), get(f"features {k}", 16 * count)
+            bound = uniform, starts, splats, ellipses, features, pixels, sums, sums_here
+            source = splat_source("splat_composite_backward", arrays.exponential)
+            work.dispatch(source, "composite_splats_backward", bound, tiles)
+        bound = uniform, get("geometry", 0), get("harmonics", 0), ellipses, slots, sums, of_channels[0]
+        source = splat_source("splat_project_backward", arrays.exponential)
+        each = -(-count // 64)
+        work.dispatch(source, "project_splats_backward", (*bound, gradients, d_harmonics), each)
+        gathered = [get(f"gradients of channels {k}", 16 * count) for k in range(1, arrays.layers)]
+        for sums_here, total in zip(of_channels[1:], gathered, strict=True):
+            source = splat_source("splat_gather", arrays.exponential)
+            work.dispatch(source, "gather_features", (uniform, slots, sums_here, total), each)
+        encoder, read = work.end_pass(), self.gpu.readback
+        rows = read(encoder, gradients, np.float32, (count, ROW))
+        of_harmonics = read(encoder, d_harmonics, np.float32, arrays.harmonics.shape)
+        channels = [read(encoder, buffer, np.float32, (count, 4)) for buffer in gathered]
+        self.gpu.submit(encoder)
+        return rows.array(), of_harmonics.array(), [channel.array() for channel in channels]

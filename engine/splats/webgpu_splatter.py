@@ -1,0 +1,163 @@
+"""The splat contract on any GPU, in WGSL; kinds `gaussian` and `exponential`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import DeviceError
+from engine.kernels.webgpu import Gpu, gpu, recovering
+from engine.scene.camera import Camera
+from engine.splats.channels import channels, put_together, rescaled
+from engine.splats.contract import PLAIN, SplatImage, SplatOptions
+from engine.splats.parameters import SplatTensors
+from engine.splats.webgpu_passes import GEOMETRY, SplatArrays, SplatPasses
+
+T = TypeVar("T")
+ENDS = (
+    0,
+    3,
+    7,
+    10,
+    11,
+    12,
+    14,
+    15,
+)  # columns of a gradient's row: mean, quaternion, scales, logit, shape, centre, extra
+
+
+class _Splat(torch.autograd.Function):
+    """Projects, bins and blends; the gradient of `screen`, which enters as zeros, is that of the projected means."""
+
+    @staticmethod
+    def forward(
+        ctx,
+        drawing,
+        camera,
+        degree,
+        antialiased,
+        screen,
+        extra,
+        means,
+        rotations,
+        log_scales,
+        logits,
+        harmonics,
+        shapes,
+    ):
+        geometry = np.empty((len(means), GEOMETRY), np.float32)
+        for first, past, part in zip(ENDS, ENDS[1:], (means, rotations, log_scales), strict=False):
+            geometry[:, first:past] = part.detach().numpy()
+        geometry[:, 10] = logits.detach().numpy()
+        geometry[:, 11] = 2 if shapes is None else shapes.detach().numpy()
+        arrays = SplatArrays(
+            geometry,
+            harmonics.detach().contiguous().numpy(),
+            _fours(extra),
+            camera,
+            degree,
+            antialiased,
+            shapes is not None,
+        )
+        images, transmittance, shown = drawing(lambda passes: passes.forward(arrays))
+        count = 3 if extra is None else 3 + extra.shape[1]
+        image = images[0][..., :count] if len(images) == 1 else np.concatenate(images, -1)[..., :count]
+        ctx.kept = drawing, arrays, images, transmittance, count
+        radii = torch.from_numpy(shown[:, 2].astype(np.int32))
+        outputs = torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(transmittance), radii
+        ctx.mark_non_differentiable(radii)
+        return *outputs, torch.from_numpy(np.ascontiguousarray(shown[:, :2]))
+
+    @staticmethod
+    def backward(ctx, d_image, d_transmittance, _radii, _seen):
+        drawing, arrays, images, transmittance, count = ctx.kept
+        slopes = _slopes(images, d_image.numpy(), transmittance * d_transmittance.numpy())
+        rows, d_harmonics, further = drawing(lambda passes: passes.backward(arrays, slopes))
+        parts = [
+            torch.from_numpy(np.ascontiguousarray(rows[:, first:past]))
+            for first, past in zip(ENDS, ENDS[1:], strict=False)
+        ]
+        d_means, d_rotations, d_log_scales, d_logits, d_shapes, d_screen, d_fourth = parts
+        d_extra = None
+        if count > 3:
+            d_extra = torch.cat([d_fourth, *(torch.from_numpy(part) for part in further)], 1)[:, : count - 3]
+        given = d_means, d_rotations, d_log_scales, d_logits[:, 0], torch.from_numpy(d_harmonics)
+        return None, None, None, None, d_screen, d_extra, *given, d_shapes[:, 0] if arrays.exponential else None
+
+
+def _fours(extra: Tensor | None) -> list[np.ndarray]:
+    """Further channels [N,C] as shaders take them: the first [N], the others [N,4] each, filled up with zeros."""
+    if extra is None or extra.shape[1] == 0:
+        return []
+    values = extra.detach().numpy()
+    padded = np.pad(values[:, 1:], ((0, 0), (0, -(values.shape[1] - 1) % 4)))
+    rest = (padded[:, first : first + 4] for first in range(0, padded.shape[1], 4))
+    return [np.ascontiguousarray(part) for part in (values[:, 0], *rest)]
+
+
+def _slopes(images: list[np.ndarray], d_image: np.ndarray, behind: np.ndarray) -> list[np.ndarray]:
+    """[H,W,2,4] of each of the images: see `SplatPasses.backward`; `behind` [H,W] is the last transmittance's share."""
+    slopes = []
+    for k, image in enumerate(images):
+        slope = np.zeros((*image.shape[:2], 2, 4), np.float32)
+        part = d_image[..., 4 * k : 4 * k + 4]
+        slope[:, :, 0, : part.shape[2]] = part
+        np.einsum("hwc,hwc->hw", image, slope[:, :, 0], out=slope[:, :, 1, 0])
+        if k == 0:
+            slope[:, :, 1, 0] += behind
+        slopes.append(slope)
+    return slopes
+
+
+class WebgpuSplatter:
+    """Float32 tensors of the CPU; on one machine and driver the same inputs give the same bits.
+
+    Parameters cross over, images and gradients come back. A lost device is opened again and the call repeated, once.
+    Of median depth nothing is computed. Raises DeviceError where there is no adapter, for discs, and for more than fits
+    into what the adapter lets a shader see at once.
+    """
+
+    name = "webgpu"
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._passes = SplatPasses(gpu())
+
+    def _drawing(self, work: Callable[[SplatPasses], T]) -> T:
+        def on(device: Gpu) -> T:
+            if device is not self._passes.gpu:
+                self._passes = SplatPasses(device)
+            return work(self._passes)
+
+        with self._lock:
+            return recovering(on)
+
+    def render(self, splats: SplatTensors, camera: Camera, options: SplatOptions = PLAIN) -> SplatImage:
+        """See Splatter (contract.py)."""
+        if splats.kind == "surface":
+            raise DeviceError("splats of kind surface cannot be drawn with --device webgpu; use --device cpu")
+        if splats.means.dtype != torch.float32 or splats.means.device.type != "cpu":
+            raise DeviceError(
+                f"the webgpu splatter takes float32 tensors of the CPU, but got {splats.means.dtype} on "
+                f"{splats.means.device}; use reference"
+            )
+        if splats.kind == "exponential" and options.rescaled:
+            splats = rescaled(splats)
+        degree = splats.degree if options.degree is None else min(options.degree, splats.degree)
+        screen = torch.zeros(len(splats), 2, requires_grad=any(t.requires_grad for t in splats.tensors().values()))
+        more = channels(splats, camera, options)
+        if len(splats) == 0:
+            image = torch.zeros(*camera.size, 3 if more is None else 3 + more.shape[1])
+            return put_together(image, torch.ones(camera.size), torch.zeros(0, dtype=torch.int32), screen, options)
+        image, transmittance, radii, seen = _Splat.apply(
+            self._drawing, camera, degree, options.antialiased, screen, more,
+            splats.means, splats.rotations, splats.log_scales, splats.logits, splats.harmonics, splats.shapes,
+        )  # fmt: skip
+        with torch.no_grad():
+            screen.copy_(seen)
+        return put_together(image, transmittance, radii, screen, options)

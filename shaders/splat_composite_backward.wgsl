@@ -1,0 +1,192 @@
+// Provides: composite_splats_backward: for each splat in each tile the sums over pixels that its gradients are made of.
+#include splat_blend
+
+// Walks front to back once more: what lies behind a splat is the final colour less what has been blended so far. Each
+// invocation sums over its column's sixteen pixels; then the columns' sums of a batch of splats are added up in order,
+// so that the same inputs give the same bits.
+@group(0) @binding(1) var<storage, read> starts: array<u32>;
+@group(0) @binding(2) var<storage, read> splats: array<vec2u>; // at each place: the splat, and its slot
+@group(0) @binding(3) var<storage, read> ellipses: array<Ellipse>;
+@group(0) @binding(4) var<storage, read> features: array<vec4f>;
+@group(0) @binding(5) var<storage, read> pixels: array<vec4f>; // [H,W,2] slopes, and behind all the pixel times its slope
+@group(0) @binding(6) var<storage, read_write> sums: array<f32>; // [slots,8] added to: see D_U
+@group(0) @binding(7) var<storage, read_write> feature_sums: array<f32>; // [slots,4]
+
+const BATCH: u32 = 16u;
+const KINDS: u32 = 11u;
+// Sums over pixels of d q (q: squared Mahalanobis distance) times u = a dx + b dy, times v = c dy and times their
+// products, of alpha d alpha and of d shape; then the four channels.
+const D_U: u32 = 0u;
+const D_V: u32 = 1u;
+const D_UU: u32 = 2u;
+const D_UV: u32 = 3u;
+const D_VV: u32 = 4u;
+const D_ALPHA: u32 = 5u;
+const D_SHAPE: u32 = 6u;
+const D_FEATURES: u32 = 7u;
+const HALF_LN2: f32 = 0.34657359027997264;
+
+var<workgroup> columns: array<f32, 2816>; // BATCH * KINDS * SIDE
+var<workgroup> open: array<u32, SIDE>;
+var<workgroup> any_open: u32;
+var<workgroup> span: vec2u;
+
+struct Slopes {
+    behind: vec4f,
+    of_color: mat4x4f, // columns: red, green, blue and the fourth channel of four pixels
+}
+
+struct Sums {
+    g0: vec4f, // of d q times 1, dy, dy^2 and u^2
+    g1: vec4f,
+    g2: vec4f,
+    guu: vec4f,
+    alpha: vec4f,
+    shape: vec4f,
+    color: mat4x4f,
+}
+
+fn slopes_at(x: u32, y: u32) -> Slopes {
+    var loaded = Slopes(vec4f(0.0), mat4x4f());
+    var rows = mat4x4f();
+    for (var k = 0u; k < 4u; k++) {
+        if (x < view.size.x && y + k < view.size.y) {
+            let at = 2u * ((y + k) * view.size.x + x);
+            rows[k] = pixels[at];
+            loaded.behind[k] = pixels[at + 1u].x;
+        }
+    }
+    loaded.of_color = transpose(rows);
+    return loaded;
+}
+
+fn unblend(
+    state: ptr<function, Pixels>,
+    slopes: ptr<function, Slopes>,
+    sums_here: ptr<function, Sums>,
+    ellipse: Ellipse,
+    feature: vec4f,
+    dx: f32,
+    dy: vec4f,
+) {
+    let fall = falloff(ellipse, dx, dy);
+    let alpha = select(vec4f(0.0), min(fall.raw, vec4f(ALPHA_MAX)), fall.raw >= (*state).least);
+    let before = (*state).clear;
+    let after = before * (1.0 - alpha);
+    let goes_on = after >= vec4f(STOP);
+    let weight = select(vec4f(0.0), alpha * before, goes_on);
+    (*state).clear = select(before, after, goes_on);
+    (*state).least = select(vec4f(CLOSED), (*state).least, goes_on);
+    let blended = weight * ((*slopes).of_color * feature);
+    let rest = (*slopes).behind - blended;
+    (*slopes).behind = rest;
+    let counted = select(vec4f(0.0), blended - alpha * rest / (1.0 - alpha), goes_on);
+    let slope = select(vec4f(0.0), counted, fall.raw < vec4f(ALPHA_MAX)); // alpha times d alpha
+    var g = -0.5 * slope;
+    if (EXPONENTIAL) {
+        (*sums_here).shape += g * fall.power * fall.logarithm;
+        g *= 0.5 * ellipse.shape * fall.power / fall.q;
+    }
+    (*sums_here).g0 += g;
+    (*sums_here).g1 += g * dy;
+    (*sums_here).g2 += g * dy * dy;
+    (*sums_here).guu += g * fall.u * fall.u;
+    (*sums_here).alpha += slope;
+    (*sums_here).color[0] += weight * (*slopes).of_color[0];
+    (*sums_here).color[1] += weight * (*slopes).of_color[1];
+    (*sums_here).color[2] += weight * (*slopes).of_color[2];
+    (*sums_here).color[3] += weight * (*slopes).of_color[3];
+}
+
+fn total(four: vec4f) -> f32 {
+    return (four.x + four.y) + (four.z + four.w);
+}
+
+fn keep(at: u32, ellipse: Ellipse, dx: f32, here: Sums) {
+    let along = ellipse.ab.x * dx;
+    let b = ellipse.ab.y;
+    let c = ellipse.c;
+    let g0 = total(here.g0);
+    let g1 = total(here.g1);
+    let g2 = total(here.g2);
+    columns[at + SIDE * D_U] = along * g0 + b * g1;
+    columns[at + SIDE * D_V] = c * g1;
+    columns[at + SIDE * D_UU] = total(here.guu);
+    columns[at + SIDE * D_UV] = c * (along * g1 + b * g2);
+    columns[at + SIDE * D_VV] = c * c * g2;
+    columns[at + SIDE * D_ALPHA] = total(here.alpha);
+    columns[at + SIDE * D_SHAPE] = total(here.shape) * HALF_LN2;
+    columns[at + SIDE * D_FEATURES] = total(here.color[0]);
+    columns[at + SIDE * (D_FEATURES + 1u)] = total(here.color[1]);
+    columns[at + SIDE * (D_FEATURES + 2u)] = total(here.color[2]);
+    columns[at + SIDE * (D_FEATURES + 3u)] = total(here.color[3]);
+}
+
+@compute @workgroup_size(16)
+fn composite_splats_backward(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tile = group.y * groups.x + group.x;
+    if (lane == 0u) {
+        span = vec2u(0u);
+        if (tile < view.tiles) {
+            span = vec2u(starts[tile], starts[tile + 1u]);
+        }
+    }
+    let run = workgroupUniformLoad(&span);
+    let x = tile % view.columns * SIDE + lane;
+    let y = tile / view.columns * SIDE;
+    let rows = f32(y) + vec4f(0.5, 1.5, 2.5, 3.5);
+    var a = Pixels(open_pixels(x, y), vec4f(1.0), mat4x4f());
+    var b = Pixels(open_pixels(x, y + 4u), vec4f(1.0), mat4x4f());
+    var c = Pixels(open_pixels(x, y + 8u), vec4f(1.0), mat4x4f());
+    var d = Pixels(open_pixels(x, y + 12u), vec4f(1.0), mat4x4f());
+    var of_a = slopes_at(x, y);
+    var of_b = slopes_at(x, y + 4u);
+    var of_c = slopes_at(x, y + 8u);
+    var of_d = slopes_at(x, y + 12u);
+    for (var first = run.x; first < run.y; first += BATCH) {
+        open[lane] = u32(!are_closed(a.least, b.least, c.least, d.least));
+        workgroupBarrier();
+        if (lane == 0u) {
+            any_open = 0u;
+            for (var k = 0u; k < SIDE; k++) {
+                any_open |= open[k];
+            }
+        }
+        if (workgroupUniformLoad(&any_open) == 0u) {
+            break;
+        }
+        let count = min(BATCH, run.y - first);
+        for (var k = 0u; k < count; k++) {
+            let splat = splats[first + k].x;
+            let ellipse = ellipses[splat];
+            let feature = features[splat];
+            let dx = f32(x) + 0.5 - ellipse.centre.x;
+            let dy = rows - ellipse.centre.y;
+            var here = Sums(); // said, since drivers get variables of loops that are cleared but once
+            unblend(&a, &of_a, &here, ellipse, feature, dx, dy);
+            unblend(&b, &of_b, &here, ellipse, feature, dx, dy + 4.0);
+            unblend(&c, &of_c, &here, ellipse, feature, dx, dy + 8.0);
+            unblend(&d, &of_d, &here, ellipse, feature, dx, dy + 12.0);
+            keep(k * KINDS * SIDE + lane, ellipse, dx, here);
+        }
+        workgroupBarrier();
+        for (var entry = lane; entry < count * KINDS; entry += SIDE) {
+            var sum = 0.0;
+            for (var k = 0u; k < SIDE; k++) {
+                sum += columns[SIDE * entry + k];
+            }
+            let slot = splats[first + entry / KINDS].y;
+            let kind = entry % KINDS;
+            if (kind < D_FEATURES) {
+                sums[8u * slot + kind] += sum;
+            } else {
+                feature_sums[4u * slot + kind - D_FEATURES] = sum;
+            }
+        }
+        workgroupBarrier();
+    }
+}

@@ -1,0 +1,44 @@
+// Provides: Ellipse, touches: what an ellipse covers, and whether it reaches a tile.
+#include splat_view
+
+// Centre; a, b, c with q = (a dx + b dy)^2 + (c dy)^2, the squared Mahalanobis distance; reach: q at which alpha is least.
+struct Ellipse {
+    centre: vec2f,
+    ab: vec2f,
+    c: f32,
+    opacity: f32,
+    reach: f32,
+    shape: f32,
+}
+
+const SLACK: f32 = 1.001; // of the reach, for rounding and for what drivers make of logarithms
+
+fn distance_at(ellipse: Ellipse, x: f32, y: f32) -> f32 {
+    let u = ellipse.ab.x * x + ellipse.ab.y * y;
+    let v = ellipse.c * y;
+    return u * u + v * v;
+}
+
+// Whether one of a tile's pixel centres may lie within the reach.
+fn touches(ellipse: Ellipse, column: u32, row: u32) -> bool {
+    let low = vec2f(f32(SIDE * column), f32(SIDE * row)) + 0.5 - ellipse.centre;
+    let high = low + f32(SIDE - 1u);
+    if (all(low <= vec2f(0.0)) && all(high >= vec2f(0.0))) {
+        return true;
+    }
+    let a = ellipse.ab.x;
+    let b = ellipse.ab.y;
+    let fall = -a * b / (b * b + ellipse.c * ellipse.c);
+    let lean = -b / a;
+    let least = min(
+        min(
+            distance_at(ellipse, low.x, clamp(fall * low.x, low.y, high.y)),
+            distance_at(ellipse, high.x, clamp(fall * high.x, low.y, high.y)),
+        ),
+        min(
+            distance_at(ellipse, clamp(lean * low.y, low.x, high.x), low.y),
+            distance_at(ellipse, clamp(lean * high.y, low.x, high.x), high.y),
+        ),
+    );
+    return least <= ellipse.reach * SLACK;
+}
