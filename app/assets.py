@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.errors import CaptureError, ExchangeError, ProjectError
+from engine.scene.camera import looked_at
 
 if TYPE_CHECKING:
     from app.command_line import Synthesize
-    from engine.scene import Camera
+    from engine.capture import Capture
+    from engine.optimize.evaluate import Renderer
+    from engine.optimize.recipe import SplatsSection
+    from engine.scene import Camera, Gaussians
 
 
 LARGEST_SIDE = 16384  # pixels of a picture
 MOST_STOPS = 32.0
+SEEN_SHARE = 0.295  # radius over distance of what a turntable of 35 degrees holds (engine/exchange/film.py)
 
 
 def _check_side(size: int) -> None:
@@ -68,8 +74,8 @@ def render(
     exposure: float = 0.0,
     tone_map: bool = False,
 ) -> int:
-    """Draw a project's asset, or a file's, as one PNG or as an MP4 turntable."""
-    from engine.exchange import AssetRenderer, read_asset, read_environment, turntable, write_png, write_video
+    """Draw a project's asset or splats, or a file's, as one PNG or as an MP4 turntable."""
+    from engine.exchange import turntable, write_png, write_video
     from engine.optimize.evaluate import on_white
 
     suffix = out.suffix.lower()
@@ -82,34 +88,66 @@ def render(
         raise ExchangeError(f"--exposure {exposure:g}: it must lie between -{MOST_STOPS:g} and {MOST_STOPS:g} stops")
     if not source.exists():
         raise ExchangeError(f"{source}: there is no such project folder or file; name one to draw")
-    if source.is_dir():
-        mesh, material, light, up, named = _project_scene(source, view)
+    if view is not None and not source.is_dir():
+        raise ProjectError(f"--view {view}: {source} is a file and has no photos; give the project folder instead")
+    shown = (_of_project if source.is_dir() else _of_file)(source, view, environment)
+
+    def picture(camera: Camera) -> np.ndarray:
+        color, alpha = shown.renderer.render(camera)
+        straight = color / np.maximum(alpha, 1e-6)[..., None]
+        if exposure or tone_map:
+            straight = _viewed(straight, exposure, tone_map)
+        return (np.clip(on_white(straight, alpha), 0, 1) * 255 + 0.5).astype(np.uint8)
+
+    def around(count: int) -> list[Camera]:
+        return turntable(shown.box, shown.up, count, (size, size), shown.elevation)
+
+    if suffix == ".png":
+        write_png(out, picture(shown.camera or around(1)[0]))
     else:
-        if view is not None:
-            raise ProjectError(f"--view {view}: {source} is a file and has no photos; give the project folder instead")
-        (mesh, material), up, light, named = read_asset(source), np.array([0.0, 1.0, 0.0]), None, None
+        write_video(out, _drawn(picture, around(frames)))
+    print(f"wrote {out}")
+    return 0
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What is drawn, and from where."""
+
+    renderer: Renderer
+    box: np.ndarray  # [2,3] that a turntable goes around
+    up: np.ndarray  # [3]
+    camera: Camera | None = None  # of one picture; None: the turntable's first
+    elevation: float = 20.0  # of the turntable, degrees
+
+
+def _of_file(path: Path, _view: None, environment: Path | None) -> _Shown:
+    from engine.exchange import holds_splats, read_asset, read_splats
+
+    if holds_splats(path):
+        from engine.optimize.splat_renderer import SplatRenderer
+
+        _check_unlit(path, environment)
+        splats = read_splats(path, lambda text: print(text, file=sys.stderr))
+        return _Shown(SplatRenderer(splats), splats.most_box(), np.array([0.0, -1.0, 0.0]))  # as 3DGS files have it
+    return _lit(*read_asset(path), None, np.array([0.0, 1.0, 0.0]), None, environment)
+
+
+def _lit(mesh, material, light, up: np.ndarray, camera: Camera | None, environment: Path | None) -> _Shown:
+    from engine.exchange import AssetRenderer, read_environment
+
     if environment is not None:
         light = read_environment(environment, up)
     if light is None:
         import assets
 
         light = read_environment(assets.environment("studio"), up)
-    renderer = AssetRenderer(mesh, material, light)
+    return _Shown(AssetRenderer(mesh, material, light), mesh.box, up, camera)
 
-    def picture(camera: Camera) -> np.ndarray:
-        color, alpha = renderer.render(camera)
-        straight = color / np.maximum(alpha, 1e-6)[..., None]
-        if exposure or tone_map:
-            straight = _viewed(straight, exposure, tone_map)
-        return (np.clip(on_white(straight, alpha), 0, 1) * 255 + 0.5).astype(np.uint8)
 
-    if suffix == ".png":
-        camera = named or turntable(mesh.box, up, 1, (size, size))[0]
-        write_png(out, picture(camera))
-    else:
-        write_video(out, _drawn(picture, turntable(mesh.box, up, frames, (size, size))))
-    print(f"wrote {out}")
-    return 0
+def _check_unlit(source: Path, environment: Path | None) -> None:
+    if environment is not None:
+        raise ExchangeError(f"--environment {environment}: {source} holds splats, whose light is fixed; leave it out")
 
 
 def _viewed(linear: np.ndarray, stops: float, tone_map: bool) -> np.ndarray:
@@ -130,8 +168,8 @@ def _drawn(picture, cameras: list[Camera]) -> Iterator[np.ndarray]:
             print(f"{start}frame {number} of {len(cameras)}", end=end, flush=True)
 
 
-def _project_scene(folder: Path, view: str | None):
-    """(mesh, material, light, up, the named photo's camera or None) of a project's newest checkpoint."""
+def _of_project(folder: Path, view: str | None, environment: Path | None) -> _Shown:
+    """The scene of a project's newest checkpoint, from the named photo's camera where one is named."""
     from engine.capture import open_capture
     from engine.optimize.capture_options import capture_options
     from engine.optimize.checkpoint import read_checkpoint
@@ -142,16 +180,38 @@ def _project_scene(folder: Path, view: str | None):
     project = Project.open(folder, Recipe, lock=False)
     checkpoint = read_checkpoint(project.checkpoints)
     scene = scene_of_checkpoint(checkpoint) if checkpoint else None
-    if scene is None or scene.mesh is None or scene.material is None:
-        raise ProjectError(f"{folder}: there is no textured mesh yet; resume the run until its stage mesh is done")
+    splats = None if scene is None or scene.mesh is not None else scene.gaussians
+    if splats is None and (scene is None or scene.mesh is None or scene.material is None):
+        what = "are no splats" if "splats" in project.recipe.stages else "is no textured mesh"
+        until = "splats" if "splats" in project.recipe.stages else "mesh"
+        raise ProjectError(f"{folder}: there {what} yet; resume the run until its stage {until} is done")
     capture = open_capture(project.capture_path, capture_options(project.recipe.capture))
-    if view is None:
-        return scene.mesh, scene.material, scene.environment, capture.up, None
     cameras = {frame.name: frame.camera for frame in capture.frames}
-    if view not in cameras:
+    if view is not None and view not in cameras:
         some = ", ".join(sorted(cameras)[:5])
         raise CaptureError(f"--view {view}: no photo of {project.capture_path} has this name; there are {some}, ...")
-    return scene.mesh, scene.material, scene.environment, capture.up, cameras[view]
+    camera = None if view is None else cameras[view]
+    if splats is None:
+        return _lit(scene.mesh, scene.material, scene.environment, capture.up, camera, environment)
+    _check_unlit(folder, environment)
+    return _of_splats(splats, project.recipe.splats, capture, camera)
+
+
+def _of_splats(splats: Gaussians, options: SplatsSection, capture: Capture, camera: Camera | None) -> _Shown:
+    """Splats of an object as an object; those of a whole scene from where photos were taken, and as far away."""
+    from engine.optimize.evaluate_splats import splat_renderer
+
+    renderer, up = splat_renderer(splats, options, capture), np.asarray(capture.up, float)
+    if renderer.background is None:
+        return _Shown(renderer, splats.most_box(), up, camera)
+    cameras = [capture.frames[index].camera for index in capture.train]
+    middle = looked_at(cameras).mean(0)
+    away = np.stack([one.position for one in cameras]) - middle
+    distance = float(np.median(np.linalg.norm(away, axis=1)))
+    heights = away @ (up / np.linalg.norm(up)) / np.maximum(np.linalg.norm(away, axis=1), 1e-9)
+    reach = SEEN_SHARE * distance / np.sqrt(3)  # half a side of a cube that a turntable of this distance holds
+    elevation = float(np.degrees(np.arcsin(np.clip(np.median(heights), -0.98, 0.98))))
+    return _Shown(renderer, np.stack([middle - reach, middle + reach]), up, camera or cameras[0], elevation)
 
 
 def synthesize_capture(arguments: Synthesize) -> int:

@@ -168,7 +168,7 @@ class Eval:
 
 @dataclass
 class Export:
-    """Write a project's current asset again."""
+    """Write a project's current asset or splats again."""
 
     project: Positional[Path]
     """Project folder."""
@@ -183,20 +183,21 @@ class Export:
 
 @dataclass
 class Render:
-    """Draw an asset as a picture or a turntable video."""
+    """Draw an asset or splats as a picture or a turntable video."""
 
     source: Positional[Path]
-    """Project folder, or a GLB, OBJ or PLY file."""
+    """Project folder, or a GLB, OBJ or PLY file, or splats as PLY or SPZ."""
     out: Path
     """File to write: .png for one picture, .mp4 for a turntable."""
     view: Annotated[str | None, arg(metavar="NAME")] = None
-    """Photo of the project's capture to draw from, by name; by default the turntable's first view."""
+    """Photo of the project's capture to draw from, by name; by default the turntable's first view, and the first
+    photo's of splats of a whole scene."""
     frames: int = 90
     """Pictures in a turntable."""
     size: int = 512
     """Side of a turntable's pictures in pixels."""
     environment: Annotated[Path | None, arg(metavar="HDR")] = None
-    """HDR to light it with; by default the project's own light."""
+    """HDR to light it with; by default the project's own light. Splats have theirs in their colours."""
     exposure: Annotated[float, arg(metavar="STOPS")] = 0.0
     """Brighten by so many stops, factors of two; below 0 it darkens."""
     tone_map: bool = False

@@ -23,6 +23,7 @@ _HOMES = {
     "shading_normal": "render",
     "check_export": "check",
     "turntable": "film",
+    "holds_splats": "splats",
     "read_splats": "splats",
     "write_splats": "splats",
     "write_splat_html": "splat_html",

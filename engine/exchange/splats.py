@@ -13,6 +13,7 @@ from engine.exchange.references import read_error
 from engine.scene.gaussians import Gaussians
 
 FORMATS = (".ply", ".spz")
+HEADER = 1 << 16  # bytes in which a PLY says what it holds
 FLAT = np.float32(np.log(1e-7))  # third log scale of a disc as it is written: other viewers draw thin splats
 REACH = 1e9  # capture units: a splat that lies or extends beyond is useless in float32
 SMALLEST = np.float32(-30)  # log scale: what is smaller is made this small
@@ -24,6 +25,19 @@ Notice = Callable[[str], None]
 
 def silent(text: str) -> None:
     """Take a notice and show it to nobody."""
+
+
+def holds_splats(path: Path | str) -> bool:
+    """Whether a file is SPZ, or a PLY whose properties are those of splats and not of a mesh; False if unreadable."""
+    path = Path(path)
+    if path.suffix.lower() != ".ply":
+        return path.suffix.lower() == ".spz"
+    try:
+        with open(path, "rb") as file:
+            header = file.read(HEADER).partition(b"end_header")[0]
+    except OSError:
+        return False
+    return b" f_dc_0" in header or b" packed_position" in header
 
 
 def read_splats(path: Path | str, notice: Notice = silent) -> Gaussians:

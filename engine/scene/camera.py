@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -105,3 +106,21 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray, focal: flo
     pose = np.eye(4)
     pose[:3, 0], pose[:3, 1], pose[:3, 2], pose[:3, 3] = right, np.cross(forward, right), forward, position
     return Camera(pose, (focal, focal), (width / 2, height / 2), width, height)
+
+
+def looked_at(cameras: Sequence[Camera]) -> np.ndarray:
+    """[2,3] a box where the cameras look: around the point nearest to all their axes, a third of the way to them."""
+    if not len(cameras):
+        return np.array([[-1.0, -1, -1], [1, 1, 1]])
+    system, right = np.zeros((3, 3)), np.zeros(3)
+    for camera in cameras:
+        across = np.eye(3) - np.outer(camera.forward, camera.forward)
+        system += across
+        right += across @ camera.position
+    centres = np.array([camera.position for camera in cameras])
+    if np.linalg.cond(system) > 1e6:  # parallel axes
+        middle = centres.mean(0) + np.mean([camera.forward for camera in cameras], 0)
+    else:
+        middle = np.linalg.solve(system, right)
+    radius = max(float(np.median(np.linalg.norm(centres - middle, axis=1))) / 3, 1e-6)
+    return np.stack([middle - radius, middle + radius])

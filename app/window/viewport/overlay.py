@@ -241,21 +241,3 @@ class RegionBox:
         least = 0.02 * float(np.linalg.norm(self.box[1] - self.box[0]))
         other = self.box[1 - side, axis]
         self.box[side, axis] = min(value, other - least) if side == 0 else max(value, other + least)
-
-
-def looked_at(cameras: Sequence[Camera]) -> np.ndarray:
-    """[2,3] a box where the cameras look: around the point nearest to all their axes, a third of the way to them."""
-    if not len(cameras):
-        return np.array([[-1.0, -1, -1], [1, 1, 1]])
-    system, right = np.zeros((3, 3)), np.zeros(3)
-    for camera in cameras:
-        across = np.eye(3) - np.outer(camera.forward, camera.forward)
-        system += across
-        right += across @ camera.position
-    centres = np.array([camera.position for camera in cameras])
-    if np.linalg.cond(system) > 1e6:  # parallel axes
-        middle = centres.mean(0) + np.mean([camera.forward for camera in cameras], 0)
-    else:
-        middle = np.linalg.solve(system, right)
-    radius = max(float(np.median(np.linalg.norm(centres - middle, axis=1))) / 3, 1e-6)
-    return np.stack([middle - radius, middle + radius])

@@ -13,10 +13,11 @@ from app.window.studio_signals import Picked
 from app.window.viewport.camera_control import AxisView, CameraControl, PhotoWindow, fitted
 from app.window.viewport.compare import ERROR_MAPS, Compare
 from app.window.viewport.drawing import Drawn, DrawRequest, PhotoPart
-from app.window.viewport.overlay import Frusta, looked_at
+from app.window.viewport.overlay import Frusta
 from app.window.viewport.scene_lines import lines_of
 from app.window.viewport.view_thread import ViewThread
 from engine.scene import Camera, Gaussians
+from engine.scene.camera import looked_at
 
 if TYPE_CHECKING:
     from app.window.studio import Studio

@@ -1,0 +1,64 @@
+"""`export` and `render` on a project of splats and on files of splats; what they refuse."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.exchange.splats import holds_splats, read_splats
+from engine.optimize.recipe import load_recipe
+from engine.optimize.session import Session
+from tests.app.tiny import unrender
+from tests.app.window.drawn_capture import draw_capture
+
+SHORT = ["splats.steps=4", "splats.start=200", "splats.degree=0", "run.evaluate=false"]
+
+
+@pytest.fixture(scope="module", params=["object", "scene"])
+def project(request, tmp_path_factory):
+    """A finished run: of a masked object, and of a whole scene in front of nothing."""
+    folder = tmp_path_factory.mktemp(request.param)
+    capture = draw_capture(folder / "balls", views=4, size=24)
+    if request.param == "scene":
+        for photo in capture.glob("*.png"):
+            cv2.imwrite(str(photo), cv2.imread(str(photo)))  # without alpha
+    with Session.create(capture, load_recipe("scene", SHORT), folder / "run", "cpu") as session:
+        assert session.run()
+    return folder / "run"
+
+
+def test_export_writes_the_splats_elsewhere(project, tmp_path):
+    told = unrender("export", project, "--out", tmp_path / "there")
+    assert told.code == 0, told.err
+    assert {path.suffix for path in (tmp_path / "there").iterdir()} == {".ply", ".spz", ".html"}
+    assert (tmp_path / "there" / "scene.ply").read_bytes() == (project / "exports" / "scene.ply").read_bytes()
+
+
+def test_render_draws_a_picture_and_a_film(project, tmp_path):
+    told = unrender("render", project, "--out", tmp_path / "view.png", "--view", "photo_01.png", "--size", 32)
+    assert told.code == 0, told.err
+    image = cv2.imread(str(tmp_path / "view.png"))
+    assert image.shape == (24, 24, 3) and image.std() > 5
+    corner = image[0, 0].astype(int)
+    assert (corner > 200).all() if "object" in str(project) else (corner < 230).all()  # white, or as trained
+    told = unrender("render", project, "--out", tmp_path / "turn.mp4", "--frames", 2, "--size", 32)
+    assert told.code == 0 and (tmp_path / "turn.mp4").stat().st_size > 200
+
+
+def test_render_draws_files_of_splats(project, tmp_path):
+    for suffix in ("ply", "spz"):
+        told = unrender("render", project / "exports" / f"scene.{suffix}", "--out", tmp_path / "a.png", "--size", 32)
+        assert told.code == 0, told.err
+        assert cv2.imread(str(tmp_path / "a.png")).std() > 2
+
+
+def test_splats_are_told_from_meshes_and_their_light_is_fixed(project, tmp_path):
+    splats = project / "exports" / "scene.ply"
+    assert holds_splats(splats) and holds_splats(splats.with_suffix(".spz"))
+    mesh = tmp_path / "mesh.ply"
+    mesh.write_text("ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nend_header\n f_dc_0")
+    assert not holds_splats(mesh) and not holds_splats(tmp_path / "none.ply")
+    told = unrender("render", splats, "--out", tmp_path / "a.png", "--environment", tmp_path / "sky.hdr")
+    assert told.code == 1 and "whose light is fixed" in told.err
+    assert len(read_splats(splats)) <= 200 and np.isfinite(read_splats(splats).means).all()
