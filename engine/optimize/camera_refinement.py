@@ -45,7 +45,7 @@ class CameraRefinement:
             "second": torch.zeros(count + 1, MOTION, dtype=torch.float64),
             "steps": torch.zeros(count + 1, dtype=torch.int64),
         }
-        self.restore({name[len(PREFIX) :]: t for name, t in context.scene.tensors.items() if name.startswith(PREFIX)})
+        self.restore_named(context.scene.tensors)
 
     @property
     def active(self) -> bool:
@@ -64,7 +64,12 @@ class CameraRefinement:
 
     def moved(self, view: View) -> View:
         """The view with its camera where it is by now."""
-        return replace(view, camera=self.camera(view.frame, view.camera))
+        if not self.active and not self.state():
+            return view
+        moved = replace(view, camera=self.camera(view.frame, view.camera))
+        if view.part is not None:  # the photo loss asks for them, and computes them once for each view
+            moved.__dict__["statistics"] = view.statistics
+        return moved
 
     def motion(self) -> Tensor | None:
         """[10] zeros that get the gradient, in radians, capture units and pixels; None when idle."""
@@ -100,6 +105,14 @@ class CameraRefinement:
         """All tensors, by name; nothing while no camera has moved."""
         return dict(self._tensors) if bool(self._tensors["steps"].any()) else {}
 
+    def named_state(self) -> dict[str, Tensor]:
+        """`state` under the names that a stage keeps it by."""
+        return {f"{PREFIX}{name}": tensor for name, tensor in self.state().items()}
+
+    def restore_named(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from `named_state` among a stage's other tensors."""
+        self.restore({name[len(PREFIX) :]: t for name, t in tensors.items() if name.startswith(PREFIX)})
+
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Go on from `state`."""
         for name, tensor in tensors.items():
@@ -107,7 +120,7 @@ class CameraRefinement:
 
     def finish(self) -> None:
         """Leave the cameras to the next stages."""
-        self._context.scene.tensors |= {f"{PREFIX}{name}": tensor.clone() for name, tensor in self.state().items()}
+        self._context.scene.tensors |= {name: tensor.clone() for name, tensor in self.named_state().items()}
 
     def report(self) -> dict[str, Any]:
         """How far cameras have moved: greatest turn in degrees and greatest way in scene radii."""

@@ -13,6 +13,7 @@ from engine.exchange import TangentSpace
 from engine.geometry.free_mesh import FreeMesh, UniformAdam
 from engine.geometry.normals import vertex_normals
 from engine.geometry.regularizers import normal_consistency
+from engine.optimize.camera_refinement import CameraRefinement
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.stage import IteratingStage, StageContext, register
@@ -51,6 +52,7 @@ class RefineStage(IteratingStage):
         self.light = starting_light(recipe, context.capture.up, scene.environment)
         ends = scene.mesh.vertices[self.edges.edges.numpy()]
         self.edge_length = float(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).mean())
+        self.refinement = CameraRefinement(context)
         self.psnr: float | None = None
         self.optimizers = [
             UniformAdam([self.surface.parameter], lr=options.learning_rate * self.edge_length),
@@ -116,6 +118,8 @@ class RefineStage(IteratingStage):
         vertices = self.surface.vertices()
         self.clock.lap("surface")
         views = context.views.close_ups(options.batch, options.image_size, vertices.detach().numpy())
+        views = [self.refinement.moved(view) for view in views]
+        motions = [self.refinement.motion() for _ in views]
         if not options.geometry:
             vertices = vertices.detach()
         self.clock.lap("views")
@@ -125,7 +129,7 @@ class RefineStage(IteratingStage):
         self.clock.lap("textures")
         stochastic = context.recipe.optimize.gradient == "stochastic" and options.geometry
         seen_vertices = vertices.detach() if stochastic else vertices
-        passes = see(context.rasterizer, views, seen_vertices, self.triangles, self.light)
+        passes = see(context.rasterizer, views, seen_vertices, self.triangles, self.light, motions)
         self.clock.lap("visibility")
         normals = vertex_normals(seen_vertices, self.triangles)
         self.lit = light = self.light.prefiltered()
@@ -164,6 +168,8 @@ class RefineStage(IteratingStage):
                 optimizer.step()
         with torch.no_grad():
             clamp(self.texture)
+        for view, motion in zip(views, motions, strict=True):
+            self.refinement.take(view, motion, index / max(self.steps, 1), self.learning_rate_scale)
         self.clock.lap("optimizer")
         report |= {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
         if index % PSNR_INTERVAL == 0 or self.psnr is None:
@@ -190,7 +196,7 @@ class RefineStage(IteratingStage):
         tensors = {"texture": self.texture, "tangents": self.tangents[0], "tangent_triangles": self.tangents[1]}
         for name, module in (("surface", self.surface), ("light", self.light)):
             tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
-        return tensors, {}
+        return tensors | self.refinement.named_state(), {}
 
     def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         if not self.optimizers:
@@ -201,6 +207,7 @@ class RefineStage(IteratingStage):
         for name, module in (("surface", self.surface), ("light", self.light)):
             prefix = f"{name}."
             module.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
+        self.refinement.restore_named(tensors)
 
     def finish(self) -> None:
         scene = self.context.scene
@@ -209,3 +216,4 @@ class RefineStage(IteratingStage):
         scene.mesh = Mesh(vertices, self.mesh.triangles, self.mesh.uvs, self.mesh.uv_triangles)
         scene.material = material_from_texture(self.texture)
         scene.environment = self.light.environment()
+        self.refinement.finish()

@@ -16,6 +16,7 @@ from engine.errors import GeometryError
 from engine.geometry.flexicubes import FlexiCubes, LazyAdam
 from engine.geometry.normals import vertex_normals
 from engine.geometry.regularizers import normal_consistency
+from engine.optimize.camera_refinement import CameraRefinement
 from engine.optimize.grids import resampled
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.photo_loss import PhotoWeights
@@ -61,6 +62,7 @@ class ShapeStage(IteratingStage):
             self.box, seed=recipe.run.seed, roughness=start.roughness, metallic=start.metallic
         )
         self.light = starting_light(recipe, context.capture.up, scene.environment)
+        self.refinement = CameraRefinement(context)
         self.psnr: float | None = None
         self.lit: PrefilteredLight | None = None  # of the last step
         self.extracted: tuple[Tensor, Tensor] | None = None  # vertices and triangles of the last step, for looking at
@@ -114,11 +116,13 @@ class ShapeStage(IteratingStage):
         self.extracted = surface.vertices.detach(), surface.triangles
         self.clock.lap("surface")
         views = context.views.close_ups(options.batch, options.image_size, surface.vertices.detach().numpy())
+        views = [self.refinement.moved(view) for view in views]
+        motions = [self.refinement.motion() for _ in views]
         self.clock.lap("views")
         edges = EdgeTable.from_triangles(surface.triangles, len(surface.vertices))
         stochastic = context.recipe.optimize.gradient == "stochastic" and options.geometry
         vertices = surface.vertices.detach() if stochastic else surface.vertices
-        passes = see(context.rasterizer, views, vertices, surface.triangles, self.light)
+        passes = see(context.rasterizer, views, vertices, surface.triangles, self.light, motions)
         self.clock.lap("visibility")
         terms: dict[str, Tensor] = {}
         with_color = index >= options.mask_steps
@@ -163,6 +167,8 @@ class ShapeStage(IteratingStage):
         for optimizer, enabled in zip(self.optimizers[1:], (options.material, options.light), strict=True):
             if with_color and enabled:
                 optimizer.step()
+        for view, motion in zip(views, motions, strict=True):
+            self.refinement.take(view, motion, index / max(self.steps, 1), self.learning_rate_scale)
         self.clock.lap("optimizer")
         report |= {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
         if with_color:
@@ -192,7 +198,8 @@ class ShapeStage(IteratingStage):
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         modules = {"surface": self.surface, "materials": self.materials, "light": self.light}
-        return {f"{name}.{key}": v for name, module in modules.items() for key, v in module.state_dict().items()}, {}
+        own = {f"{name}.{key}": v for name, module in modules.items() for key, v in module.state_dict().items()}
+        return own | self.refinement.named_state(), {}
 
     def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         if not self.optimizers:
@@ -200,6 +207,7 @@ class ShapeStage(IteratingStage):
         for name, module in (("surface", self.surface), ("materials", self.materials), ("light", self.light)):
             prefix = f"{name}."
             module.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
+        self.refinement.restore_named(tensors)
         self.extracted = None
 
     def finish(self) -> None:
@@ -209,5 +217,6 @@ class ShapeStage(IteratingStage):
         scene.mesh = Mesh(surface.vertices.numpy().copy(), surface.triangles.numpy().astype(np.int32))
         scene.tensors |= {f"materials.{key}": value.clone() for key, value in self.materials.state_dict().items()}
         scene.environment = self.light.environment()
+        self.refinement.finish()
         if not math.isfinite(scene.mesh.diagonal):
             raise GeometryError("the surface has non-finite vertices; lower shape.learning_rate and resume")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import CaptureError
+from engine.optimize.camera_refinement import CameraRefinement
 from engine.optimize.photo_loss import PhotoWeights, TargetStatistics
 from engine.optimize.scene_preview import splat_fields
 from engine.optimize.splat_adam import SplatAdam
@@ -73,6 +74,7 @@ class SplatsStage(IteratingStage):
         steps = max(self.steps, 1)
         settings = DensityOptions(budget=self.budget, stop=round(DENSIFY_UNTIL * steps), extent=self.radius)
         self.density = density(self.options.density, settings)
+        self.refinement = CameraRefinement(context)
         self.exposures = torch.zeros(len(context.capture.frames), 2, 3)
         self.exposures[:, 0] = 1
         self.targets: dict[tuple[int, int], tuple[Tensor, Tensor, TargetStatistics | None]] = {}
@@ -118,7 +120,8 @@ class SplatsStage(IteratingStage):
         self.clock.start()
         options, generator = self.options, self.context.generator
         self._set_rates(index)
-        view = self.context.views.view(self.context.views.next()[0], self._image_size(index))
+        view = self.refinement.moved(self.context.views.view(self.context.views.next()[0], self._image_size(index)))
+        motion = self.refinement.motion()
         background = self._background(generator)
         extra = self.density.extra(self.splats)
         drawn = self.splatter.render(
@@ -131,6 +134,7 @@ class SplatsStage(IteratingStage):
                 rescaled=options.rescaled,
                 depth=options.kind == "surface",
                 extra=extra,
+                motion=motion,
             ),
         )
         self.clock.lap("splatting")
@@ -145,6 +149,7 @@ class SplatsStage(IteratingStage):
         self.clock.lap("backward")
         for optimizer in self.optimizers:
             optimizer.step()
+        self.refinement.take(view, motion, index / max(self.steps, 1), self.learning_rate_scale)
         self.clock.lap("optimizer")
         with torch.no_grad():
             self.density.observe(drawn, view.camera)
@@ -223,6 +228,7 @@ class SplatsStage(IteratingStage):
         tensors, values = self.density.state()
         own = {f"splats.{name}": tensor for name, tensor in self.splats.tensors().items()}
         own |= {f"density.{name}": tensor for name, tensor in tensors.items()} | {"exposures": self.exposures}
+        own |= self.refinement.named_state()
         return own, {"kind": self.splats.kind, "density": values}
 
     def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
@@ -236,6 +242,7 @@ class SplatsStage(IteratingStage):
             self.exposures.copy_(tensors["exposures"])
         self._own(SplatTensors(kind=values["kind"], **parts["splats"]))
         self.density.restore(parts["density"], values["density"])
+        self.refinement.restore_named(tensors)
 
     def preview(self) -> dict[str, Any]:
         return splat_fields(self.context, self.splats.gaussians(), self.density.scores())
@@ -250,6 +257,7 @@ class SplatsStage(IteratingStage):
 
     def finish(self) -> None:
         self.context.scene.gaussians = self.splats.gaussians()
+        self.refinement.finish()
 
 
 def _carved_hull(context: StageContext) -> Any:

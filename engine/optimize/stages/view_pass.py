@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,21 +93,37 @@ def light_priors(recipe: Recipe, light: EnvironmentLight) -> Tensor:
     return terms + options.scale * light.scale(options.initial)
 
 
+def _moved_by(points: Tensor, motion: Tensor, camera: Camera) -> Tensor:
+    """[N,3] how far a motion [10] near zero carries points [N,3] that are fixed to the camera."""
+    centre = torch.as_tensor(camera.position, dtype=points.dtype).to(points.device)
+    motion = motion.to(points)
+    return torch.linalg.cross(motion[None, :3].expand_as(points), points - centre) + motion[3:6]
+
+
 def see(
     rasterizer: Rasterizer,
     views: list[View],
     vertices: Tensor,
     triangles: Tensor,
     light: EnvironmentLight,
+    motions: Sequence[Tensor | None] | None = None,
 ) -> list[ViewPass]:
-    """What each of `views` sees of a mesh: `vertices` [V,3] (differentiable), `triangles` [F,3] int32."""
+    """What each of `views` sees of a mesh: `vertices` [V,3] (differentiable), `triangles` [F,3] int32.
+
+    `motions` [10] of the cameras (CameraRefinement), at zero, get the gradient of a turn about their centre and a way;
+    intrinsics, the direction that is shaded for and a light that turns along have none.
+    """
     low, high = vertices.detach().amin(0).cpu().numpy(), vertices.detach().amax(0).cpu().numpy()
     box = np.stack([low, high]).astype(np.float64)
     passes = []
-    for view in views:
-        clip = clip_positions(vertices, view.camera, box)
+    for view, motion in zip(views, motions or [None] * len(views), strict=True):
+        # a camera that moves sees what one that stays sees of a surface that moves the other way
+        seen = vertices if motion is None else vertices - _moved_by(vertices, motion, view.camera)
+        clip = clip_positions(seen, view.camera, box)
         buffer = rasterizer.visibility(clip, triangles, view.camera.size)
-        position = rasterizer.interpolate(vertices, triangles, buffer)
+        position = rasterizer.interpolate(seen, triangles, buffer)
+        if motion is not None:
+            position = position + _moved_by(position, motion, view.camera)
         _, toward = surface_points(view.camera, buffer)
         rotation = light.environment_from_world(view.camera.world_from_camera)
         passes.append(ViewPass(view, clip, buffer, position, toward, rotation))
