@@ -67,7 +67,9 @@ class SplatsStage(IteratingStage):
 
     def _take(self, context: StageContext) -> None:
         self.context, self.options = context, context.recipe.splats
-        self.splatter = splatter("numba" if context.device.torch_device == "cpu" else "reference")
+        on_gpu = context.device.rasterizer == "webgpu" and self.options.kind != "surface"
+        elsewhere = "numba" if context.device.torch_device == "cpu" else "reference"
+        self.splatter = splatter("webgpu" if on_gpu else elsewhere)
         self.cameras = [context.capture.frames[index].camera for index in context.capture.train]
         self.radius = scene_radius(self.cameras)
         self.budget = self._budget()
