@@ -252,6 +252,7 @@ class SplatsSection:
     )
     exposure: bool = option(False, "fit gain and offset of each photo's colours; test photos keep theirs")
     ssim: float = option(0.2, "weight of structure (D-SSIM) against L1", low=0.0, high=1.0, live=True)
+    frequency: float = option(0.0, "weight of the L1 of one band of frequencies, low to high", low=0.0, live=True)
     mask: float = option(0.1, "weight of the mask loss around masked objects", low=0.0, live=True)
     distortion: float = option(0.0, "weight of the depth distortion of discs", low=0.0, live=True)
     normal: float = option(0.05, "weight of normals against the depth's slope, of discs", low=0.0, live=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -9,6 +13,9 @@ from torch.autograd.function import once_differentiable
 from engine.optimize import photo_kernels as kernels
 from engine.optimize.losses import ssim
 from engine.optimize.photo_loss import WINDOW, PhotoWeights, TargetStatistics, differences
+
+FINEST, COARSEST = 0.1, 10.0  # px^2, the narrower Gaussian's variance at the end, and what is added at the beginning
+EDGE = 0.25  # of the largest difference in the photo
 
 
 def splat_loss(
@@ -42,6 +49,26 @@ def splat_loss_reference(
     if weights.structure and min(color.shape[:2]) >= WINDOW:
         terms["ssim"] = weights.structure * (1 - ssim(color, target))
     return sum(terms.values()), {name: float(value.detach()) for name, value in terms.items()}
+
+
+def band(target: Tensor, share: float) -> Tensor:
+    """[H,W] boolean: the pixels of an encoded photo that count when `share` of the steps are done.
+
+    The difference of two Gaussians tells edges from the rest: in the first half of the steps what is smooth counts, less
+    and less coarsely, in the second the edges, finer and finer (after Hamdi et al. 2024, arXiv 2402.10128, section 4.3).
+    """
+    gray = np.ascontiguousarray(target.detach().cpu().numpy().mean(-1), np.float32)
+    wide = FINEST + COARSEST * (1 - share)  # px^2
+    blurred = [cv2.GaussianBlur(gray, (0, 0), math.sqrt(variance)) for variance in (wide, 2 * wide)]
+    edges = np.abs(blurred[0] - blurred[1])
+    is_edge = edges > EDGE * max(float(edges.max()), 1e-6)
+    return torch.from_numpy(is_edge if share > 0.5 else ~is_edge).to(target.device)
+
+
+def frequency_loss(color: Tensor, target: Tensor, share: float) -> Tensor:
+    """Mean L1 over `band`, of all pixels."""
+    inside = band(target, share)[..., None]
+    return ((color - target).abs() * inside).mean()
 
 
 class _Fused(torch.autograd.Function):

@@ -14,7 +14,7 @@ from engine.optimize.camera_refinement import CameraRefinement
 from engine.optimize.photo_loss import PhotoWeights, TargetStatistics
 from engine.optimize.scene_preview import splat_fields
 from engine.optimize.splat_adam import SplatAdam
-from engine.optimize.splat_loss import splat_loss
+from engine.optimize.splat_loss import frequency_loss, splat_loss
 from engine.optimize.splat_start import found_points, scene_radius, splats_of_file, starting_splats, within_budget
 from engine.optimize.stage import IteratingStage, StageContext, register
 from engine.scene.conventions import linear_to_srgb
@@ -140,7 +140,7 @@ class SplatsStage(IteratingStage):
             ),
         )
         self.clock.lap("splatting")
-        loss, terms, error, psnr = self._compare(view, drawn.color, drawn.alpha, background)
+        loss, terms, error, psnr = self._compare(view, drawn.color, drawn.alpha, background, index)
         loss = loss + self.density.weighed(drawn, error) + self.density.penalty(self.splats)
         if options.kind == "surface":
             loss = loss + self._surface_terms(drawn, view, terms)
@@ -192,7 +192,7 @@ class SplatsStage(IteratingStage):
             self.targets[key] = encoded, view.alpha
         return self.targets[key]
 
-    def _compare(self, view: View, color: Tensor, alpha: Tensor, background: Tensor | None):
+    def _compare(self, view: View, color: Tensor, alpha: Tensor, background: Tensor | None, index: int):
         """(loss, its terms, error [H,W] of each pixel, dB)."""
         options, masked = self.options, self._masked()
         encoded, mask = self._target(view)
@@ -210,6 +210,9 @@ class SplatsStage(IteratingStage):
         weights = PhotoWeights(1 - options.ssim, options.mask if masked else 0.0, options.ssim)
         target_alpha = mask if masked else torch.ones_like(mask)
         loss, terms = splat_loss(color, alpha, target.contiguous(), target_alpha, weights)
+        if options.frequency:
+            value = options.frequency * frequency_loss(color, target, index / max(self.steps, 1))
+            terms["frequency"], loss = float(value.detach()), loss + value
         with torch.no_grad():
             difference = color - target
             error = difference.abs().mean(-1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.optimize.photo_loss import PhotoWeights
-from engine.optimize.splat_loss import splat_loss, splat_loss_reference
+from engine.optimize.splat_loss import band, frequency_loss, splat_loss, splat_loss_reference
 
 WEIGHTS = PhotoWeights(0.8, 0.1, 0.2)
 
@@ -47,3 +47,16 @@ def test_a_picture_under_the_window_has_no_structure():
     color, alpha, target, target_alpha = pictures(6, 9)
     loss, terms = splat_loss(color, alpha, target, target_alpha, WEIGHTS)
     assert terms["ssim"] == 0 and loss.item() == pytest.approx(terms["color"] + terms["mask"], rel=1e-6)
+
+
+def test_bands_go_from_what_is_smooth_to_the_edges():
+    target = torch.zeros(40, 60, 3)
+    target[:, 30:] = 1
+    smooth, edges = band(target, 0.2), band(target, 0.9)
+    assert smooth[:, :15].all() and not smooth[:, 29:31].any()
+    assert edges[:, 29:31].all() and not edges[:, :24].any()
+    color = target.clone().requires_grad_()
+    loss = frequency_loss(color + 0.1, target, 0.9)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.1 * edges.float().mean().item(), rel=1e-4)
+    assert (color.grad[~edges] == 0).all() and (color.grad[edges] != 0).all()
