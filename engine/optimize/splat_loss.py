@@ -54,8 +54,8 @@ def splat_loss_reference(
 def band(target: Tensor, share: float) -> Tensor:
     """[H,W] boolean: the pixels of an encoded photo that count when `share` of the steps are done.
 
-    The difference of two Gaussians tells edges from the rest: in the first half of the steps what is smooth counts, less
-    and less coarsely, in the second the edges, finer and finer (after Hamdi et al. 2024, arXiv 2402.10128, section 4.3).
+    The difference of two Gaussians tells edges from the rest: in the first half of the steps what is smooth counts,
+    less and less coarsely, in the second the edges, finer and finer (after Hamdi et al. 2024, arXiv 2402.10128).
     """
     gray = np.ascontiguousarray(target.detach().cpu().numpy().mean(-1), np.float32)
     wide = FINEST + COARSEST * (1 - share)  # px^2
