@@ -129,7 +129,7 @@ def _of_file(path: Path, _view: None, environment: Path | None) -> _Shown:
 
         _check_unlit(path, environment)
         splats = read_splats(path, lambda text: print(text, file=sys.stderr))
-        return _Shown(SplatRenderer(splats), splats.most_box(), np.array([0.0, -1.0, 0.0]))  # as 3DGS files have it
+        return _Shown(SplatRenderer(splats), splats.most_box, np.array([0.0, -1.0, 0.0]))  # as 3DGS files have it
     return _lit(*read_asset(path), None, np.array([0.0, 1.0, 0.0]), None, environment)
 
 
@@ -203,7 +203,7 @@ def _of_splats(splats: Gaussians, options: SplatsSection, capture: Capture, came
 
     renderer, up = splat_renderer(splats, options, capture), np.asarray(capture.up, float)
     if renderer.background is None:
-        return _Shown(renderer, splats.most_box(), up, camera)
+        return _Shown(renderer, splats.most_box, up, camera)
     cameras = [capture.frames[index].camera for index in capture.train]
     middle = looked_at(cameras).mean(0)
     away = np.stack([one.position for one in cameras]) - middle

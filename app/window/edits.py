@@ -1,4 +1,4 @@
-"""Edits that can be undone: an option, several options at once, a photo taken out or in, the region."""
+"""Edits that can be undone: an option, several options at once, a photo taken out or in, the region, splats."""
 
 from __future__ import annotations
 
@@ -96,6 +96,13 @@ class RegionEdit(Edit):
         super().__init__(
             apply, "region", _copied(before), _copied(after), "region" if after is not None else "no region"
         )
+
+
+class SplatsEdit(Edit):
+    """Splats deleted, or put back; `apply` is told whether they are deleted. Never merges."""
+
+    def __init__(self, apply: Callable[[bool], bool | None], count: int) -> None:
+        super().__init__(apply, None, False, True, f"delete {count:,} splats")
 
 
 def _copied(box: Any) -> np.ndarray | None:

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from app.window.actions import action
 from app.window.busy_bar import BusyBar
 from app.window.choosers import Question, ask_path
+from app.window.deletions import fill_deletions
 from app.window.docks import is_there, panel_class
 from app.window.draw_with import DRAW_WITH, DrawWith, chosen_draw_with
 from app.window.draw_with import SETTING as DRAW_WITH_SETTING
@@ -78,6 +79,7 @@ class MainWindow(QMainWindow):
         studio.failed.connect(self.errors.tell)
         studio.state_changed.connect(self._state)
         studio.session_changed.connect(lambda _: self._title())
+        studio.snapshot_changed.connect(self._snapshot)
         studio.capture_changed.connect(lambda _: self._title())
         studio.message_received.connect(self._message)
         studio.closed.connect(self._ended)
@@ -126,7 +128,7 @@ class MainWindow(QMainWindow):
     def _follow_page(self) -> None:
         inside = self.stack.currentWidget() is self.workspace
         self.page_action.setChecked(not inside)
-        self.page_action.setEnabled(self.studio.state != "empty")
+        self.page_action.setEnabled(self.studio.state != "empty" or self.studio.snapshot is not None)
         for dock in self.docks.docks.values():
             dock.toggleViewAction().setEnabled(inside)
         self.layout_action.setEnabled(inside)
@@ -138,6 +140,13 @@ class MainWindow(QMainWindow):
             self.leave_studio()
         self._follow_page()
         self._title()
+
+    def _snapshot(self, snapshot) -> None:
+        """Go and see splats of a file that is not of a run."""
+        if self.studio.session is None and snapshot is not None and snapshot.version == 0:
+            self.enter_studio()
+        elif self.studio.state == "empty" and snapshot is None:
+            self.leave_studio()
 
     def _title(self) -> None:
         words = {"running": "running", "paused": "paused", "finished": "finished", "failed": "stopped by an error"}
@@ -179,8 +188,9 @@ class MainWindow(QMainWindow):
         ):
             made.setObjectName(f"edit_{name}")
             made.setShortcut(QKeySequence(keys))
-            made.setToolTip(f"{name.capitalize()} the last change of options, photos or region")
+            made.setToolTip(f"{name.capitalize()} the last change of options, photos, region or splats")
             self.menus["Edit"].addAction(made)
+        fill_deletions(self.menus["Edit"], self.studio)
         self._view_menu(self.menus["View"])
         self.controls.fill(self.menus["Run"])
         self._action("Help", "shortcuts", "Keyboard shortcuts", "F1", "Every key and what it does", self.show_shortcuts)
@@ -200,7 +210,7 @@ class MainWindow(QMainWindow):
                 getattr(self.workspace.viewport.toolbar, f"{what}_wanted").emit()
 
         def enable(*_: object) -> None:
-            picture.setEnabled(self.studio.capture is not None)
+            picture.setEnabled(self.studio.capture is not None or self.studio.snapshot is not None)
             film.setEnabled(self.studio.snapshot is not None)
 
         self.studio.capture_changed.connect(enable)

@@ -247,6 +247,7 @@ class Studio(StudioEdits):
             self._engine_session(None)
         self.undo_stack.clear()
         self.set_relight(None)
+        self.set_selection(None)
         if self.snapshot is not None:
             self.snapshot = None
             self.snapshot_changed.emit(None)

@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.window.edits import ExcludeEdit, RegionEdit
+from app.window.edits import ExcludeEdit, RegionEdit, SplatsEdit
 from app.window.studio_signals import StudioSignals
 from engine.errors import UnrenderError
-from engine.optimize.messages import ExcludeView
+from engine.optimize.messages import DeleteSplats, ExcludeView, RestoreSplats
 from engine.optimize.options import find_option
 from engine.optimize.recipe import Recipe
+from engine.optimize.snapshot import SceneSnapshot, SplatLook
 
 if TYPE_CHECKING:
-    from engine.scene import Environment
+    from engine.scene import Environment, Gaussians
 
 OLD_STEPS = 50  # from which a photo's score is shown as an old one
 
 
 class StudioEdits(StudioSignals):
     """`set_*`, `exclude` and `apply_preset` can be undone; `put_*` are the raw setters below them."""
+
+    _splat_edits = 0  # deletions so far, each with a number to be put back by
 
     # ---- edits
 
@@ -99,6 +102,43 @@ class StudioEdits(StudioSignals):
         taken = self._recipe.put("capture.region", value)
         self.region_changed.emit(self.region)
         return taken
+
+    @property
+    def edits_splats(self) -> bool:
+        """Whether there are splats that can be deleted: of a run, or of a file that is only looked at."""
+        shown = self.snapshot is not None and self.snapshot.shows_splats
+        return shown and (self._session is not None or self.capture is None)
+
+    def delete_splats(self, inside: bool = True) -> None:
+        """Take out the splats inside or outside of the selection, from the next step on."""
+        if not self.edits_splats or self.selection is None:
+            return
+        splats, box = self.snapshot.gaussians, self.selection.copy()
+        gone = splats.in_box(box) == inside
+        where = "inside" if inside else "outside"
+        if not gone.any() or gone.all():
+            what = "There are no splats" if not gone.any() else "All splats lie, and some must stay,"
+            self.notice(f"{what} {where} the box; drag its handles to another size.", "warning")
+            return
+        if self._session is not None:
+            self._splat_edits += 1
+            number, corners = self._splat_edits, tuple(float(value) for value in box.reshape(6))
+            delete, restore = DeleteSplats(number, corners, inside), RestoreSplats(number)
+            put = self._session.queue
+            apply = lambda deleted: put(delete if deleted else restore)  # noqa: E731
+        else:
+            left = splats.select(~gone)
+            apply = lambda deleted: self.show_splats(left if deleted else splats)  # noqa: E731
+        self.undo_stack.push(SplatsEdit(apply, int(gone.sum())))
+
+    def show_splats(self, splats: Gaussians | None) -> None:
+        """Show splats that are no run's, such as a file's; None shows nothing. Not while there is a run."""
+        if self._session is not None:
+            return
+        version = 0 if self.snapshot is None else self.snapshot.version + 1
+        look = SplatLook() if self.capture is None else SplatLook.trained(self.recipe.splats, self.capture)
+        self.snapshot = None if splats is None else SceneSnapshot("", 0, version, gaussians=splats, splat_look=look)
+        self.snapshot_changed.emit(self.snapshot)
 
     # ---- looking
 

@@ -53,6 +53,7 @@ class StudioSignals(QObject):
     view_frame_changed = Signal(object)  # int | None
     relight_changed = Signal(object)  # Environment | None
     region_changed = Signal(object)  # [2,3] | None
+    selection_changed = Signal(object)  # [2,3] the box that selects splats, or None
     picking_changed = Signal(bool)  # whether a click in the view picks a point of the surface
     picked = Signal(object)  # Picked
     mark_changed = Signal(object)  # [3] a point to mark in the view, or None
@@ -74,6 +75,7 @@ class StudioSignals(QObject):
         self.excluded: set[int] = set()
         self.view_frame: int | None = None  # the photo looked through; None: a free camera
         self.relight: Environment | None = None  # a light for looking only; None: the one being optimized
+        self.selection: np.ndarray | None = None  # [2,3] the box that selects splats, capture units
         self.picking = False
         self.mark: np.ndarray | None = None
         self.project_folder: Path | None = None  # where the next run goes; None: a new folder below ~/Unrender
@@ -106,6 +108,11 @@ class StudioSignals(QObject):
         """The box [2,3] that limits the reconstruction, capture units."""
         region = self.recipe.capture.region
         return np.array(region, dtype=np.float64).reshape(2, 3) if len(region) == 6 else None
+
+    def set_selection(self, box: np.ndarray | None) -> None:
+        """Select splats by a box [2,3], or no longer."""
+        self.selection = None if box is None else np.array(box, float)
+        self.selection_changed.emit(self.selection)
 
     def set_picking(self, picking: bool) -> None:
         """Have clicks in the view pick points of the surface, or no longer."""

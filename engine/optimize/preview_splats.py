@@ -38,10 +38,10 @@ class SplatPreview:
         look = self.look
         self._renderer = SplatRenderer(self.splats, look.background, look.antialiased, look.rescaled)
 
-    @cached_property
+    @property
     def box(self) -> np.ndarray:
         """[2,3] where most splats are."""
-        return self.splats.most_box()
+        return self.splats.most_box
 
     def depth_range(self, camera: Camera) -> tuple[float, float]:
         """(near, far) between which most of the splats in view lie."""

@@ -22,19 +22,13 @@ if TYPE_CHECKING:
 KEPT = "removed_splats"  # how the names of what was taken out begin, among the scene's tensors
 
 
-def in_box(splats: Gaussians, box: tuple[float, ...] | np.ndarray) -> np.ndarray:
-    """[N] whether the means lie in a box, two corners of three numbers each in capture units."""
-    low, high = np.sort(np.asarray(box, np.float64).reshape(2, 3), axis=0)
-    return ((splats.means >= low) & (splats.means <= high)).all(1)
-
-
 def delete_splats(session: Session, edit: int, box: tuple[float, ...], inside: bool) -> int:
     """Take out the splats inside or outside of a box; how many. `edit` is the number to put them back by.
 
     Raises GeometryError where there are none to take out, or none would stay.
     """
     splats = _splats(session)
-    gone = in_box(splats, box) == inside
+    gone = splats.in_box(box) == inside
     where = "inside" if inside else "outside"
     if not gone.any():
         raise GeometryError(f"there are no splats {where} the box; drag it around what should go")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -71,12 +72,18 @@ class Gaussians:
         """[2,3] least and greatest mean."""
         return np.stack([self.means.min(0), self.means.max(0)])
 
+    @cached_property
     def most_box(self) -> np.ndarray:
         """[2,3] float64 where most of the means lie, with a margin; what is far away or faint is left out."""
         means = self.means[self.opacities > COUNTED]
         means = means if len(means) else self.means
         low, high = np.percentile(means.astype(np.float64), MOST, axis=0)
         return np.stack([low - 0.05 * (high - low), high + 0.05 * (high - low)])
+
+    def in_box(self, box: np.ndarray | tuple[float, ...]) -> np.ndarray:
+        """[N] whether the means lie in a box, its least and greatest corner [2,3] or as six numbers, capture units."""
+        low, high = np.sort(np.asarray(box, np.float64).reshape(2, 3), axis=0)
+        return ((self.means >= low) & (self.means <= high)).all(1)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays there are, by name."""

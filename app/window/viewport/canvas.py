@@ -50,6 +50,7 @@ class Canvas(QWidget):
         self.model = model
         self.divider = 0.5  # of the picture's width, in a wipe
         self.region: overlay.RegionBox | None = None
+        self._selects = False  # whether it selects splats
         self._pressed: QPointF | None = None
         self._last = QPointF()
         self._dragging = ""  # "", "orbit", "pan", "divider" or "region"
@@ -67,7 +68,8 @@ class Canvas(QWidget):
         model.pictured.connect(self.update)
         model.studio.scores_changed.connect(lambda _: self.update())
         model.studio.excluded_changed.connect(lambda _: self.update())
-        model.studio.region_changed.connect(self._region_changed)
+        model.studio.region_changed.connect(lambda _: self._take_box())
+        model.studio.selection_changed.connect(lambda _: self._take_box())
         model.studio.mark_changed.connect(lambda _: self.update())
         model.studio.picking_changed.connect(lambda _: self._hover(self._last))
 
@@ -81,13 +83,23 @@ class Canvas(QWidget):
             if wanted != timer.isActive():
                 self._ticked = time.perf_counter()
                 timer.start() if wanted else timer.stop()
-        if self.model.region_shown and self.region is None:
-            self._region_changed(self.model.studio.region)
+        model = self.model
+        if model.region_shown and (self.region is None or self._selects != model.selecting):
+            self._take_box()
+        selects = model.selecting and model.region_shown
+        if selects != (model.studio.selection is not None):
+            model.studio.set_selection(self.region.box if selects else None)
         self.update()
 
-    def _region_changed(self, box) -> None:
+    def _take_box(self) -> None:
+        """Show the selection of splats, or the region that limits the reconstruction."""
+        model, studio = self.model, self.model.studio
+        box = studio.selection if model.selecting else studio.region
+        if box is None and self.region is not None and self._selects and model.selecting:
+            box = self.region.box  # hidden for a while
         if box is None:
-            box = self.model.box if self.model.box is not None else self.model.looked_at
+            box = model.box if model.box is not None else model.looked_at
+        self._selects = model.selecting
         self.region = overlay.RegionBox(box.astype(float).copy())
         self.update()
 
@@ -142,7 +154,7 @@ class Canvas(QWidget):
                 marks = studio.scores, studio.excluded, self._hovered
                 model.frusta.paint(painter, camera, *marks, model.hidden, only_hovered=model.has_lines)
             if model.region_shown and self.region is not None:
-                self.region.paint(painter, camera, model.studio.region is not None)
+                self.region.paint(painter, camera, model.selecting or model.studio.region is not None)
             overlay.paint_gizmo(painter, camera, 46, self.height() - 46)
         if model.studio.mark is not None:
             overlay.paint_mark(painter, camera, model.studio.mark)
@@ -256,7 +268,8 @@ class Canvas(QWidget):
         if dragging == "region" and self.region is not None:
             self.region.dragged = None
             if self._pressed is None:
-                self.model.studio.set_region(self.region.box.copy())
+                keep = self.model.studio.set_selection if self.model.selecting else self.model.studio.set_region
+                keep(self.region.box.copy())
             self.update()
         elif dragging == "orbit" and self._pressed is not None and self.model.studio.picking:
             picked = self.model.picked(event.position().x(), event.position().y())

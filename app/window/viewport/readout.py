@@ -60,6 +60,7 @@ class Readout(QLabel):
         model.pictured.connect(self.refresh)
         model.changed.connect(self.refresh)
         model.studio.scores_changed.connect(lambda _: self.refresh())
+        model.studio.selection_changed.connect(lambda _: self.refresh())
         self.refresh()
 
     def point(self, x: float, y: float) -> None:
@@ -90,4 +91,6 @@ class Readout(QLabel):
             parts.append(f"{len(snapshot.mesh.triangles):,} triangles")
         elif snapshot is not None and snapshot.shows_splats:
             parts.append(f"{len(snapshot.gaussians):,} splats, {snapshot.gaussians.megabytes:.1f} MB")
+            if model.studio.selection is not None:
+                parts.append(f"{int(snapshot.gaussians.in_box(model.studio.selection).sum()):,} in the box")
         return "   ".join(parts)

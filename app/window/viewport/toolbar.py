@@ -63,6 +63,11 @@ SHOWN = {  # what the model can show: name, text, tip
     "region_shown": ("view_region", "Region", "The box that limits the reconstruction; drag its handles"),
     "background": ("view_background", "Light behind the object", "The light itself as a backdrop"),
 }
+SELECTION = (
+    "view_region",
+    "Selection box",
+    "The box that selects splats to delete (menu Edit); drag its handles",
+)
 PHOTO_LETTERS, COMPARE_LETTERS = 8, 8  # of the combos; their lists are as wide as they need
 
 
@@ -197,11 +202,20 @@ class ViewToolbar(QWidget):
         self.display.setCurrentIndex(self.display.findData(model.display))
         self.compare.setCurrentIndex(self.compare.findData(model.compare))
         self.photo.setCurrentIndex(0 if model.frame is None else model.frame + 1)
-        for widget in (self.photo, self.previous, self.next, self.compare, self.views):
+        for widget in (self.photo, self.previous, self.next, self.compare):
             widget.setEnabled(has_photos)
-        for what in ("frusta_shown", "region_shown"):
-            self.switches[what].setEnabled(has_photos)
-        self.save.setEnabled(has_photos)
+        self.views.setEnabled(has_photos or model.studio.snapshot is not None)
+        self.switches["frusta_shown"].setEnabled(has_photos)
+        self.switches["region_shown"].setEnabled(has_photos or model.selecting)
+        _, text, tip = SELECTION if model.selecting else SHOWN["region_shown"]
+        self.switches["region_shown"].setText(text)
+        self.switches["region_shown"].setToolTip(tip)
+        splats = model.studio.snapshot is not None and model.studio.snapshot.shows_splats
+        self.switches["background"].setEnabled(not splats)
+        self.switches["background"].setToolTip(
+            "Splats have no light of their own" if splats else SHOWN["background"][2]
+        )
+        self.save.setEnabled(has_photos or model.studio.snapshot is not None)
         self.save.menu().actions()[1].setEnabled(model.studio.snapshot is not None)
         for what, action in self.switches.items():
             action.setChecked(getattr(model, what))

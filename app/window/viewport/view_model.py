@@ -14,9 +14,10 @@ from app.window.viewport.camera_control import AxisView, CameraControl, PhotoWin
 from app.window.viewport.compare import ERROR_MAPS, Compare
 from app.window.viewport.drawing import Drawn, DrawRequest, PhotoPart
 from app.window.viewport.overlay import Frusta
+from app.window.viewport.picking import covered, picked_in
 from app.window.viewport.scene_lines import lines_of
 from app.window.viewport.view_thread import ViewThread
-from engine.scene import Camera, Gaussians
+from engine.scene import Camera
 from engine.scene.camera import looked_at
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from engine.optimize.displays import Display
 
 MOST_PIXELS = 2_600_000  # of one picture; beyond, as on very dense screens, it is drawn smaller
+FILES_UP = (0.0, -1.0, 0.0)  # of splats from a file, as most programs write them
 GAP = 2  # between pictures side by side, logical pixels
 
 
@@ -45,7 +47,6 @@ class ViewModel(QObject):
         self.frusta = Frusta([])
         self.drawn: Drawn | None = None
         self.width, self.height, self.ratio = 1, 1, 1.0
-        self._known_box: tuple[Gaussians, np.ndarray] | None = None
         self.latencies: list[float] = []  # seconds from request to picture, the last ones
         self._warmed = False
         self._framed_surface = False  # whether the camera was placed by what there is to see
@@ -87,6 +88,11 @@ class ViewModel(QObject):
         return self.compare if self.frame is not None and self.studio.snapshot is not None else "none"
 
     @property
+    def selecting(self) -> bool:
+        """Whether the box in the view selects splats, instead of limiting the reconstruction."""
+        return self.studio.edits_splats
+
+    @property
     def box(self) -> np.ndarray | None:
         """[2,3] what there is to see lies in it."""
         snapshot = self.studio.snapshot
@@ -95,16 +101,10 @@ class ViewModel(QObject):
         if snapshot.mesh is not None and len(snapshot.mesh.vertices):
             return snapshot.mesh.box.astype(float)
         if snapshot.shows_splats:
-            return self._splats_box(snapshot.gaussians)
+            return snapshot.gaussians.most_box
         if snapshot.volume is not None:
             return np.asarray(snapshot.volume.box, float)
         return None if snapshot.box is None else np.asarray(snapshot.box, float)
-
-    def _splats_box(self, splats: Gaussians) -> np.ndarray:
-        """Where most of them are, found once for a snapshot."""
-        if self._known_box is None or self._known_box[0] is not splats:
-            self._known_box = splats, splats.most_box()
-        return self._known_box[1]
 
     def areas(self) -> list[QRectF]:
         """Where pictures are painted, logical pixels: the render's, and the photo's where they are side by side."""
@@ -270,28 +270,13 @@ class ViewModel(QObject):
         column, row = self.pixel(x, y)
         if column < 0 or self.drawn.image is None or self.drawn.request.snapshot is None:
             return None
-        snapshot, camera = self.drawn.request.snapshot, self.drawn.camera
-        triangle = int(self.drawn.image.triangle_id[row, column]) - 1
-        if triangle < 0 or snapshot.mesh is None:
-            return None
-        corners = snapshot.mesh.vertices[snapshot.mesh.triangles[triangle]].astype(float)
-        pixels, depth = camera.project(corners)
-        point = np.array([column + 0.5, row + 0.5, 1.0])
-        flat = np.linalg.lstsq(np.vstack([pixels.T, np.ones(3)]), point, rcond=None)[0]  # straight on the screen
-        weights = np.clip(flat / np.maximum(depth, 1e-12), 0, None)
-        weights /= max(float(weights.sum()), 1e-12)
-        return Picked(snapshot, triangle, tuple(float(w) for w in weights))
+        return picked_in(self.drawn, column, row)
 
     def hidden(self, places: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """[N] whether the surface on the screen covers what is at canvas places [N,2] and camera depth [N]."""
         if self.drawn is None or self.drawn.image is None or self.frame is not None:
             return np.zeros(len(depth), bool)
-        surface = self.drawn.image.depth
-        height, width = surface.shape
-        scaled = np.clip(places * (width / self.width, height / self.height), -1e6, 1e6).astype(np.int64)
-        column, row = scaled.T
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        return inside & (surface[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)] < depth)
+        return covered(self.drawn, places / (self.width, self.height), depth)
 
     def _moved(self) -> None:
         self._framed_surface = True
@@ -381,8 +366,12 @@ class ViewModel(QObject):
         self._chosen()
 
     def _snapshot_changed(self, snapshot) -> None:
+        capture = self.studio.capture
+        if snapshot is None and capture is None:
+            self._framed_surface = False
         if snapshot is not None and not self._framed_surface and self.box is not None:
-            capture = self.studio.capture
+            if capture is None:
+                self.control = CameraControl(FILES_UP)
             if snapshot.shows_splats and snapshot.splat_look.background is not None and capture is not None:
                 self.control.take(capture.frames[capture.train[0]].camera)  # a whole scene is seen from within
             else:
@@ -391,6 +380,8 @@ class ViewModel(QObject):
         if snapshot is None:
             self.thread.forget()
         first = self.drawn is None or self.drawn.request.snapshot is None
+        if snapshot is None or first:
+            self.changed.emit()
         self.ask(patient=not first and snapshot is not None)
 
     def _frame_changed(self, _frame) -> None:

@@ -13,7 +13,6 @@ from engine.optimize.history import Entry
 from engine.optimize.messages import DeleteSplats, Notice, RestoreSplats
 from engine.optimize.recipe import load_recipe
 from engine.optimize.session import Session
-from engine.optimize.splat_edits import in_box
 from engine.optimize.splat_start import splats_of_file
 from tests.app.window.drawn_capture import draw_capture
 
@@ -48,13 +47,13 @@ def told(session) -> str:
 def test_what_lies_in_the_box_goes_and_comes_back(session):
     stepped(session, 3)
     before = session.stage.splats.gaussians()
-    inside = in_box(before, UPPER)
+    inside = before.in_box(UPPER)
     assert 0 < inside.sum() < len(before)
     session.queue(DeleteSplats(1, UPPER))
     session.serve(0)
     left = session.stage.splats.gaussians()
     assert np.array_equal(left.means, before.means[~inside])
-    assert not in_box(session.snapshot_now().gaussians, UPPER).any()
+    assert not session.snapshot_now().gaussians.in_box(UPPER).any()
     assert session.snapshot.tensors["stage/splats.means"].shape[0] == len(left)  # what a setback goes back to
     session.queue(RestoreSplats(1))
     session.serve(0)
@@ -69,7 +68,7 @@ def test_the_outside_can_go_and_some_must_stay(session):
     stepped(session, 2)
     session.queue(DeleteSplats(1, UPPER, inside=False))
     session.serve(0)
-    assert in_box(session.stage.splats.gaussians(), UPPER).all()
+    assert session.stage.splats.gaussians().in_box(UPPER).all()
     session.queue(DeleteSplats(2, (-9.0, -9, -9, 9, 9, 9)))
     session.queue(DeleteSplats(3, (8.0, 8, 8, 9, 9, 9)))
     session.queue(RestoreSplats(7))
@@ -113,7 +112,7 @@ def test_a_killed_run_repeats_its_deletions_with_the_same_bits(session, capture,
 def test_a_finished_scene_is_edited_and_saved(session, tmp_path):
     assert session.run()
     before = session.context.scene.gaussians
-    inside = in_box(before, UPPER)
+    inside = before.in_box(UPPER)
     session.queue(DeleteSplats(4, UPPER))
     session.serve(0)
     assert len(session.context.scene.gaussians) == (~inside).sum()
