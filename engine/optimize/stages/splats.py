@@ -11,13 +11,13 @@ from torch import Tensor
 
 from engine.errors import CaptureError
 from engine.optimize.camera_refinement import CameraRefinement
-from engine.optimize.photo_loss import PhotoWeights, TargetStatistics
+from engine.optimize.encoded_photos import EncodedPhotos
+from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.scene_preview import splat_fields
 from engine.optimize.splat_adam import SplatAdam
 from engine.optimize.splat_loss import frequency_loss, splat_loss
 from engine.optimize.splat_start import found_points, scene_radius, splats_of_file, starting_splats, within_budget
 from engine.optimize.stage import IteratingStage, StageContext, register
-from engine.scene.conventions import linear_to_srgb
 from engine.splats import splatter
 from engine.splats.contract import SplatOptions
 from engine.splats.density import density
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 FINAL_RATE = 0.01  # share of the means' learning rate at the end
 DENSIFY_UNTIL = 0.6  # share of the steps after which no splats are added
-KEPT_TARGETS = 64  # encoded photos with their statistics, kept between steps
 
 
 @register
@@ -79,7 +78,7 @@ class SplatsStage(IteratingStage):
         self.refinement = CameraRefinement(context)
         self.exposures = torch.zeros(len(context.capture.frames), 2, 3)
         self.exposures[:, 0] = 1
-        self.targets: dict[tuple[int, int], tuple[Tensor, Tensor, TargetStatistics | None]] = {}
+        self.photos = EncodedPhotos()
 
     def _budget(self) -> int:
         options, budget = self.options, self.options.budget
@@ -181,21 +180,11 @@ class SplatsStage(IteratingStage):
             return torch.rand(3, generator=generator)
         return torch.ones(3) if chosen == "white" else None
 
-    def _target(self, view: View) -> tuple[Tensor, Tensor]:
-        """(encoded colour times alpha [H,W,3], alpha [H,W]) of a photo."""
-        key = (view.frame, view.camera.width)
-        if key not in self.targets:
-            while len(self.targets) >= KEPT_TARGETS:
-                del self.targets[next(iter(self.targets))]
-            straight = view.premultiplied / view.alpha.clamp_min(1e-6)[..., None]
-            encoded = torch.from_numpy(linear_to_srgb(straight.numpy()).astype(np.float32)) * view.alpha[..., None]
-            self.targets[key] = encoded, view.alpha
-        return self.targets[key]
-
     def _compare(self, view: View, color: Tensor, alpha: Tensor, background: Tensor | None, index: int):
         """(loss, its terms, error [H,W] of each pixel, dB)."""
         options, masked = self.options, self._masked()
-        encoded, mask = self._target(view)
+        photo = self.photos.of(view)
+        encoded, mask, statistics = photo.color, photo.alpha, None
         if options.exposure:
             gain, offset = self.exposures[view.frame]
             color = color * gain + offset
@@ -207,9 +196,11 @@ class SplatsStage(IteratingStage):
             straight = encoded / mask.clamp_min(1e-6)[..., None]
             target = torch.where(inside, straight, color.detach())
             color = torch.where(inside, color, color.detach())
+        else:
+            statistics = photo.statistics
         weights = PhotoWeights(1 - options.ssim, options.mask if masked else 0.0, options.ssim)
         target_alpha = mask if masked else torch.ones_like(mask)
-        loss, terms = splat_loss(color, alpha, target.contiguous(), target_alpha, weights)
+        loss, terms = splat_loss(color, alpha, target.contiguous(), target_alpha, weights, statistics)
         if options.frequency:
             value = options.frequency * frequency_loss(color, target, index / max(self.steps, 1))
             terms["frequency"], loss = float(value.detach()), loss + value
