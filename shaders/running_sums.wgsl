@@ -9,12 +9,17 @@ const MEMBERS: u32 = 256u;
 
 var<workgroup> totals: array<u32, MEMBERS>;
 
+// Sums that are too large for 32 bits end at the largest number.
+fn added(a: u32, b: u32) -> u32 {
+    return select(a + b, 0xffffffffu, a + b < a);
+}
+
 @compute @workgroup_size(64)
 fn sum_runs(@builtin(global_invocation_id) id: vec3u) {
     let run = (now.length + RUNS - 1u) / RUNS;
     var total = 0u;
     for (var i = id.x * run; i < min((id.x + 1u) * run, now.length); i++) {
-        total += table[i];
+        total = added(total, table[i]);
     }
     runs[id.x] = total;
 }
@@ -24,7 +29,7 @@ fn sum_before(@builtin(local_invocation_index) lane: u32) {
     let part = RUNS / MEMBERS;
     var total = 0u;
     for (var i = lane * part; i < (lane + 1u) * part; i++) {
-        total += runs[i];
+        total = added(total, runs[i]);
     }
     totals[lane] = total;
     workgroupBarrier();
@@ -34,14 +39,17 @@ fn sum_before(@builtin(local_invocation_index) lane: u32) {
             more = totals[lane - reach];
         }
         workgroupBarrier();
-        totals[lane] += more;
+        totals[lane] = added(totals[lane], more);
         workgroupBarrier();
     }
-    var sum = totals[lane] - total;
+    var sum = 0u;
+    if (lane > 0u) {
+        sum = totals[lane - 1u];
+    }
     for (var i = lane * part; i < (lane + 1u) * part; i++) {
         let value = runs[i];
         runs[i] = sum;
-        sum += value;
+        sum = added(sum, value);
     }
 }
 
@@ -52,6 +60,6 @@ fn spread_sums(@builtin(global_invocation_id) id: vec3u) {
     for (var i = id.x * run; i < min((id.x + 1u) * run, now.length); i++) {
         let value = table[i];
         table[i] = sum;
-        sum += value;
+        sum = added(sum, value);
     }
 }

@@ -8,7 +8,7 @@
 @group(0) @binding(2) var<storage, read> splats: array<vec2u>; // at each place: the splat, and its slot
 @group(0) @binding(3) var<storage, read> ellipses: array<Ellipse>;
 @group(0) @binding(4) var<storage, read> features: array<vec4f>;
-@group(0) @binding(5) var<storage, read> pixels: array<vec4f>; // [H,W,2] slopes, and behind all the pixel times its slope
+@group(0) @binding(5) var<storage, read> pixels: array<vec4f>; // [H,W,2] slope, and the pixel times it
 @group(0) @binding(6) var<storage, read_write> sums: array<f32>; // [slots,8] added to: see D_U
 @group(0) @binding(7) var<storage, read_write> feature_sums: array<f32>; // [slots,4]
 

@@ -1,7 +1,7 @@
 // Provides: count_places, fill_places: the splats in their tiles, front to back.
 #include splat_tiles
 
-// A slot is a splat in one of its tiles: those of the nearest splat come first. A place is a slot in the order of tiles.
+// A slot is a splat in one of its tiles; those of the nearest splat come first. A place is one in the order of tiles.
 struct Amounts {
     splats: u32,
     places: u32, // that there is room for
@@ -36,7 +36,7 @@ fn fill_places(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
     let splat = order[rank];
     let box = boxes[splat];
     var slot = table[rank];
-    let past = slot + box.z;
+    let past = slot + min(box.z, 0xffffffffu - slot);
     let end = min(past, view.capacity);
     slots[splat] = vec2u(slot, box.z);
     if (rank == view.count - 1u) {

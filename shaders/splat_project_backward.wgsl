@@ -8,10 +8,10 @@
 @group(0) @binding(4) var<storage, read> slots: array<vec2u>; // first, count; none: not seen
 @group(0) @binding(5) var<storage, read> sums: array<vec4f>; // [slots,2]
 @group(0) @binding(6) var<storage, read> feature_sums: array<vec4f>; // [slots]
-@group(0) @binding(7) var<storage, read_write> gradients: array<f32>; // [N,15] geometry, centre, fourth channel
+@group(0) @binding(7) var<storage, read_write> gradients: array<f32>; // [N,20]: see ROW
 @group(0) @binding(8) var<storage, read_write> d_harmonics: array<f32>; // [N,terms,3]
 
-const ROW: u32 = 15u;
+const ROW: u32 = 20u; // geometry, centre, fourth channel, and of the camera: its turn about its centre, fx, fy
 
 // The gradient of a quaternion of any length from that of its rotation, whose columns are `d`.
 fn rotation_backward(q: vec4f, inverse_length: f32, d: mat3x3f) -> vec4f {
@@ -119,8 +119,12 @@ fn project_splats_backward(@builtin(global_invocation_id) id: vec3u, @builtin(nu
     let d_plain = d_centre * view.lens.xy * inverse;
     d_point += vec3f(d_plain, -dot(d_plain, ratio));
     var d_mean = view.rows[0].xyz * d_point.x + view.rows[1].xyz * d_point.y + view.rows[2].xyz * d_point.z;
-    d_mean += color_backward(i, mean, of_features.xyz);
     let d_quaternion = rotation_backward(made.unit, made.inverse_length, d_turned);
+    // The camera that turns about its centre turns splats the other way around it; their colours stay.
+    let q = made.unit / made.inverse_length;
+    let d_turn = -cross(mean - view.position.xyz, d_mean)
+        - 0.5 * (q.x * d_quaternion.yzw - d_quaternion.x * q.yzw + cross(q.yzw, d_quaternion.yzw));
+    d_mean += color_backward(i, mean, of_features.xyz);
     let row = ROW * i;
     for (var k = 0u; k < 3u; k++) {
         gradients[row + k] = d_mean[k];
@@ -134,4 +138,11 @@ fn project_splats_backward(@builtin(global_invocation_id) id: vec3u, @builtin(nu
     gradients[row + 12u] = d_centre.x;
     gradients[row + 13u] = d_centre.y;
     gradients[row + 14u] = of_features.w;
+    gradients[row + 15u] = d_turn.x;
+    gradients[row + 16u] = d_turn.y;
+    gradients[row + 17u] = d_turn.z;
+    let d_axes = vec2f(dot(made.plane_x, a * d_u + d_x), dot(made.plane_y, b * d_u + c * d_v + d_y));
+    let d_focal = d_centre * ratio + d_axes / view.lens.xy;
+    gradients[row + 18u] = d_focal.x;
+    gradients[row + 19u] = d_focal.y;
 }

@@ -1,7 +1,7 @@
 // Provides: Ellipse, touches: what an ellipse covers, and whether it reaches a tile.
 #include splat_view
 
-// Centre; a, b, c with q = (a dx + b dy)^2 + (c dy)^2, the squared Mahalanobis distance; reach: q at which alpha is least.
+// a, b, c: the squared Mahalanobis distance q is (a dx + b dy)^2 + (c dy)^2; reach: q at which alpha is least.
 struct Ellipse {
     centre: vec2f,
     ab: vec2f,

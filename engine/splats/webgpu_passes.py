@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,8 @@ from engine.splats.webgpu_buffers import Buffers, Encoding
 from engine.splats.webgpu_sort import RUNS, SortPass, encode_sort, encode_sums, sort_passes
 
 GEOMETRY = 12  # floats of a splat, as shaders/splat_footprint.wgsl reads them
-ROW = 15  # floats of a splat's gradient: geometry, projected mean, fourth channel
+ROW = 20  # floats of a splat's gradient, as shaders/splat_project_backward.wgsl lists them
+LEAST_PLACES = 1 << 14  # there is room for at first
 WIDEST = 65535 * constants.TILE  # pixels; a tile's column and row have 16 bits
 
 
@@ -99,7 +99,7 @@ class SplatPasses:
         camera, count = arrays.camera, len(arrays.geometry)
         if max(camera.size) > WIDEST:
             raise DeviceError(f"an image of {camera.width}x{camera.height} pixels is too large; make it smaller")
-        self.capacity = max(self.capacity, 4 * count, 1 << 14)
+        self.capacity = max(self.capacity, 4 * count, LEAST_PLACES)
         get, filled = self.buffers.get, self.buffers.filled
         view = view_record(arrays, self.capacity)
         tiles, pixels = int(view[-2]), camera.width * camera.height
@@ -147,7 +147,7 @@ class SplatPasses:
     def backward(
         self, arrays: SplatArrays, slopes: list[np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-        """Gradients of geometry, projected mean and the fourth channel [N,15], of harmonics [N,K,3], of channels [N,4].
+        """Gradients [N,20] (see ROW), of harmonics [N,K,3], and of further channels [N,4] each.
 
         `slopes` [H,W,2,4] of each image of four channels: the gradient, then how much the pixel times it is, thrice 0.
         """

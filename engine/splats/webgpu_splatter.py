@@ -19,51 +19,23 @@ from engine.splats.parameters import SplatTensors
 from engine.splats.webgpu_passes import GEOMETRY, SplatArrays, SplatPasses
 
 T = TypeVar("T")
-ENDS = (
-    0,
-    3,
-    7,
-    10,
-    11,
-    12,
-    14,
-    15,
-)  # columns of a gradient's row: mean, quaternion, scales, logit, shape, centre, extra
+ENDS = 0, 3, 7, 10, 11, 12, 14, 15, 20  # of a gradient's row: mean, quaternion, scales, logit, shape, centre, ...
 
 
 class _Splat(torch.autograd.Function):
     """Projects, bins and blends; the gradient of `screen`, which enters as zeros, is that of the projected means."""
 
     @staticmethod
-    def forward(
-        ctx,
-        drawing,
-        camera,
-        degree,
-        antialiased,
-        screen,
-        extra,
-        means,
-        rotations,
-        log_scales,
-        logits,
-        harmonics,
-        shapes,
-    ):
+    def forward(ctx, drawing, camera, degree, antialiased, screen, motion, extra, *parameters):
+        means, rotations, log_scales, logits, harmonics, shapes = parameters
         geometry = np.empty((len(means), GEOMETRY), np.float32)
         for first, past, part in zip(ENDS, ENDS[1:], (means, rotations, log_scales), strict=False):
             geometry[:, first:past] = part.detach().numpy()
         geometry[:, 10] = logits.detach().numpy()
         geometry[:, 11] = 2 if shapes is None else shapes.detach().numpy()
-        arrays = SplatArrays(
-            geometry,
-            harmonics.detach().contiguous().numpy(),
-            _fours(extra),
-            camera,
-            degree,
-            antialiased,
-            shapes is not None,
-        )
+        values = harmonics.detach().contiguous().numpy()
+        exponential = shapes is not None
+        arrays = SplatArrays(geometry, values, _fours(extra), camera, degree, antialiased, exponential)
         images, transmittance, shown = drawing(lambda passes: passes.forward(arrays))
         count = 3 if extra is None else 3 + extra.shape[1]
         image = images[0][..., :count] if len(images) == 1 else np.concatenate(images, -1)[..., :count]
@@ -82,12 +54,20 @@ class _Splat(torch.autograd.Function):
             torch.from_numpy(np.ascontiguousarray(rows[:, first:past]))
             for first, past in zip(ENDS, ENDS[1:], strict=False)
         ]
-        d_means, d_rotations, d_log_scales, d_logits, d_shapes, d_screen, d_fourth = parts
+        d_means, d_rotations, d_log_scales, d_logits, d_shapes, d_screen, d_fourth, d_camera = parts
         d_extra = None
         if count > 3:
             d_extra = torch.cat([d_fourth, *(torch.from_numpy(part) for part in further)], 1)[:, : count - 3]
         given = d_means, d_rotations, d_log_scales, d_logits[:, 0], torch.from_numpy(d_harmonics)
-        return None, None, None, None, d_screen, d_extra, *given, d_shapes[:, 0] if arrays.exponential else None
+        d_motion = _of_motion(d_means, d_screen, d_camera) if ctx.needs_input_grad[5] else None
+        d_shapes = d_shapes[:, 0] if arrays.exponential else None
+        return None, None, None, None, d_screen, d_motion, d_extra, *given, d_shapes
+
+
+def _of_motion(d_means: Tensor, d_screen: Tensor, d_camera: Tensor) -> Tensor:
+    """[10] the gradient of `SplatOptions.motion` from every splat's share."""
+    shares = torch.cat([d_camera[:, :3], -d_means, d_camera[:, 3:], d_screen], 1)
+    return torch.from_numpy(shares.numpy().sum(0, dtype=np.float64)).float()
 
 
 def _fours(extra: Tensor | None) -> list[np.ndarray]:
@@ -153,9 +133,10 @@ class WebgpuSplatter:
         more = channels(splats, camera, options)
         if len(splats) == 0:
             image = torch.zeros(*camera.size, 3 if more is None else 3 + more.shape[1])
+            image = image + sum(tensor.sum() for tensor in splats.tensors().values())  # zero, with a gradient
             return put_together(image, torch.ones(camera.size), torch.zeros(0, dtype=torch.int32), screen, options)
         image, transmittance, radii, seen = _Splat.apply(
-            self._drawing, camera, degree, options.antialiased, screen, more,
+            self._drawing, camera, degree, options.antialiased, screen, options.motion, more,
             splats.means, splats.rotations, splats.log_scales, splats.logits, splats.harmonics, splats.shapes,
         )  # fmt: skip
         with torch.no_grad():
