@@ -5,7 +5,7 @@
 // sixteen pixels, and nothing is shared, so that a tile needs no barrier.
 @group(0) @binding(1) var<storage, read> starts: array<u32>;
 @group(0) @binding(2) var<storage, read> splats: array<vec2u>; // at each place: the splat, and its slot
-@group(0) @binding(3) var<storage, read> ellipses: array<Ellipse>;
+@group(0) @binding(3) var<storage, read> ellipses: array<PackedEllipse>;
 @group(0) @binding(4) var<storage, read> features: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> image: array<vec4f>; // [H,W]
 @group(0) @binding(6) var<storage, read_write> transmittance: array<f32>; // [H,W]
@@ -64,7 +64,7 @@ fn composite_splats(
         let past = min(place + CHECK, end);
         for (; place < past; place++) {
             let splat = splats[place].x;
-            let ellipse = ellipses[splat];
+            let ellipse = ellipse_of(ellipses[splat]);
             let feature = features[splat];
             let dx = f32(x) + 0.5 - ellipse.centre.x;
             let dy = rows - ellipse.centre.y;

@@ -6,27 +6,17 @@
 // so that the same inputs give the same bits.
 @group(0) @binding(1) var<storage, read> starts: array<u32>;
 @group(0) @binding(2) var<storage, read> splats: array<vec2u>; // at each place: the splat, and its slot
-@group(0) @binding(3) var<storage, read> ellipses: array<Ellipse>;
+@group(0) @binding(3) var<storage, read> ellipses: array<PackedEllipse>;
 @group(0) @binding(4) var<storage, read> features: array<vec4f>;
 @group(0) @binding(5) var<storage, read> pixels: array<vec4f>; // [H,W,2] slope, and the pixel times it
-@group(0) @binding(6) var<storage, read_write> sums: array<f32>; // [slots,8] added to: see D_U
-@group(0) @binding(7) var<storage, read_write> feature_sums: array<f32>; // [slots,4]
+@group(0) @binding(6) var<storage, read_write> sums: array<vec4f>; // [slots,2] added to: see keep
+@group(0) @binding(7) var<storage, read_write> feature_sums: array<vec4f>; // [slots]
 
 const BATCH: u32 = 16u;
-const KINDS: u32 = 11u;
-// Sums over pixels of d q (q: squared Mahalanobis distance) times u = a dx + b dy, times v = c dy and times their
-// products, of alpha d alpha and of d shape; then the four channels.
-const D_U: u32 = 0u;
-const D_V: u32 = 1u;
-const D_UU: u32 = 2u;
-const D_UV: u32 = 3u;
-const D_VV: u32 = 4u;
-const D_ALPHA: u32 = 5u;
-const D_SHAPE: u32 = 6u;
-const D_FEATURES: u32 = 7u;
+const PARTS: u32 = 3u; // of what is summed, four numbers each
 const HALF_LN2: f32 = 0.34657359027997264;
 
-var<workgroup> columns: array<f32, 2816>; // BATCH * KINDS * SIDE
+var<workgroup> columns: array<vec4f, 768>; // BATCH * SIDE * PARTS
 var<workgroup> open: array<u32, SIDE>;
 var<workgroup> any_open: u32;
 var<workgroup> span: vec2u;
@@ -102,6 +92,8 @@ fn total(four: vec4f) -> f32 {
     return (four.x + four.y) + (four.z + four.w);
 }
 
+// Of d q (q: squared Mahalanobis distance) the sums of it times u = a dx + b dy, times v = c dy, u^2 and uv; v^2, then of
+// alpha d alpha and of d shape; then of the four channels.
 fn keep(at: u32, ellipse: Ellipse, dx: f32, here: Sums) {
     let along = ellipse.ab.x * dx;
     let b = ellipse.ab.y;
@@ -109,17 +101,10 @@ fn keep(at: u32, ellipse: Ellipse, dx: f32, here: Sums) {
     let g0 = total(here.g0);
     let g1 = total(here.g1);
     let g2 = total(here.g2);
-    columns[at + SIDE * D_U] = along * g0 + b * g1;
-    columns[at + SIDE * D_V] = c * g1;
-    columns[at + SIDE * D_UU] = total(here.guu);
-    columns[at + SIDE * D_UV] = c * (along * g1 + b * g2);
-    columns[at + SIDE * D_VV] = c * c * g2;
-    columns[at + SIDE * D_ALPHA] = total(here.alpha);
-    columns[at + SIDE * D_SHAPE] = total(here.shape) * HALF_LN2;
-    columns[at + SIDE * D_FEATURES] = total(here.color[0]);
-    columns[at + SIDE * (D_FEATURES + 1u)] = total(here.color[1]);
-    columns[at + SIDE * (D_FEATURES + 2u)] = total(here.color[2]);
-    columns[at + SIDE * (D_FEATURES + 3u)] = total(here.color[3]);
+    columns[at] = vec4f(along * g0 + b * g1, c * g1, total(here.guu), c * (along * g1 + b * g2));
+    columns[at + 1u] = vec4f(c * c * g2, total(here.alpha), total(here.shape) * HALF_LN2, 0.0);
+    let color = here.color;
+    columns[at + 2u] = vec4f(total(color[0]), total(color[1]), total(color[2]), total(color[3]));
 }
 
 @compute @workgroup_size(16)
@@ -162,7 +147,7 @@ fn composite_splats_backward(
         let count = min(BATCH, run.y - first);
         for (var k = 0u; k < count; k++) {
             let splat = splats[first + k].x;
-            let ellipse = ellipses[splat];
+            let ellipse = ellipse_of(ellipses[splat]);
             let feature = features[splat];
             let dx = f32(x) + 0.5 - ellipse.centre.x;
             let dy = rows - ellipse.centre.y;
@@ -171,20 +156,21 @@ fn composite_splats_backward(
             unblend(&b, &of_b, &here, ellipse, feature, dx, dy + 4.0);
             unblend(&c, &of_c, &here, ellipse, feature, dx, dy + 8.0);
             unblend(&d, &of_d, &here, ellipse, feature, dx, dy + 12.0);
-            keep(k * KINDS * SIDE + lane, ellipse, dx, here);
+            keep((k * SIDE + lane) * PARTS, ellipse, dx, here);
         }
         workgroupBarrier();
-        for (var entry = lane; entry < count * KINDS; entry += SIDE) {
-            var sum = 0.0;
+        for (var entry = lane; entry < count * PARTS; entry += SIDE) {
+            let index = entry / PARTS;
+            let part = entry % PARTS;
+            var sum = vec4f(0.0);
             for (var k = 0u; k < SIDE; k++) {
-                sum += columns[SIDE * entry + k];
+                sum += columns[(index * SIDE + k) * PARTS + part];
             }
-            let slot = splats[first + entry / KINDS].y;
-            let kind = entry % KINDS;
-            if (kind < D_FEATURES) {
-                sums[8u * slot + kind] += sum;
+            let slot = splats[first + index].y;
+            if (part < 2u) {
+                sums[2u * slot + part] += sum;
             } else {
-                feature_sums[4u * slot + kind - D_FEATURES] = sum;
+                feature_sums[slot] = sum;
             }
         }
         workgroupBarrier();

@@ -1,7 +1,7 @@
 // Provides: footprint_of, compensation_of: splats as ellipses on the image by EWA projection, and what leads back.
 #include splat_view
 
-@group(0) @binding(1) var<storage, read> geometry: array<f32>;
+@group(0) @binding(1) var<storage, read> geometry: array<vec4f>; // see Splat
 
 struct Footprint {
     unit: vec4f, // quaternion w x y z of length one
@@ -23,8 +23,19 @@ struct Compensation {
     after: f32,
 }
 
-fn mean_of(i: u32) -> vec3f {
-    return vec3f(geometry[GEOMETRY * i], geometry[GEOMETRY * i + 1u], geometry[GEOMETRY * i + 2u]);
+struct Splat {
+    mean: vec3f,
+    rotation: vec4f, // quaternion w, x, y, z of any length
+    log_scales: vec3f,
+    logit: f32,
+    shape: f32,
+}
+
+fn splat_at(i: u32) -> Splat {
+    let a = geometry[3u * i];
+    let b = geometry[3u * i + 1u];
+    let c = geometry[3u * i + 2u];
+    return Splat(a.xyz, vec4f(a.w, b.xyz), vec3f(b.w, c.xy), c.z, c.w);
 }
 
 fn in_camera(mean: vec3f) -> vec3f {
@@ -48,15 +59,14 @@ fn rotated(direction: vec3f) -> vec3f {
     return vec3f(dot(view.rows[0].xyz, direction), dot(view.rows[1].xyz, direction), dot(view.rows[2].xyz, direction));
 }
 
-fn footprint_of(i: u32, point: vec3f) -> Footprint {
+fn footprint_of(splat: Splat, point: vec3f) -> Footprint {
     var made: Footprint;
-    let base = GEOMETRY * i;
-    let q = vec4f(geometry[base + 3u], geometry[base + 4u], geometry[base + 5u], geometry[base + 6u]);
+    let q = splat.rotation;
     made.inverse_length = 1.0 / max(sqrt(dot(q, q)), 1e-20);
     made.unit = q * made.inverse_length;
     made.point = point;
     made.turned = rotation_of(made.unit);
-    made.scales = exp(vec3f(geometry[base + 7u], geometry[base + 8u], geometry[base + 9u]));
+    made.scales = exp(splat.log_scales);
     made.axes = mat3x3f(
         rotated(made.turned[0]) * made.scales.x,
         rotated(made.turned[1]) * made.scales.y,

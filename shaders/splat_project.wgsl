@@ -7,14 +7,14 @@ const UNSEEN: u32 = 0xffffffffu;
 
 @group(0) @binding(2) var<storage, read> harmonics: array<f32>; // [N,terms,3]
 @group(0) @binding(3) var<storage, read> extra: array<f32>; // [N] the fourth channel
-@group(0) @binding(4) var<storage, read_write> ellipses: array<Ellipse>;
+@group(0) @binding(4) var<storage, read_write> ellipses: array<PackedEllipse>;
 @group(0) @binding(5) var<storage, read_write> features: array<vec4f>; // colour and the fourth channel
 @group(0) @binding(6) var<storage, read_write> boxes: array<vec3u>; // first and past-last column and row, 16 bits each
 @group(0) @binding(7) var<storage, read_write> depths: array<u32>; // positive floats are ordered as their bits
 @group(0) @binding(8) var<storage, read_write> shown: array<f32>; // [N,3] centre and radius, pixels; radius 0: not seen
 
-fn color_of(i: u32) -> vec3f {
-    let toward = mean_of(i) - view.position.xyz;
+fn color_of(i: u32, mean: vec3f) -> vec3f {
+    let toward = mean - view.position.xyz;
     var values: array<f32, 16>;
     harmonic_basis(toward / max(length(toward), 1e-20), view.degree, &values);
     var color = vec3f(0.5);
@@ -36,20 +36,20 @@ fn project_splats(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgro
     shown[3u * i] = 0.0;
     shown[3u * i + 1u] = 0.0;
     shown[3u * i + 2u] = 0.0;
-    let point = in_camera(mean_of(i));
+    let splat = splat_at(i);
+    let point = in_camera(splat.mean);
     if (!(point.z > NEAR) || !is_finite(point.z)) {
         return;
     }
-    let made = footprint_of(i, point);
+    let made = footprint_of(splat, point);
     let low_pass = compensation_of(made);
-    let opacity = low_pass.factor / (1.0 + exp(-geometry[GEOMETRY * i + 10u]));
+    let opacity = low_pass.factor / (1.0 + exp(-splat.logit));
     if (!(opacity > ALPHA_MIN) || !is_finite(opacity) || !(low_pass.after > 0.0)) {
         return;
     }
     var reach = 2.0 * log(opacity / ALPHA_MIN);
-    let shape = geometry[GEOMETRY * i + 11u];
     if (EXPONENTIAL) {
-        reach = pow(reach, 2.0 / shape);
+        reach = pow(reach, 2.0 / splat.shape);
     }
     let spread = vec2f(made.xx, made.yy) + LOW_PASS;
     let half = sqrt(reach * spread);
@@ -66,7 +66,7 @@ fn project_splats(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgro
     let root = sqrt(spread.y);
     let inverse = 1.0 / (root * sqrt(low_pass.after));
     let ab = vec2f(spread.y, -made.xy) * inverse;
-    let ellipse = Ellipse(centre, ab, 1.0 / root, opacity, reach, shape);
+    let ellipse = Ellipse(centre, ab, 1.0 / root, opacity, reach, splat.shape);
     let first = vec2u(max(low - 1e-3 * half, vec2f(0.0))) / SIDE;
     let past = (vec2u(ceil(min(high + 1e-3 * half, size))) + SIDE - 1u) / SIDE;
     var count = 0u;
@@ -75,8 +75,8 @@ fn project_splats(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgro
             count += u32(touches(ellipse, column, row));
         }
     }
-    ellipses[i] = ellipse;
-    features[i] = vec4f(color_of(i), 0.0);
+    ellipses[i] = packed(ellipse);
+    features[i] = vec4f(color_of(i, splat.mean), 0.0);
     if (view.extra != 0u) {
         features[i].w = extra[i];
     }

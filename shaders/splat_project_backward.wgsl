@@ -4,7 +4,7 @@
 #include splat_tiles
 
 @group(0) @binding(2) var<storage, read> harmonics: array<f32>; // [N,terms,3]
-@group(0) @binding(3) var<storage, read> ellipses: array<Ellipse>;
+@group(0) @binding(3) var<storage, read> ellipses: array<PackedEllipse>;
 @group(0) @binding(4) var<storage, read> slots: array<vec2u>; // first, count; none: not seen
 @group(0) @binding(5) var<storage, read> sums: array<vec4f>; // [slots,2]
 @group(0) @binding(6) var<storage, read> feature_sums: array<vec4f>; // [slots]
@@ -76,11 +76,12 @@ fn project_splats_backward(@builtin(global_invocation_id) id: vec3u, @builtin(nu
         second += sums[2u * slot + 1u];
         of_features += feature_sums[slot];
     }
-    let mean = mean_of(i);
+    let splat = splat_at(i);
+    let mean = splat.mean;
     let point = in_camera(mean);
-    let made = footprint_of(i, point);
+    let made = footprint_of(splat, point);
     let low_pass = compensation_of(made);
-    let ellipse = ellipses[i];
+    let ellipse = ellipse_of(ellipses[i]);
     let a = ellipse.ab.x;
     let b = ellipse.ab.y;
     let c = ellipse.c;

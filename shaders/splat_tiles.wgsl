@@ -1,4 +1,4 @@
-// Provides: Ellipse, touches: what an ellipse covers, and whether it reaches a tile.
+// Provides: Ellipse, PackedEllipse, ellipse_of, packed, touches: what an ellipse covers, and whether it reaches a tile.
 #include splat_view
 
 // a, b, c: the squared Mahalanobis distance q is (a dx + b dy)^2 + (c dy)^2; reach: q at which alpha is least.
@@ -9,6 +9,20 @@ struct Ellipse {
     opacity: f32,
     reach: f32,
     shape: f32,
+}
+
+struct PackedEllipse { // in the order of Ellipse, loaded as two rather than as eight
+    first: vec4f,
+    second: vec4f,
+}
+
+fn ellipse_of(two: PackedEllipse) -> Ellipse {
+    let rest = two.second;
+    return Ellipse(two.first.xy, two.first.zw, rest.x, rest.y, rest.z, rest.w);
+}
+
+fn packed(whole: Ellipse) -> PackedEllipse {
+    return PackedEllipse(vec4f(whole.centre, whole.ab), vec4f(whole.c, whole.opacity, whole.reach, whole.shape));
 }
 
 const SLACK: f32 = 1.001; // of the reach, for rounding and for what drivers make of logarithms

@@ -24,7 +24,6 @@ struct SplatView {
 
 const SIDE: u32 = 16u; // pixels of a tile
 const FOLDED: u32 = 64u; // invocations of a workgroup whose number is folded into rows
-const GEOMETRY: u32 = 12u; // floats: mean, quaternion w x y z, logarithms of scales, logit of opacity, shape
 
 @group(0) @binding(0) var<uniform> view: SplatView;
 
