@@ -92,8 +92,8 @@ fn total(four: vec4f) -> f32 {
     return (four.x + four.y) + (four.z + four.w);
 }
 
-// Of d q (q: squared Mahalanobis distance) the sums of it times u = a dx + b dy, times v = c dy, u^2 and uv; v^2, then of
-// alpha d alpha and of d shape; then of the four channels.
+// What is kept, with q the squared Mahalanobis distance: sums of d q times u = a dx + b dy, times v = c dy, u^2 and uv;
+// times v^2, of alpha d alpha, of d shape, 0; and of the four channels.
 fn keep(at: u32, ellipse: Ellipse, dx: f32, here: Sums) {
     let along = ellipse.ab.x * dx;
     let b = ellipse.ab.y;
