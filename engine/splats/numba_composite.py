@@ -261,18 +261,20 @@ def load_slopes(x0, y0, width, height, image, transmittance, d_image, d_transmit
 @kernel
 def gather(left, ellipse, column_sums, sums):
     """Fill `sums` [7+F] from the columns' sums, times the products of dx that they lack."""
-    sums[:] = ZERO
     a, b, c = ellipse[A], ellipse[B], ellipse[C]
+    s0u, s1, s1u, s2, suu, s_alpha, s_shape = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
     for k in range(SIDE):
-        along, g0, g1 = a * (left + np.float32(k)), column_sums[G0 * SIDE + k], column_sums[G1 * SIDE + k]
-        g2 = column_sums[G2 * SIDE + k]
-        sums[D_U] += along * g0 + b * g1
-        sums[D_V] += c * g1
-        sums[D_UU] += column_sums[GUU * SIDE + k]
-        sums[D_UV] += c * (along * g1 + b * g2)
-        sums[D_VV] += c * c * g2
-        sums[D_ALPHA] += column_sums[ALPHA_SUM * SIDE + k]
-        sums[D_SHAPE] += column_sums[SHAPE_SUM * SIDE + k] * np.float32(0.5 * LN2)
+        along, g1 = a * (left + np.float32(k)), column_sums[G1 * SIDE + k]
+        s0u += along * column_sums[G0 * SIDE + k]
+        s1 += g1
+        s1u += along * g1
+        s2 += column_sums[G2 * SIDE + k]
+        suu += column_sums[GUU * SIDE + k]
+        s_alpha += column_sums[ALPHA_SUM * SIDE + k]
+        s_shape += column_sums[SHAPE_SUM * SIDE + k]
+    sums[D_U], sums[D_V] = s0u + b * s1, c * s1
+    sums[D_UU], sums[D_UV], sums[D_VV] = suu, c * (s1u + b * s2), c * c * s2
+    sums[D_ALPHA], sums[D_SHAPE] = s_alpha, s_shape * np.float32(0.5 * LN2)
     for feature in range(len(sums) - FEATURES):
         total = ZERO
         for k in range(SIDE):
