@@ -33,7 +33,7 @@ CHUNKS = 64  # each takes every 64th tile, so that full and empty parts of the i
 SIDE = constants.TILE
 PIXELS = SIDE * SIDE
 # Where a tile's room holds what; one array for all, so that the compiler sees that nothing overlaps.
-CLEAR, OPEN, WEIGHT, BLENDED = 0, PIXELS, 2 * PIXELS, 3 * PIXELS
+CLEAR, OPEN, WEIGHT, HALVES, BLENDED = (part * PIXELS for part in range(5))
 ALONG, BEHIND, SLOPE = 3 * PIXELS, 4 * PIXELS, 5 * PIXELS
 G0, G1, G2, GUU, ALPHA_SUM, SHAPE_SUM, FURTHER_SUM = range(7)  # a column's sums over rows: d q times 1, dy, dy^2, u^2..
 CHECK = 16  # splats between looks at whether every pixel of a tile is full
@@ -94,8 +94,13 @@ def rows_of(ellipse, y0):
 
 
 @parallel_kernel
-def composite(width, height, columns, starts, splats, ellipses, shapes, features, image, transmittance):
-    """Fill `image` [H,W,F], the blended `features` [N,F], and `transmittance` [H,W] behind the last splat."""
+def composite(
+    width, height, columns, starts, splats, ellipses, shapes, features, image, transmittance, distances, median,
+):  # fmt: skip
+    """Fill `image` [H,W,F], the blended `features` [N,F], and `transmittance` [H,W] behind the last splat.
+
+    Where it is not None, also `median` [H,W], of `distances` [N] that at which transmittance falls to a half, else 0.
+    """
     tiles, depth = len(starts) - 1, features.shape[1]
     for index in numba.prange(CHUNKS):
         room = np.empty(BLENDED + depth * PIXELS, np.float32)
@@ -107,7 +112,7 @@ def composite(width, height, columns, starts, splats, ellipses, shapes, features
                     break
                 splat = splats[place]
                 ellipse = ellipses[splat]
-                a, opacity = ellipse[A], ellipse[OPACITY]
+                a, opacity, distance = ellipse[A], ellipse[OPACITY], distances[splat]
                 red, green, blue = features[splat, 0], features[splat, 1], features[splat, 2]
                 shape = ONE
                 if shapes is not None:
@@ -135,6 +140,10 @@ def composite(width, height, columns, starts, splats, ellipses, shapes, features
                         line[BLENDED + k] += red * weight
                         line[BLENDED + PIXELS + k] += green * weight
                         line[BLENDED + 2 * PIXELS + k] += blue * weight
+                        if median is not None:
+                            passed = line[HALVES + k]
+                            fallen = distance if after <= HALF else passed
+                            line[HALVES + k] = fallen if before > HALF else passed
                     for feature in range(3, depth):
                         value = features[splat, feature]
                         further = line[feature * PIXELS :]
@@ -143,6 +152,8 @@ def composite(width, height, columns, starts, splats, ellipses, shapes, features
             for row in range(min(SIDE, height - y0)):
                 for k in range(min(SIDE, width - x0)):
                     transmittance[y0 + row, x0 + k] = room[CLEAR + row * SIDE + k]
+                    if median is not None:
+                        median[y0 + row, x0 + k] = room[HALVES + row * SIDE + k]
                     for feature in range(depth):
                         image[y0 + row, x0 + k, feature] = room[BLENDED + feature * PIXELS + row * SIDE + k]
 

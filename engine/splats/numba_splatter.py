@@ -1,38 +1,19 @@
-"""The splat contract on the CPU, with numba; kinds `gaussian` and `exponential`."""
+"""The splat contract on the CPU, with numba."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from engine.scene.camera import Camera
 from engine.splats.channels import channels, put_together, rescaled
-from engine.splats.constants import JACOBIAN_LIMIT
 from engine.splats.contract import PLAIN, SplatImage, SplatOptions
 from engine.splats.numba_composite import composite, composite_backward, sum_places
+from engine.splats.numba_discs import rendered_discs
 from engine.splats.numba_project import FEATURES, project, project_backward
 from engine.splats.numba_tiles import binned
+from engine.splats.numba_view import MOTION, View
 from engine.splats.parameters import SplatTensors
-
-MOTION = 10  # numbers of a camera's motion (SplatOptions.motion)
-
-
-@dataclass(frozen=True)
-class View:
-    """A camera as the kernels take it."""
-
-    view: np.ndarray  # [3,4] float32 camera from world
-    position: np.ndarray  # [3]
-    lens: np.ndarray  # [6] fx, fy, limits of x/z and y/z, cx, cy
-
-    @classmethod
-    def of(cls, camera: Camera) -> View:
-        (fx, fy), (cx, cy) = camera.focal, camera.centre
-        limits = JACOBIAN_LIMIT * 0.5 * camera.width / fx, JACOBIAN_LIMIT * 0.5 * camera.height / fy
-        pose = np.ascontiguousarray(camera.camera_from_world[:3], np.float32)
-        return cls(pose, camera.position.astype(np.float32), np.array([fx, fy, *limits, cx, cy], np.float32))
 
 
 class _Splat(torch.autograd.Function):
@@ -40,8 +21,9 @@ class _Splat(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, camera, degree, antialiased, screen, motion, extra, means, rotations, log_scales, logits, harmonics, shapes
-    ):
+        ctx, camera, degree, antialiased, deep, screen, motion, extra,
+        means, rotations, log_scales, logits, harmonics, shapes,
+    ):  # fmt: skip
         arrays = [
             None if t is None else t.detach().contiguous().numpy()
             for t in (means, rotations, log_scales, logits, harmonics, shapes)
@@ -52,13 +34,12 @@ class _Splat(torch.autograd.Function):
         depths, bounds, radii = np.empty(count, np.float32), np.empty((count, 4), np.int32), np.empty(count, np.int32)
         if extra is not None:
             features[:, 3:] = extra.detach().numpy()
-        size = np.array([camera.width, camera.height])
         project(
             *arrays,
             view.view,
             view.position,
             view.lens,
-            size,
+            view.size,
             degree,
             antialiased,
             ellipses,
@@ -70,6 +51,7 @@ class _Splat(torch.autograd.Function):
         tiles = binned(ellipses, depths, bounds, radii, camera.width, camera.height)
         image = np.empty((*camera.size, channels), np.float32)
         transmittance = np.empty(camera.size, np.float32)
+        median = np.empty(camera.size, np.float32) if deep else None
         composite(
             camera.width,
             camera.height,
@@ -81,6 +63,8 @@ class _Splat(torch.autograd.Function):
             features,
             image,
             transmittance,
+            depths,
+            median,
         )
         ctx.kept = (
             arrays,
@@ -97,11 +81,12 @@ class _Splat(torch.autograd.Function):
         )
         seen = np.where((radii > 0)[:, None], ellipses[:, :2], np.float32(0))
         outputs = torch.from_numpy(image), torch.from_numpy(transmittance), torch.from_numpy(radii)
-        ctx.mark_non_differentiable(outputs[2])
-        return *outputs, torch.from_numpy(seen)
+        median = torch.from_numpy(np.empty(0, np.float32) if median is None else median)
+        ctx.mark_non_differentiable(outputs[2], median)
+        return *outputs, torch.from_numpy(seen), median
 
     @staticmethod
-    def backward(ctx, d_image, d_transmittance, _radii, _seen):
+    def backward(ctx, d_image, d_transmittance, _radii, _seen, _median):
         arrays, view, degree, antialiased, size, tiles, ellipses, radii, features, image, transmittance = ctx.kept
         sums = np.empty((len(tiles.splats), FEATURES + features.shape[1]), np.float32)
         totals = np.zeros((len(radii), sums.shape[1]), np.float32)
@@ -123,7 +108,7 @@ class _Splat(torch.autograd.Function):
         sum_places(tiles.order, tiles.slots, tiles.places, sums, totals)
         gradients = [None if array is None else np.empty_like(array) for array in arrays]
         d_screen = np.empty((len(radii), 2), np.float32)
-        d_camera = np.empty((len(radii) if ctx.needs_input_grad[4] else 0, MOTION), np.float32)
+        d_camera = np.empty((len(radii) if ctx.needs_input_grad[5] else 0, MOTION), np.float32)
         project_backward(
             *arrays,
             view.view,
@@ -140,8 +125,8 @@ class _Splat(torch.autograd.Function):
         )
         d_extra = torch.from_numpy(totals[:, FEATURES + 3 :].copy()) if features.shape[1] > 3 else None
         given = (None if gradient is None else torch.from_numpy(gradient) for gradient in gradients)
-        d_motion = torch.from_numpy(d_camera.sum(0, dtype=np.float64)).float() if ctx.needs_input_grad[4] else None
-        return None, None, None, torch.from_numpy(d_screen), d_motion, d_extra, *given
+        d_motion = torch.from_numpy(d_camera.sum(0, dtype=np.float64)).float() if ctx.needs_input_grad[5] else None
+        return None, None, None, None, torch.from_numpy(d_screen), d_motion, d_extra, *given
 
 
 class NumbaSplatter:
@@ -151,14 +136,18 @@ class NumbaSplatter:
 
     def render(self, splats: SplatTensors, camera: Camera, options: SplatOptions = PLAIN) -> SplatImage:
         """See Splatter (contract.py)."""
+        if splats.kind == "surface":
+            return rendered_discs(splats, camera, options)
         if splats.kind == "exponential" and options.rescaled:
             splats = rescaled(splats)
         degree = splats.degree if options.degree is None else min(options.degree, splats.degree)
         screen = torch.zeros(len(splats), 2, requires_grad=any(t.requires_grad for t in splats.tensors().values()))
-        image, transmittance, radii, seen = _Splat.apply(
-            camera, degree, options.antialiased, screen, options.motion, channels(splats, camera, options),
+        image, transmittance, radii, seen, median = _Splat.apply(
+            camera, degree, options.antialiased, options.depth, screen, options.motion,
+            channels(splats, camera, options),
             splats.means, splats.rotations, splats.log_scales, splats.logits, splats.harmonics, splats.shapes,
         )  # fmt: skip
         with torch.no_grad():
             screen.copy_(seen)
-        return put_together(image, transmittance, radii, screen, options)
+        more = {"median_depth": median} if options.depth else {}
+        return put_together(image, transmittance, radii, screen, options, **more)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -106,16 +108,25 @@ def fill(order, slots, tile_of, counts, splats, places):
 
 
 def binned(
-    ellipses: np.ndarray, depths: np.ndarray, bounds: np.ndarray, radii: np.ndarray, width: int, height: int
+    shapes: Any,
+    depths: np.ndarray,
+    bounds: np.ndarray,
+    radii: np.ndarray,
+    width: int,
+    height: int,
+    find: Callable[..., None] = find,
 ) -> Tiles:
-    """The tiles of an image for what `project` (numba_project.py) has filled."""
+    """The tiles of an image for what `project` (numba_project.py) has filled.
+
+    `shapes` is what `find` takes: by default ellipses [N,8].
+    """
     columns, rows = -(-width // TILE), -(-height // TILE)
     order = depth_order(depths, radii)
     box = bounds[order].astype(np.int64)
     slots = np.zeros(len(order) + 1, np.int64)
     np.cumsum((box[:, 1] - box[:, 0]) * (box[:, 3] - box[:, 2]), out=slots[1:])
     tile_of, counts = np.empty(slots[-1], np.int32), np.zeros((CHUNKS, columns * rows), np.int64)
-    find(order, ellipses, bounds, slots, columns, tile_of, counts)
+    find(order, shapes, bounds, slots, columns, tile_of, counts)
     totals = counts.sum(0)
     starts = np.zeros(columns * rows + 1, np.int64)
     np.cumsum(totals, out=starts[1:])

@@ -17,7 +17,7 @@ from engine.splats.contract import SplatOptions
 from engine.splats.parameters import SplatTensors
 from tests.engine.splats.scenes import camera, rendered, scene
 
-VALUES = ("color", "alpha", "depth", "normal", "extra")
+VALUES = ("color", "alpha", "depth", "normal", "extra", "distortion", "median_depth")
 ONE = {
     "gaussian": ("gaussian", {}),
     "antialiased": ("gaussian", {"antialiased": True}),
