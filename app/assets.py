@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.errors import CaptureError, ExchangeError, ProjectError
 from engine.scene.camera import looked_at
+from engine.scene.conventions import SPLAT_FILES_UP
 
 if TYPE_CHECKING:
     from app.command_line import Synthesize
@@ -129,7 +130,7 @@ def _of_file(path: Path, _view: None, environment: Path | None) -> _Shown:
 
         _check_unlit(path, environment)
         splats = read_splats(path, lambda text: print(text, file=sys.stderr))
-        return _Shown(SplatRenderer(splats), splats.most_box, np.array([0.0, -1.0, 0.0]))  # as 3DGS files have it
+        return _Shown(SplatRenderer(splats), splats.most_box, np.array(SPLAT_FILES_UP))
     return _lit(*read_asset(path), None, np.array([0.0, 1.0, 0.0]), None, environment)
 
 

@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 MESHES = "Meshes (*.glb *.gltf *.obj *.ply)"
+SPLATS = "Gaussian splats (*.ply *.spz)"
 LIGHTS = "Radiance HDR (*.hdr)"
 
 

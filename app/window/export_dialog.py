@@ -3,6 +3,7 @@ written."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,14 @@ from app.window.thumbnails import as_image
 from app.window.waiting import result_of
 from app.window.wrapped_label import WrappedLabel
 from engine.exchange.asset_files import AssetReport, AssetScene, asset_facts, estimated_sizes
+from engine.scene.conventions import SPLAT_FILES_UP
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
+    from engine.capture import Capture
+    from engine.optimize.snapshot import SceneSnapshot
+    from engine.optimize.splat_files import SplatScene
+    from engine.scene import Camera
 
 TITLES = {
     "glb": ("GLB", "Blender, Unreal, web: mesh and textures in one file"),
@@ -39,6 +45,13 @@ TITLES = {
     "ply": ("PLY", "the bare shape, for measuring and printing"),
     "hdr": ("HDR", "the light that was recovered, to light other scenes with"),
 }
+SPLAT_TITLES = {
+    "ply": ("PLY", "SuperSplat, Blender, any 3DGS program: lossless"),
+    "spz": ("SPZ", "the web and phones: about a sixth as large"),
+    "html": ("HTML", "a page to look at in any browser, without network"),
+}
+TOPICS = ("Axes", "Units", "Faces", "Textures", "Colour")
+SPLAT_TOPICS = ("Axes", "Units", "Splats", "Colour")
 LABEL = "Exporting"
 FAULT_BELOW = 35.0  # dB, as engine.exchange.check has it
 CHECK_SIDE = 512  # pixels, largest side of the views that the check draws
@@ -50,20 +63,40 @@ def readable(size: int) -> str:
     return f"{size / 2**20:.1f} MB" if size >= 2**20 else f"{max(1, round(size / 1024))} KB"
 
 
-def scene_of(session: Any) -> AssetScene | None:
-    """What a session can export now, and views to check it from; None before there is a mesh."""
+def scene_of(session: Any) -> AssetScene | SplatScene | None:
+    """What a session can export now, and views to check it from; None before there is a mesh or splats."""
     snapshot = session.snapshot_now()
+    if snapshot.shows_splats:
+        return splats_of(snapshot, session.capture)
     if snapshot.mesh is None or not len(snapshot.mesh.triangles):
         return None
     material = snapshot.material if snapshot.mesh.uvs is not None else None
-    train = session.capture.train
+    up = np.asarray(session.capture.up)
+    return AssetScene(snapshot.mesh, material, snapshot.environment, up, check_cameras(session.capture))
+
+
+def splats_of(snapshot: SceneSnapshot, capture: Capture | None) -> SplatScene:
+    """The splats of a snapshot, of a run or of a file."""
+    from engine.exchange import turntable
+    from engine.optimize.splat_files import SplatScene
+
+    if capture is not None:
+        return SplatScene(snapshot.gaussians, snapshot.splat_look, np.asarray(capture.up), check_cameras(capture))
+    up = np.array(SPLAT_FILES_UP)
+    cameras = turntable(snapshot.gaussians.most_box, up, 2, (CHECK_SIDE, CHECK_SIDE))
+    return SplatScene(snapshot.gaussians, snapshot.splat_look, up, tuple(cameras))
+
+
+def check_cameras(capture: Capture) -> tuple[Camera, ...]:
+    """A few of the photos' cameras, small."""
+    train = capture.train
     chosen = sorted({train[i] for i in np.linspace(0, len(train) - 1, min(4, len(train))).round().astype(int)})
     cameras = []
     for frame in chosen:
-        camera = session.capture.frames[frame].camera
+        camera = capture.frames[frame].camera
         factor = min(1.0, CHECK_SIDE / max(camera.size))
         cameras.append(camera.resized(max(1, round(camera.width * factor)), max(1, round(camera.height * factor))))
-    return AssetScene(snapshot.mesh, material, snapshot.environment, np.asarray(session.capture.up), tuple(cameras))
+    return tuple(cameras)
 
 
 class ExportDialog(QDialog):
@@ -77,7 +110,8 @@ class ExportDialog(QDialog):
         self.setObjectName("export_dialog")
         self.setWindowTitle("Export the model")
         self.studio, self.choose = studio, choose
-        self.scene: AssetScene | None = None
+        self.scene: AssetScene | SplatScene | None = None
+        self.splats = studio.snapshot is not None and studio.snapshot.shows_splats
         self._handle: Any = None
         self.facts: dict[str, QLabel] = {}
         self.formats: dict[str, CheckBox] = {}
@@ -101,7 +135,7 @@ class ExportDialog(QDialog):
         frame.setFrameShape(QFrame.Shape.StyledPanel)
         grid = QGridLayout(frame)
         grid.setColumnStretch(1, 1)
-        for row, topic in enumerate(("Axes", "Units", "Faces", "Textures", "Colour")):
+        for row, topic in enumerate(SPLAT_TOPICS if self.splats else TOPICS):
             title, words = QLabel(f"<b>{topic}</b>"), WrappedLabel("\u2026")
             words.setObjectName(f"fact_{topic.lower()}")
             words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -115,11 +149,11 @@ class ExportDialog(QDialog):
         grid = QGridLayout(page)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setColumnStretch(1, 1)
-        for row, (kind, (title, purpose)) in enumerate(TITLES.items()):
+        for row, (kind, (title, purpose)) in enumerate((SPLAT_TITLES if self.splats else TITLES).items()):
             box, size = CheckBox(title), QLabel()
             box.setObjectName(f"format_{kind}")
             box.setToolTip(purpose)
-            box.setChecked(kind == "glb")
+            box.setChecked(row == 0)
             box.toggled.connect(lambda _: self._enable())
             size.setObjectName(f"size_{kind}")
             size.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -196,14 +230,29 @@ class ExportDialog(QDialog):
     def read_scene(self) -> None:
         """Take the scene of this moment, between two steps."""
         self.start.setEnabled(False)
-        future = self.studio.call(scene_of)
-        self.studio.background("", lambda handle: self._judged(result_of(future, handle)), self._take, self._refuse)
+        scene_now = self._scene_now()
+        self.studio.background("", lambda handle: self._judged(scene_now(handle)), self._take, self._refuse)
 
-    @staticmethod
-    def _judged(scene: AssetScene | None) -> tuple[AssetScene | None, dict[str, str], dict[str, int]]:
-        return (None, {}, {}) if scene is None else (scene, asset_facts(scene), estimated_sizes(scene))
+    def _scene_now(self) -> Callable[[Any], AssetScene | SplatScene | None]:
+        """What waits for the scene of this moment, given a handle to end the waiting by."""
+        studio = self.studio
+        if studio.session is None:
+            shown = splats_of(studio.snapshot, studio.capture)  # of a file
+            return lambda _handle: shown
+        future = studio.call(scene_of)
+        return lambda handle: result_of(future, handle)
 
-    def _take(self, judged: tuple[AssetScene | None, dict[str, str], dict[str, int]]) -> None:
+    def _judged(self, scene: Any) -> tuple[Any, dict[str, str], dict[str, int]]:
+        """(the scene, what to say of it, sizes of its files); None for a scene of another sort than at first."""
+        if scene is None or isinstance(scene, AssetScene) == self.splats:
+            return None, {}, {}
+        if isinstance(scene, AssetScene):
+            return scene, asset_facts(scene), estimated_sizes(scene)
+        from engine.optimize.splat_files import splat_facts, splat_sizes
+
+        return scene, splat_facts(scene), splat_sizes(scene)
+
+    def _take(self, judged: tuple[Any, dict[str, str], dict[str, int]]) -> None:
         if not isValid(self):  # closed meanwhile
             return
         self.scene, facts, sizes = judged
@@ -245,11 +294,16 @@ class ExportDialog(QDialog):
         self.progress.setRange(0, 0)
         self.progress.show()
 
-        future = self.studio.call(scene_of)  # of this moment: the run may have gone on
+        scene_now = self._scene_now()  # of this moment: the run may have gone on
 
         def work(handle: Any) -> AssetReport:
-            scene = result_of(future, handle) or self.scene
-            return export_in_child(folder, name, formats, scene, handle.report, lambda: handle.cancelled)
+            scene = scene_now(handle)
+            scene = scene if type(scene) is type(self.scene) else self.scene
+            if isinstance(scene, AssetScene):
+                return export_in_child(folder, name, formats, scene, handle.report, lambda: handle.cancelled)
+            from engine.optimize.splat_files import write_splat_files
+
+            return write_splat_files(folder, name, formats, scene, handle.report)
 
         self._handle = self.studio.background(LABEL, work, self._done, self._refuse)
         self._enable()
@@ -262,7 +316,7 @@ class ExportDialog(QDialog):
     def _done(self, report: AssetReport) -> None:
         self._end()
         for kind in self.formats:
-            written = [size for name, size in report.sizes.items() if _format(name) == kind]
+            written = [size for name, size in report.sizes.items() if self._format(name) == kind]
             if written:
                 self.sizes[kind].setText(readable(sum(written)))
         files = "<br>".join(f"{name}, {readable(size)}" for name, size in report.sizes.items())
@@ -272,6 +326,10 @@ class ExportDialog(QDialog):
             lines.append(f"Read back and drawn again it matches to {report.psnr:.1f} dB: {verdict}.")
         self._say("<br>".join(lines), report.thumbnail)
         self.exported.emit(report)
+
+    def _format(self, name: str) -> str:
+        suffix = Path(name).suffix.lower().removeprefix(".")
+        return suffix if suffix in self.formats else "obj"
 
     def _refuse(self, error: BaseException) -> None:
         from app.window.background import described
@@ -304,8 +362,3 @@ class ExportDialog(QDialog):
         if self._handle is not None:
             self._handle.cancel()
         super().reject()
-
-
-def _format(name: str) -> str:
-    suffix = Path(name).suffix.lower().removeprefix(".")
-    return suffix if suffix in TITLES else "obj"

@@ -11,17 +11,20 @@ from PySide6.QtGui import QAction, QIcon
 from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
 
 from app.window.actions import action
-from app.window.choosers import LIGHTS, MESHES, Chooser, Question, ask_path
+from app.window.choosers import LIGHTS, MESHES, SPLATS, Chooser, Question, ask_path
 from app.window.project_picture import ProjectPicture
 from app.window.recent import RecentProjects
 from app.window.recipe_choice import choose_recipe
 from app.window.waiting import result_of
+from engine.exchange import holds_splats
 
 if TYPE_CHECKING:
     from app.window.export_dialog import ExportDialog
     from app.window.studio import Studio
+    from engine.scene import Gaussians
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
+SPLAT_SUFFIXES = (".ply", ".spz")
 LIGHT_SUFFIXES = (".hdr",)
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr")
 
@@ -51,6 +54,8 @@ class Files(QObject):
         add("save", "Save", "Ctrl+S", self.save, "Write a checkpoint of this moment")
         add("save_as", "Save as\u2026", "Ctrl+Shift+S", self.save_as, "Copy the whole project to a new folder")
         add("mesh", "Import mesh\u2026", "", self.import_mesh, "Start the next run from a mesh of yours")
+        tip = "Look at Gaussian splats of yours (PLY or SPZ); where photos are open, the next run starts from them"
+        add("splats", "Import splats\u2026", "", self.import_splats, tip)
         add("light", "Import light\u2026", "", self.import_light, "Look at the scene in the light of an HDR file")
         add("export", "Export\u2026", "Ctrl+E", self.export, "Write the model for other programs")
         self.recent_menu = QMenu("Open recent", window)
@@ -78,7 +83,7 @@ class Files(QObject):
         for name in ("save", "save_as"):
             menu.addAction(self.actions[name])
         menu.addSeparator()
-        for name in ("mesh", "light", "export"):
+        for name in ("mesh", "splats", "light", "export"):
             menu.addAction(self.actions[name])
 
     # ---- opening
@@ -96,12 +101,14 @@ class Files(QObject):
         self.leaving(self.studio.open_sample)
 
     def open_path(self, path: Path) -> None:
-        """Open what a path names: a project, a capture or one of its photos, a mesh to refine, an HDR light.
+        """Open what a path names: a project, a capture or one of its photos, a mesh to refine, splats, an HDR light.
 
         Asks before it ends a run.
         """
         path = Path(path)
-        if path.suffix.lower() in MESH_SUFFIXES and path.is_file():
+        if path.suffix.lower() in SPLAT_SUFFIXES and path.is_file() and holds_splats(path):
+            self.take_splats(path)
+        elif path.suffix.lower() in MESH_SUFFIXES and path.is_file():
             self.take_mesh(path)
         elif path.suffix.lower() in LIGHT_SUFFIXES and path.is_file():
             self.take_light(path)
@@ -208,7 +215,10 @@ class Files(QObject):
         self.choose(self.window, Question("Mesh to refine", "file", MESHES), self.take_mesh)
 
     def take_mesh(self, path: Path) -> None:
-        """Have the next run refine the mesh of a file, once it has proved readable."""
+        """Have the next run refine the mesh of a file, once it has proved readable; splats are taken as such."""
+        if holds_splats(path):
+            self.take_splats(path)
+            return
         if self.studio.session is not None:
             self.studio.notice("A mesh can be imported before a run starts: begin a new run first.", "warning")
             return
@@ -224,6 +234,40 @@ class Files(QObject):
             self.studio.notice(f"The next run refines {path.name} ({faces:,} faces).")
 
         self.studio.background("Reading the mesh", work, done)
+
+    def import_splats(self) -> None:
+        """Ask for a file of splats and show them."""
+        self.choose(self.window, Question("Splats to look at", "file", SPLATS), self.take_splats)
+
+    def take_splats(self, path: Path) -> None:
+        """Show the splats of a file; where photos are open, the next run starts from them."""
+        studio, path = self.studio, Path(path).absolute()
+        if studio.session is not None:
+            studio.notice("Splats can be imported before a run starts: begin a new run first.", "warning")
+            return
+
+        def work(handle: Any) -> tuple[Gaussians, list[str]]:
+            from engine.exchange import read_splats
+
+            handle.report(-1.0, path.name)
+            notices: list[str] = []
+            return read_splats(path, notices.append), notices
+
+        def done(found: tuple[Gaussians, list[str]]) -> None:
+            splats, notices = found
+            for text in notices:
+                studio.notice(text, "warning")
+            what = (
+                f"{path.name}: {len(splats):,} splats, {splats.megabytes:.1f} MB, harmonics of degree {splats.degree}"
+            )
+            if studio.capture is not None:
+                choose_recipe(studio, "scene", splats=path, kind=splats.kind)
+                what += "; the next run starts from them"
+            studio.show_splats(None)
+            studio.show_splats(splats)
+            studio.notice(f"{what}.")
+
+        studio.background("Reading the splats", work, done)
 
     def import_light(self) -> None:
         """Ask for an HDR file and light the view with it."""
@@ -248,7 +292,7 @@ class Files(QObject):
         """Open the export dialog."""
         from app.window.export_dialog import ExportDialog
 
-        if self.studio.session is None:
+        if not self.actions["export"].isEnabled():
             return None
         dialog = ExportDialog(self.studio, self.window, self.choose)
         dialog.exported.connect(self.exported)
@@ -258,12 +302,14 @@ class Files(QObject):
 
     def _enable(self) -> None:
         session, snapshot = self.studio.session, self.studio.snapshot
-        has_mesh = snapshot is not None and snapshot.mesh is not None
+        has_model = snapshot is not None and (snapshot.mesh is not None or snapshot.shows_splats)
+        busy = self.studio.state in ("opening", "running")
         self.actions["save"].setEnabled(session is not None)
         self.actions["save_as"].setEnabled(session is not None)
         self.actions["mesh"].setEnabled(session is None and self.studio.capture is not None)
+        self.actions["splats"].setEnabled(session is None and not busy)
         self.actions["light"].setEnabled(self.studio.capture is not None)
-        self.actions["export"].setEnabled(session is not None and has_mesh)
+        self.actions["export"].setEnabled(has_model)
 
     def _enable_recent(self) -> None:
         self.recent_menu.setEnabled(bool(self.recent.projects()))

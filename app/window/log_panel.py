@@ -161,6 +161,9 @@ class LogPanel(QWidget):
             case EvalReport():
                 psnr = message.metrics.get("psnr")
                 quality = f"{psnr:.2f} dB on the test photos" if psnr is not None else "no test photos to measure on"
-                self.add("info", f"Result measured: {quality}, {message.metrics.get('faces', 0):,} faces")
+                count, what = message.metrics.get("primitives"), "splats"
+                if count is None:
+                    count, what = message.metrics.get("faces", 0), "faces"
+                self.add("info", f"Result measured: {quality}, {count:,} {what}")
             case Failed():
                 self.add("error", message.text)

@@ -32,7 +32,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "quick",
         "Quick look",
-        "A rough shape with small textures, to see whether photos, masks and poses are any good.",
+        "Rough and small, to see whether photos, masks and poses are any good.",
         1,
         {
             "hull.resolution": 64,
@@ -50,13 +50,16 @@ PRESETS: tuple[Preset, ...] = (
             "mesh.occlusion_rays": 16,
             "refine.steps": 120,
             "refine.image_size": 256,
+            "splats.steps": 1500,
+            "splats.budget": 30_000,
+            "splats.image_size": 400,
         },
     ),
     Preset("balanced", "Balanced", "The recipe's own values: a clean model in little time.", 4),
     Preset(
         "best",
         "Best",
-        "A finer surface, more faces and larger textures, from more steps at the photos' full size.",
+        "A finer surface and larger textures, or more splats, from more steps at the photos' full size.",
         15,
         {
             "hull.resolution": 128,
@@ -73,6 +76,8 @@ PRESETS: tuple[Preset, ...] = (
             "mesh.occlusion_rays": 128,
             "refine.steps": 1500,
             "refine.image_size": 0,
+            "splats.steps": 30_000,
+            "splats.budget": 500_000,
         },
     ),
 )

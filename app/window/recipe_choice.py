@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.window import presets
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
+    from engine.scene.gaussians import Kind
 
 
-def choose_recipe(studio: Studio, name: str, mesh: str = "") -> None:
-    """Take a named recipe for the next run; the goal and how photos are read stay. `mesh` is the file to refine."""
+def choose_recipe(studio: Studio, name: str, mesh: str = "", splats: Path | str = "", kind: Kind | None = None) -> None:
+    """Take a named recipe for the next run; the goal and how photos are read stay.
+
+    `mesh` is the file to refine; `splats` the file that splats start from, and `kind` what it holds.
+    """
     before = studio.recipe
     goal = presets.matching(before, studio.default_recipe())
     if before.name != name:
@@ -21,7 +26,8 @@ def choose_recipe(studio: Studio, name: str, mesh: str = "") -> None:
             studio.apply_preset(goal)
     recipe = copy.deepcopy(studio.recipe)
     recipe.capture, recipe.run = copy.deepcopy(before.capture), copy.deepcopy(before.run)
-    recipe.refine.mesh = mesh
+    recipe.refine.mesh, recipe.splats.start_file = mesh, str(splats)
+    recipe.splats.kind = kind or recipe.splats.kind
     studio.set_recipe(recipe)
 
 

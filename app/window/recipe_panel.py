@@ -238,7 +238,8 @@ class RecipePanel(QWidget):
 
     def _use(self, name: str) -> None:
         if self.studio.session is None:
-            choose_recipe(self.studio, name, self.studio.recipe.refine.mesh)
+            recipe = self.studio.recipe
+            choose_recipe(self.studio, name, recipe.refine.mesh, recipe.splats.start_file)
             self.say("")
         else:
             self._make_like(load_recipe(name), f"recipe {name}")

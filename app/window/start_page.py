@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QFont, QPalette
@@ -40,6 +42,10 @@ READY = (
     "It is saved once a minute."
 )
 START_TIP = "Start; you can watch, pause and change things while it runs"
+BARE = {  # whether splats are chosen -> what to say of photos without masks
+    True: "These photos have no masks, so all that they show is kept: splats suit that.",
+    False: "These photos have no masks, which a model of an object needs; splats do without.",
+}
 ADVICE = {
     "running": "The run is under way.",
     "paused": "The run is paused; it can go on from where it is.",
@@ -97,13 +103,15 @@ class StartPage(QWidget):
         self.setObjectName("start_page")
         self.studio = studio
         self.files = files or Files(studio, self)
+        self._judged: Callable[[], Any] = lambda: None  # the capture that was looked at for masks, not kept alive
+        self._suggested = False  # whether the recipe was changed because of it
         content = QWidget()
         content.setMaximumWidth(WIDEST)
         page = QVBoxLayout(content)
         page.setContentsMargins(24, 16, 24, 12)
         page.setSpacing(10)
         page.addWidget(heading("Unrender", 10))
-        page.addWidget(WrappedLabel("From photos of an object to a 3D model with materials, in three steps."))
+        page.addWidget(WrappedLabel("From photos to a 3D model with materials, or to splats, in three steps."))
         cards = QHBoxLayout()
         cards.setSpacing(14)
         for card in (self._images(), self._choice(), self._run()):
@@ -138,6 +146,8 @@ class StartPage(QWidget):
         drops = Drops(self, self.files.open_path)
         drops.hovering.connect(self.drop_area.mark)
         studio.state_changed.connect(lambda _: self.refresh())
+        studio.state_changed.connect(self._judge)
+        studio.capture_changed.connect(lambda _: self.refresh_choice())
         studio.capture_changed.connect(lambda _: self.refresh())
         studio.doctor_changed.connect(lambda _: self.refresh())
         studio.project_changed.connect(lambda _: self.refresh())
@@ -196,16 +206,23 @@ class StartPage(QWidget):
         self.from_photos = RadioButton("A new model from the photos")
         self.from_photos.setObjectName("recipe_object")
         self.from_photos.setToolTip("Shape, materials and light are all found from the photos (recipe object)")
+        self.to_splats = RadioButton("Splats of a whole scene")
+        self.to_splats.setObjectName("recipe_scene")
+        self.to_splats.setToolTip("Gaussian splats of all that the photos show, which need no masks (recipe scene)")
         self.from_mesh = RadioButton("Improve a mesh that I have\u2026")
         self.from_mesh.setObjectName("recipe_refine")
         self.from_mesh.setToolTip("Start from a GLB, OBJ or PLY in the capture's frame (recipe refine)")
-        for button in (self.from_photos, self.from_mesh):
+        for button in (self.from_photos, self.to_splats, self.from_mesh):
             self.recipes.addButton(button)
             card.rows.addWidget(button)
         self.mesh = WrappedLabel("")
         self.mesh.setObjectName("refined_mesh")
         self.mesh.setContentsMargins(22, 0, 0, 0)
         card.rows.addWidget(self.mesh)
+        self.hint = WrappedLabel("", muted=True)
+        self.hint.setObjectName("masks_hint")
+        card.rows.addWidget(self.hint)
+        self.to_splats.clicked.connect(lambda: choose_recipe(self.studio, "scene"))
         self.from_photos.clicked.connect(lambda: choose_recipe(self.studio, "object"))
         self.from_mesh.clicked.connect(self._choose_mesh)
         return card
@@ -280,11 +297,31 @@ class StartPage(QWidget):
         for button in self.goals.buttons():
             button.setChecked(button.property("goal") == goal)
         self.goals.setExclusive(True)
-        refine = recipe.name == "refine"
-        self.from_photos.setChecked(not refine)
+        refine, splats = recipe.name == "refine", recipe.name == "scene"
+        self.from_photos.setChecked(not refine and not splats)
+        self.to_splats.setChecked(splats)
         self.from_mesh.setChecked(refine)
-        self.mesh.setText(Path(recipe.refine.mesh).name if refine and recipe.refine.mesh else "")
-        self.mesh.setVisible(bool(self.mesh.text()))
+        file = recipe.refine.mesh if refine else recipe.splats.start_file if splats else ""
+        self.mesh.setText(Path(file).name if file else "")
+        self.mesh.setVisible(bool(file))
+        capture = self.studio.capture
+        bare = capture is not None and not capture.has_masks
+        self.hint.setText(BARE[splats] if bare else "")
+        self.hint.setVisible(bare)
+
+    def _judge(self, state: str) -> None:
+        """Suggest splats for photos without masks, once after they were opened; and a model of an object again."""
+        capture = self.studio.capture
+        if state != "ready" or capture is None or self._judged() is capture:
+            return
+        self._judged = weakref.ref(capture)
+        name = self.studio.recipe.name
+        if not capture.has_masks and name == "object":
+            choose_recipe(self.studio, "scene")
+            self._suggested = True
+        elif capture.has_masks and name == "scene" and self._suggested:
+            choose_recipe(self.studio, "object")
+            self._suggested = False
 
     def refresh(self) -> None:
         """Show what is open and what can be done."""
@@ -313,7 +350,8 @@ class StartPage(QWidget):
         self.run_button.setEnabled(ready or session)
         self.change.setEnabled(ready)
         self.from_mesh.setEnabled(ready)
-        self.from_photos.setEnabled(capture is None or ready)
+        for button in (self.from_photos, self.to_splats):
+            button.setEnabled(capture is None or ready)
         for widget in (self.folder, self.folder_title, self.change):
             widget.setVisible(ready)
         if ready:

@@ -93,6 +93,13 @@ def write_asset_files(
         raise ExchangeError(f"{folder}: choose at least one of {', '.join(FORMATS)} to export")
     if "hdr" in formats and scene.environment is None:
         raise ExchangeError(f"{folder}: there is no light yet to write as HDR; leave it out or run more steps")
+    return placed_together(folder, name, lambda aside: _written(aside, name, formats, scene, progress), progress)
+
+
+def placed_together(
+    folder: Path, name: str, write: Callable[[Path], AssetReport], progress: Callable[[float, str], None]
+) -> AssetReport:
+    """What `write` reports of the files that it writes to a folder of its own, moved to `folder` when all are good."""
     made = _missing_folders(folder)
     try:
         try:
@@ -101,7 +108,7 @@ def write_asset_files(
         except OSError as error:
             raise write_error(folder, error) from error
         try:
-            report = _written(aside, name, formats, scene, progress)
+            report = write(aside)
             progress(0.95, "putting the files in their places")
             _place(aside, folder)
         finally:

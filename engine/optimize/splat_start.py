@@ -1,4 +1,4 @@
-"""The splats that training starts from: a file's, or new ones at points of the capture, the hull, or what cameras see."""
+"""The splats that training starts from: a file's, or new ones at points of the capture, the hull, or all cameras."""
 
 from __future__ import annotations
 

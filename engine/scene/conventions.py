@@ -7,6 +7,8 @@ import numpy as np
 # OpenGL/Blender cameras look along -z with y up; ours look along +z with y down.
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
+SPLAT_FILES_UP = (0.0, -1.0, 0.0)  # of 3DGS files that say nothing of it: they keep COLMAP's axes
+
 UP_AXES = {
     "+x": (1.0, 0.0, 0.0),
     "-x": (-1.0, 0.0, 0.0),

@@ -19,13 +19,13 @@ from app.window.viewport.scene_lines import lines_of
 from app.window.viewport.view_thread import ViewThread
 from engine.scene import Camera
 from engine.scene.camera import looked_at
+from engine.scene.conventions import SPLAT_FILES_UP
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
     from engine.optimize.displays import Display
 
 MOST_PIXELS = 2_600_000  # of one picture; beyond, as on very dense screens, it is drawn smaller
-FILES_UP = (0.0, -1.0, 0.0)  # of splats from a file, as most programs write them
 GAP = 2  # between pictures side by side, logical pixels
 
 
@@ -371,7 +371,7 @@ class ViewModel(QObject):
             self._framed_surface = False
         if snapshot is not None and not self._framed_surface and self.box is not None:
             if capture is None:
-                self.control = CameraControl(FILES_UP)
+                self.control = CameraControl(SPLAT_FILES_UP)
             if snapshot.shows_splats and snapshot.splat_look.background is not None and capture is not None:
                 self.control.take(capture.frames[capture.train[0]].camera)  # a whole scene is seen from within
             else:

@@ -57,11 +57,11 @@ def enabled(files) -> set[str]:
 
 
 def test_only_what_makes_sense_is_enabled(files, studio, answers, tiny_capture, qtbot, shoot):
-    assert enabled(files) == {"new", "open", "sample"} and not files.recent_menu.isEnabled()
+    assert enabled(files) == {"new", "open", "sample", "splats"} and not files.recent_menu.isEnabled()
     answers.path = tiny_capture
     files.actions["new"].trigger()
     wait_for(qtbot, lambda: studio.state == "ready")
-    assert enabled(files) == {"new", "open", "sample", "mesh", "light"}
+    assert enabled(files) == {"new", "open", "sample", "mesh", "splats", "light"}
     files.menu.popup(files.window.mapToGlobal(files.window.rect().topLeft()))
     shoot(files.menu, "file_menu")
     files.menu.close()
