@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from engine.optimize.views import View
 
 FINAL_RATE = 0.01  # share of the means' learning rate at the end
-DENSIFY_UNTIL = 0.6  # share of the steps after which no splats are added
+DENSIFY_UNTIL = {"classic": 0.5, "error": 0.8, "relocation": 0.8}  # share of the steps after which none are added
+LATEST_ROUND, INTERVAL = 500, 100  # steps before the first round at most, and from round to round
+GROWTH = 0.05, 0.5  # least and greatest share of new splats in a round
 
 
 @register
@@ -62,7 +64,21 @@ class SplatsStage(IteratingStage):
             context.notice(f"splats start from {source}")
             given = starting_splats(points, colors, options.kind, options.degree, random)
         given = within_budget(given, self.budget, random, context.notice)
+        self._control(len(given))
         self._own(SplatTensors.of(given))
+
+    def _control(self, first: int) -> None:
+        """Density control that can reach the budget from `first` splats before its rounds end."""
+        self.first, name, steps = first, self.options.density, max(self.steps, 1)
+        start, stop = min(LATEST_ROUND, round(0.05 * steps)), round(DENSIFY_UNTIL[name] * steps)
+        rounds = max((stop - start) / INTERVAL * 0.7, 1)
+        share = float(np.clip((self.budget / max(first, 1)) ** (1 / rounds) - 1, *GROWTH))
+        self.density = density(
+            name,
+            DensityOptions(
+                budget=self.budget, extent=self.radius, start=start, stop=stop, interval=INTERVAL, grow_share=share
+            ),
+        )
 
     def _take(self, context: StageContext) -> None:
         self.context, self.options = context, context.recipe.splats
@@ -72,9 +88,6 @@ class SplatsStage(IteratingStage):
         self.cameras = [context.capture.frames[index].camera for index in context.capture.train]
         self.radius = scene_radius(self.cameras)
         self.budget = self._budget()
-        steps = max(self.steps, 1)
-        settings = DensityOptions(budget=self.budget, stop=round(DENSIFY_UNTIL * steps), extent=self.radius)
-        self.density = density(self.options.density, settings)
         self.refinement = CameraRefinement(context)
         self.exposures = torch.zeros(len(context.capture.frames), 2, 3)
         self.exposures[:, 0] = 1
@@ -225,7 +238,7 @@ class SplatsStage(IteratingStage):
         own = {f"splats.{name}": tensor for name, tensor in self.splats.tensors().items()}
         own |= {f"density.{name}": tensor for name, tensor in tensors.items()} | {"exposures": self.exposures}
         own |= self.refinement.named_state()
-        return own, {"kind": self.splats.kind, "density": values}
+        return own, {"kind": self.splats.kind, "first": self.first, "density": values}
 
     def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         self._take(context)
@@ -236,6 +249,7 @@ class SplatsStage(IteratingStage):
                 parts[part][rest] = tensor.detach().clone()
         with torch.no_grad():
             self.exposures.copy_(tensors["exposures"])
+        self._control(values["first"])
         self._own(SplatTensors(kind=values["kind"], **parts["splats"]))
         self.density.restore(parts["density"], values["density"])
         self.refinement.restore_named(tensors)
