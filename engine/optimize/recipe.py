@@ -267,6 +267,18 @@ class SplatsSection:
 
 
 @dataclass
+class FuseSection:
+    """From splats to a surface: the depths that the training photos' cameras see, fused."""
+
+    resolution: int = option(128, "cells along the box's side; 0 leaves the stage out", unit="cells", low=0, high=512)
+    depth: Literal["median", "expected"] = option(
+        "median", "depth of a pixel: where half of the light is stopped, or the mean of all that is seen"
+    )
+    truncation: float = option(3.0, "how far from a surface a depth counts", unit="cells", low=1.0, high=20.0)
+    mesh: bool = option(False, "also write the surface, with vertex colours, to exports/ as PLY")
+
+
+@dataclass
 class ExportSection:
     """What is written to exports/."""
 
@@ -311,6 +323,7 @@ class Recipe:
     blackbox: BlackboxSection = field(default_factory=BlackboxSection)
     subdivision: SubdivisionSection = field(default_factory=SubdivisionSection)
     splats: SplatsSection = field(default_factory=SplatsSection)
+    fuse: FuseSection = field(default_factory=FuseSection)
     export: ExportSection = field(default_factory=ExportSection)
 
 

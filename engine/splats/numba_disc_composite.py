@@ -104,12 +104,11 @@ def composite_discs(width, height, columns, starts, splats, discs, features, ima
                         line[COLORS + 2 * PIXELS + k] += blue * weight
                         if depths is not None:
                             z = z if met <= filtered else z0
-                            total, mean, median = line[SUM + k] + weight, line[MIDDLE + k], line[HALVES + k]
-                            away = z - mean
-                            mean += away * weight / max(total, TINY)
-                            line[SUM + k] = total
-                            line[MIDDLE + k] = mean
-                            line[SQUARES + k] += weight * away * (z - mean)
+                            total, mean, median = line[SUM + k], line[MIDDLE + k], line[HALVES + k]
+                            away, share = z - mean, weight / max(total + weight, TINY)
+                            line[SUM + k] = total + weight
+                            line[MIDDLE + k] = mean + away * share
+                            line[SQUARES + k] += away * away * share * total
                             passed = z if after <= HALF else median
                             line[HALVES + k] = passed if before > HALF else median
                     for feature in range(3, channels):
