@@ -257,9 +257,7 @@ class Files(QObject):
             splats, notices = found
             for text in notices:
                 studio.notice(text, "warning")
-            what = (
-                f"{path.name}: {len(splats):,} splats, {splats.megabytes:.1f} MB, harmonics of degree {splats.degree}"
-            )
+            what = f"{path.name}: {len(splats):,} splats, {splats.megabytes:.3g} MB"
             if studio.capture is not None:
                 choose_recipe(studio, "scene", splats=path, kind=splats.kind)
                 what += "; the next run starts from them"

@@ -33,6 +33,8 @@ OPTIONS = (
     "mesh.occlusion_rays=2",
     "refine.steps=6",
 )
+SPLAT_OPTIONS = ("run.checkpoint_seconds=1000", "splats.steps=6", "splats.start=200", "export.html=false")
+OBJECT_SHARE = 0.8  # of all the work
 
 
 def draw_ball(folder: Path) -> None:
@@ -62,33 +64,38 @@ def draw_ball(folder: Path) -> None:
 
 def main() -> None:
     """Run it."""
-    from typing import get_args
-
-    from engine.optimize.displays import Display
-    from engine.optimize.preview import PreviewRenderer
-    from engine.optimize.recipe import load_recipe
-    from engine.optimize.session import Session
-
     with tempfile.TemporaryDirectory(prefix="unrender-kernels-") as temporary:
         folder = Path(temporary)
         (folder / "photos").mkdir()
         draw_ball(folder / "photos")
-        with Session.create(folder / "photos", load_recipe("object", OPTIONS), folder / "run", "cpu") as session:
-            drawn = ""
-            while not session.finished:
-                session.step()
-                stage = session.stage_name
-                print((session.stage_index + 0.5) / (len(session.recipe.stages) + 1), flush=True)
-                if stage != drawn and session.stage is not None and session.index > 2:
-                    drawn = stage
-                    renderer = PreviewRenderer(session.snapshot_now())
-                    for display in get_args(Display):
-                        renderer.image(session.capture.frames[0].camera, display)
-            renderer = PreviewRenderer(session.snapshot_now())
-            for display in get_args(Display):
-                renderer.image(session.capture.frames[0].camera, display)
-            session.evaluate()
-            print(1.0, flush=True)
+        run_recipe(folder, "object", OPTIONS, 0.0, OBJECT_SHARE)
+        run_recipe(folder, "scene", SPLAT_OPTIONS, OBJECT_SHARE, 1.0)
+
+
+def run_recipe(folder: Path, name: str, options: tuple[str, ...], begin: float, end: float) -> None:
+    """Run a recipe on the photos in `folder` and draw every display of every stage; it is `begin` to `end` of all."""
+    from engine.optimize.displays import KNOWN
+    from engine.optimize.preview import PreviewRenderer
+    from engine.optimize.recipe import load_recipe
+    from engine.optimize.session import Session
+
+    def draw(session: Session) -> None:
+        renderer = PreviewRenderer(session.snapshot_now())
+        for display in KNOWN:
+            renderer.image(session.capture.frames[0].camera, display)
+
+    with Session.create(folder / "photos", load_recipe(name, options), folder / name, "cpu") as session:
+        drawn = ""
+        while not session.finished:
+            session.step()
+            stage, done = session.stage_name, (session.stage_index + 0.5) / (len(session.recipe.stages) + 1)
+            print(begin + (end - begin) * done, flush=True)
+            if stage != drawn and session.stage is not None and session.index > 2:
+                drawn = stage
+                draw(session)
+        draw(session)
+        session.evaluate()
+        print(end, flush=True)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ class Readout(QLabel):
         if snapshot is not None and snapshot.mesh is not None:
             parts.append(f"{len(snapshot.mesh.triangles):,} triangles")
         elif snapshot is not None and snapshot.shows_splats:
-            parts.append(f"{len(snapshot.gaussians):,} splats, {snapshot.gaussians.megabytes:.1f} MB")
+            parts.append(f"{len(snapshot.gaussians):,} splats, {snapshot.gaussians.megabytes:.3g} MB")
             if model.studio.selection is not None:
                 parts.append(f"{int(snapshot.gaussians.in_box(model.studio.selection).sum()):,} in the box")
         return "   ".join(parts)

@@ -28,7 +28,7 @@ from tests.app.window.drawn_capture import BALLS, draw_capture
 from tests.app.window.viewing import choose, drag, middle, move, picture, press, publish, settle
 
 SHORT = {
-    "splats.steps": 60,
+    "splats.steps": 40,
     "splats.start": 300,
     "splats.budget": 500,
     "splats.degree": 1,
@@ -272,6 +272,8 @@ def test_photos_without_masks_suggest_splats(qtbot, studio, bare_capture, tiny_c
     wait_for(qtbot, lambda: studio.state == "ready")
     assert studio.recipe.name == "scene" and button.isChecked()
     assert "no masks" in page.findChild(QLabel, "masks_hint").text()
+    wait_for(qtbot, lambda: studio.doctor is not None)
+    qtbot.wait(50)
     shoot(page, "start_page_splats")
     qtbot.mouseClick(
         page.findChild(QRadioButton, "recipe_object"), Qt.MouseButton.LeftButton, pos=QPoint(12, button.height() // 2)
@@ -309,12 +311,15 @@ def test_a_run_is_watched_edited_and_exported(qtbot, window, bare, tmp_path, sho
     wait_for(qtbot, lambda: len(bare.snapshot.gaussians) == before - gone)
     kinds = [entry.kind for entry in bare.session.project.history if entry.by_user]
     assert kinds == ["delete_inside", "restore", "delete_inside"]
+    bare.undo_stack.undo()
+    wait_for(qtbot, lambda: len(bare.snapshot.gaussians) == before)
+    press(qtbot, view, "view_region")
     bare.run()
     wait_for(qtbot, lambda: bare.state == "finished")
     plots = window.findChild(PlotsPanel)
     curves = plots.run.curves
     counts, budget = curves[(SPLATS, "splats")].points(), curves[(SPLATS, "budget")].points()
-    assert (budget[:, 2] == 500).all() and counts[:, 2].max() <= 500 and counts[:, 2].min() == before - gone
+    assert (budget[:, 2] == 500).all() and counts[:, 2].max() <= 500 and counts[:, 2].min() <= before
     assert (SIZE, "megabytes") in curves and ("Loss", "splats") not in curves
     assert {"means", "logits"} <= {name for group, name in curves if group == "Learning rate"}
     window.workspace.docks.docks["plots"].raise_()
