@@ -21,8 +21,9 @@ from engine.splats.webgpu_sort import RUNS, encode_sort, sort_passes
 from engine.splats.webgpu_splatter import WebgpuSplatter
 from tests.engine.splats.scenes import camera, loss_of, rendered, scene
 from tests.engine.splats.test_camera_motion import test_the_camera_has_a_gradient as check_camera
-from tests.engine.splats.test_numba_splatter import ONE, VALUES, mixed
+from tests.engine.splats.test_numba_splatter import ONE, mixed
 
+VALUES = ("color", "alpha", "depth", "normal", "extra")
 pytestmark = pytest.mark.skipif(not adapters(), reason="no WebGPU adapter")
 
 
