@@ -69,7 +69,7 @@ class SplatPreview:
         """What `camera` sees; raises Cancelled when `cancelled` says so before it is begun."""
         if cancelled():
             raise Cancelled("a newer view is asked for")
-        span = self.depth_range(camera)
+        span = self.depth_range(camera) if display == "depth" else None
         drawn = self._drawn(camera, display, with_depth=not draft or display == "depth")
         alpha = drawn.alpha.numpy()
         depth = np.full(camera.size, np.inf, np.float32)
