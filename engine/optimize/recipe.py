@@ -274,7 +274,7 @@ class FuseSection:
     depth: Literal["median", "expected"] = option(
         "median", "depth of a pixel: where half of the light is stopped, or the mean of all that is seen"
     )
-    truncation: float = option(3.0, "how far from a surface a depth counts", unit="cells", low=1.0, high=20.0)
+    truncation: float = option(6.0, "how far from a surface a depth counts", unit="cells", low=1.0, high=20.0)
     mesh: bool = option(False, "also write the surface, with vertex colours, to exports/ as PLY")
 
 
