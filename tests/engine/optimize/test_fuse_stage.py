@@ -90,7 +90,7 @@ def test_discs_on_a_ball_fuse_into_the_ball(depth, tmp_path):
 
 
 def test_without_masks_only_what_was_seen_is_written(tmp_path):
-    scene = fused(False, tmp_path, **{"fuse.mesh": "true", "export.name": "thing"})
+    scene = fused(False, tmp_path, **{"fuse.mesh": "true", "fuse.truncation": 3, "export.name": "thing"})
     written = trimesh.load(tmp_path / "exports" / "thing-surface.ply", process=False)
     radius = np.linalg.norm(written.vertices, axis=1)
     assert len(written.faces) > 500 and np.abs(radius - 1).max() < 0.15  # nothing of the box's faces
