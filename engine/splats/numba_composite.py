@@ -39,6 +39,7 @@ G0, G1, G2, GUU, ALPHA_SUM, SHAPE_SUM, FURTHER_SUM = range(7)  # a column's sums
 CHECK = 16  # splats between looks at whether every pixel of a tile is full
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 MOST, LEAST, STOP = np.float32(constants.ALPHA_MAX), np.float32(constants.ALPHA_MIN), np.float32(constants.STOP)
+LEAST_POWER = np.float32(-40)  # of two: far below any alpha that counts, and far above the slow denormal numbers
 LOG2E = np.float32(1.4426950408889634)
 LN2 = 0.6931471805599453
 # 2^x - 1 for |x| <= 1/2: the sum of these times x^k, of all such the one whose largest relative error is least, 9e-8
@@ -48,8 +49,8 @@ L1, L3, L5, L7 = (np.float32(2 / LN2 / k) for k in (1, 3, 5, 7))  # log2 m = sum
 
 @kernel
 def exp2(power):
-    """2 to a power of at most 0, to 2e-7."""
-    power = max(power, np.float32(-126))
+    """2 to a power of at most 0, to 2e-7; of powers under LEAST_POWER, of that."""
+    power = max(power, LEAST_POWER)
     whole = np.float32(np.rint(power))
     part = power - whole
     value = ONE + part * (E1 + part * (E2 + part * (E3 + part * (E4 + part * E5))))

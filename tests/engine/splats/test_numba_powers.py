@@ -11,7 +11,7 @@ ROUNDING = 2e-7  # relative; half a unit in the last place is 6e-8
 
 def test_powers_of_two_are_right_to_rounding():
     random = np.random.default_rng(0)
-    below = np.append(random.uniform(-125, 0, 2000), [0, -0.5, -1, -1.5, -125.9]).astype(np.float32)
+    below = np.append(random.uniform(-40, 0, 2000), [0, -0.5, -1, -1.5, -39.9]).astype(np.float32)
     either = np.append(random.uniform(-125, 60, 2000), [0, 0.5, 1, 60]).astype(np.float32)
     for function, powers in ((exp2, below), (exp2_of, either)):
         values = np.array([function(power) for power in powers])
@@ -20,7 +20,7 @@ def test_powers_of_two_are_right_to_rounding():
 
 
 def test_powers_out_of_range_end_at_the_range():
-    assert 0 < exp2(np.float32(-1e30)) <= 2**-125.9
+    assert exp2(np.float32(-1e30)) == 2.0**-40
     assert exp2_of(np.float32(1e30)) == 2.0**60
 
 
