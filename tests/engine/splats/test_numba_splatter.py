@@ -28,7 +28,10 @@ ONE = {
 
 
 def compare(splats: Gaussians, options: SplatOptions, view=None, values: float = 2e-5, gradients: float = 1e-4):
-    """Assert that images differ by at most `values`, gradients by `gradients` of their norm; the numba image."""
+    """Assert that images differ by at most `values`, gradients by `gradients` of their norm; the numba image.
+
+    Median depth may jump in one pixel of a thousand.
+    """
     view = camera() if view is None else view
     ours, d_ours = rendered("numba", splats, view, options, torch.float32)
     truth, d_truth = rendered("reference", splats, view, options, torch.float64)
@@ -37,7 +40,9 @@ def compare(splats: Gaussians, options: SplatOptions, view=None, values: float =
         assert (image is None) == (expected is None), name
         if image is not None:
             scale = max(float(expected.detach().abs().max()), 1.0)
-            assert float((image.double() - expected).detach().abs().max()) <= values * scale, name
+            wrong = (image.double() - expected).detach().abs() > values * scale
+            jumps = 0.001 if name == "median_depth" else 0  # it does, where rounding carries a pixel over a half
+            assert float(wrong.float().mean()) <= jumps, name
     np.testing.assert_array_equal(ours.radii, truth.radii)
     torch.testing.assert_close(ours.screen.detach().double(), truth.screen.detach(), atol=1e-4, rtol=1e-5)
     assert d_ours.keys() == d_truth.keys()
