@@ -15,7 +15,7 @@ from PIL import Image
 from app.progress import BarProgress, PlainProgress, progress
 from engine.optimize.messages import Notice, Progress, StageChanged, StepReport
 from engine.optimize.options import describe, from_toml
-from engine.optimize.recipe import Recipe
+from engine.optimize.recipe import Recipe, recipe_names
 from tests.app.tiny import HULL_ONLY, content, flags, unrender
 
 COMMANDS = "gui run resume batch demo doctor eval export render synthesize options bench devices".split()
@@ -82,7 +82,7 @@ def test_wrong_options_are_named_with_exit_code_2(capture, tmp_path, override, w
 
 def test_an_unknown_recipe_and_a_newer_one(capture, tmp_path):
     told = unrender("run", capture, "--recipe", "objekt", "--out", tmp_path / "run")
-    assert told.code == 2 and "use one of object, palette, refine, subdivision, toon" in told.err
+    assert told.code == 2 and f"use one of {', '.join(recipe_names())}" in told.err
     newer = tmp_path / "newer.toml"
     newer.write_text('schema_version = 99\nname = "x"\n[wonders]\nmany = true\n')
     told = unrender("run", capture, "--recipe", newer, "--out", tmp_path / "run")

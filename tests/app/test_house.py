@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("app", "engine", "assets", "shaders")
-OPTIONAL = {"nvdiffrast"}  # used where it is installed
+OPTIONAL = {"gsplat", "nvdiffrast"}  # used where it is installed
 FOLDERS = ("app", "engine", "shaders", "tests")
 SOURCES = [p for folder in FOLDERS for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".wgsl")]
 LIGHT = ("engine", "engine.optimize.recipe", "engine.capture", "app.command_line", "engine.capture.doctor")
