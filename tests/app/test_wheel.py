@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parents[2]
 def succeed(*command: object, cwd: Path) -> str:
     """Output of a command that must end well, without this process's Python settings and compiled kernels."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    environment["UNRENDER_CACHE"] = str(cwd / "cache")
     ended = subprocess.run([*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
     return ended.stdout

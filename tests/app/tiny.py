@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -57,6 +58,11 @@ def unrender(*arguments: object) -> Outcome:
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
+def _hear_interrupts() -> None:
+    """A shell that starts the tests in the background has them, and so this process, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def started(*arguments: object, cwd: Path | None = None) -> subprocess.Popen:
     """One command in a process of its own, its output in a pipe."""
     return subprocess.Popen(
@@ -66,6 +72,7 @@ def started(*arguments: object, cwd: Path | None = None) -> subprocess.Popen:
         text=True,
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        preexec_fn=_hear_interrupts if os.name != "nt" else None,
     )
 
 
