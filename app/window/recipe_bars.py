@@ -20,24 +20,30 @@ from app.window.presets import PRESETS
 from engine.optimize.options import flat
 from engine.optimize.recipe import recipe_names
 
-LOCKS = {  # button -> options that are off while it is locked, as far as the recipe has them
-    "geometry": ("shape.geometry", "refine.geometry"),
-    "material": ("shape.material", "refine.material"),
+MOVES_CAMERAS = {"shape", "refine", "splats"}  # stages
+LOCKS = {  # button -> options that are off while it is locked, as far as the recipe has their stages
+    "geometry": tuple(f"{stage}.geometry" for stage in ("shape", "refine", "blackbox", "subdivision", "splats")),
+    "material": (
+        *(f"{stage}.material" for stage in ("shape", "refine", "blackbox", "subdivision")),
+        "splats.color",
+    ),
     "light": ("shape.light", "refine.light"),
-    "cameras": (),
+    "cameras": ("optimize.cameras",),
 }
 HELD = {
     "geometry": "the shape",
     "material": "colours, roughness and metallic",
     "light": "the environment light",
+    "cameras": "the training photos' cameras",
 }
-CAMERAS_HELD = "The photos' poses are used as the capture gives them: Unrender does not change cameras yet."
 
 
 def locked_keys(part: str, recipe: object) -> list[str]:
     """The options that a lock switches, in this recipe."""
-    known = flat(recipe)
-    return [key for key in LOCKS[part] if key in known]
+    stages = set(recipe.stages)
+    if stages & MOVES_CAMERAS:
+        stages.add("optimize")
+    return [key for key in LOCKS[part] if key.partition(".")[0] in stages]
 
 
 def padlock(color: QColor, closed: bool, scale: float = 1.0) -> QPixmap:
@@ -169,12 +175,10 @@ class LockBar(QWidget):
         for part, button in self.buttons.items():
             keys = locked_keys(part, recipe)
             with QSignalBlocker(button):
-                button.setChecked(part == "cameras" or bool(keys) and not any(values[key] for key in keys))
+                button.setChecked(bool(keys) and not any(values[key] for key in keys))
             refusals = [why for allowed, why in map(may_change, keys) if not allowed]
             button.setEnabled(bool(keys) and len(refusals) < len(keys))
-            if part == "cameras":
-                button.setToolTip(CAMERAS_HELD)
-            elif button.isEnabled():
+            if button.isEnabled():
                 verb = "Let go of" if button.isChecked() else "Hold still"
                 button.setToolTip(f"{verb} {HELD[part]} from the next step on ({', '.join(keys)})")
             else:

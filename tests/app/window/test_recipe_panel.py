@@ -216,7 +216,18 @@ def test_locks_hold_parts_still(panel, qtbot):
     studio.undo_stack.undo()
     assert studio.recipe.refine.light is True and not lock.isChecked()
     cameras = part(panel, QToolButton, "lock_cameras")
-    assert cameras.isChecked() and not cameras.isEnabled() and "does not change cameras" in cameras.toolTip()
+    assert cameras.isChecked() and cameras.isEnabled() and "optimize.cameras" in cameras.toolTip()
+    click(qtbot, cameras)
+    assert studio.recipe.optimize.cameras is True and not cameras.isChecked()
+
+
+def test_locks_hold_what_the_recipes_stages_move(panel, qtbot):
+    studio = panel.studio
+    studio.set_option("stages", ["splats", "export"])
+    click(qtbot, part(panel, QToolButton, "lock_geometry"))
+    assert studio.recipe.splats.geometry is False and studio.recipe.shape.geometry is True
+    light = part(panel, QToolButton, "lock_light")
+    assert not light.isEnabled() and "no stage" in light.toolTip()
 
 
 def test_recipe_files_load_and_save(panel, tmp_path):
