@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Any
 
@@ -26,9 +27,9 @@ class LoopStage(IteratingStage):
     tangent_space: TangentSpace
 
     @property
+    @abstractmethod
     def image_size(self) -> int:
         """Longest side of the photos."""
-        raise NotImplementedError
 
     def take_scene(self, context: StageContext, before: str) -> np.ndarray:
         """Note what the stage starts from; returns its texture [H,W,8]. `before` names the stages that unwrap.
