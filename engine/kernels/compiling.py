@@ -1,8 +1,8 @@
 """A child process compiles the kernels; everybody else loads them from the cache, and so runs the same machine code.
 
-A process that compiles a kernel itself runs other code than those that load it: numba optimizes a linked function once
-more before it is stored, and under fastmath the copies round differently, so that a resumed run would end with other
-bits. The child also keeps the compiler's memory out of the caller, whose other threads run while it compiles.
+A process that compiled a kernel itself got other digits from it under fastmath than those that loaded it, so that a
+resumed run ended with other bits. The child also keeps the compiler's memory out of the caller, whose other threads run
+while it compiles.
 """
 
 from __future__ import annotations

@@ -40,7 +40,9 @@ class SplatImage:
     screen: Tensor  # [N,2] projected means, pixels; its `grad` is filled by `backward` where parameters have gradients
     depth: Tensor | None = None  # [H,W] sum of blending weight times camera depth; not divided by alpha
     normal: Tensor | None = None  # [H,W,3] sum of weight times the world normal (shortest axis) that faces the camera
-    distortion: Tensor | None = None  # [H,W] depth distortion of discs (arXiv 2403.17888, eq. 13)
+    distortion: Tensor | None = (
+        None  # [H,W] of discs: pairs' weights times squared depth difference (after arXiv 2403.17888)
+    )
     median_depth: Tensor | None = (
         None  # [H,W] camera depth where transmittance falls to a half, 0 where it never does; no gradient
     )

@@ -19,7 +19,7 @@ from engine.splats.parameters import SplatTensors
 
 @dataclass(frozen=True)
 class DensityOptions:
-    """When and how splats grow and go; the defaults are those of the papers, for 30,000 steps.
+    """When and how splats grow and go; the defaults are after the papers, for 30,000 steps.
 
     Raises RecipeError where no strategy could keep to them.
     """
