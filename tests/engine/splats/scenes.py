@@ -67,3 +67,36 @@ def rendered(
     loss_of(image).backward()
     gradients = {key: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for key, leaf in leaves.items()}
     return image, gradients | {"screen": image.screen.grad}
+
+
+def compared(
+    implementation: str,
+    images: tuple[str, ...],
+    splats: Gaussians,
+    options: SplatOptions,
+    view=None,
+    values: float = 2e-5,
+    gradients: float = 1e-4,
+):
+    """Assert that `images` are the reference's to `values`, gradients to `gradients` of their norm; what was drawn.
+
+    Median depth may jump in one pixel of a thousand.
+    """
+    view = camera() if view is None else view
+    ours, d_ours = rendered(implementation, splats, view, options, torch.float32)
+    truth, d_truth = rendered("reference", splats, view, options, torch.float64)
+    for name in images:
+        image, expected = getattr(ours, name), getattr(truth, name)
+        assert (image is None) == (expected is None), name
+        if image is not None:
+            scale = max(float(expected.detach().abs().max()), 1.0)
+            wrong = (image.double() - expected).detach().abs() > values * scale
+            jumps = 0.001 if name == "median_depth" else 0  # it does, where rounding carries a pixel over a half
+            assert float(wrong.float().mean()) <= jumps, name
+    np.testing.assert_array_equal(ours.radii, truth.radii)
+    torch.testing.assert_close(ours.screen.detach().double(), truth.screen.detach(), atol=1e-4, rtol=1e-5)
+    assert d_ours.keys() == d_truth.keys()
+    for name, expected in d_truth.items():
+        error = float((d_ours[name].double() - expected).norm())
+        assert error <= gradients * float(expected.norm()), (name, error, float(expected.norm()))
+    return ours

@@ -6,6 +6,8 @@ precision may rightly differ, was looked at once for these seeds and shows as a 
 
 from __future__ import annotations
 
+import functools
+
 import numba
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from engine.scene.gaussians import Gaussians
 from engine.splats import constants, reference_blend, splatter
 from engine.splats.contract import SplatOptions
 from engine.splats.parameters import SplatTensors
-from tests.engine.splats.scenes import camera, rendered, scene
+from tests.engine.splats.scenes import camera, compared, rendered, scene
 
 VALUES = ("color", "alpha", "depth", "normal", "extra", "distortion", "median_depth")
 ONE = {
@@ -27,29 +29,7 @@ ONE = {
 }
 
 
-def compare(splats: Gaussians, options: SplatOptions, view=None, values: float = 2e-5, gradients: float = 1e-4):
-    """Assert that images differ by at most `values`, gradients by `gradients` of their norm; the numba image.
-
-    Median depth may jump in one pixel of a thousand.
-    """
-    view = camera() if view is None else view
-    ours, d_ours = rendered("numba", splats, view, options, torch.float32)
-    truth, d_truth = rendered("reference", splats, view, options, torch.float64)
-    for name in VALUES:
-        image, expected = getattr(ours, name), getattr(truth, name)
-        assert (image is None) == (expected is None), name
-        if image is not None:
-            scale = max(float(expected.detach().abs().max()), 1.0)
-            wrong = (image.double() - expected).detach().abs() > values * scale
-            jumps = 0.001 if name == "median_depth" else 0  # it does, where rounding carries a pixel over a half
-            assert float(wrong.float().mean()) <= jumps, name
-    np.testing.assert_array_equal(ours.radii, truth.radii)
-    torch.testing.assert_close(ours.screen.detach().double(), truth.screen.detach(), atol=1e-4, rtol=1e-5)
-    assert d_ours.keys() == d_truth.keys()
-    for name, expected in d_truth.items():
-        error = float((d_ours[name].double() - expected).norm())
-        assert error <= gradients * float(expected.norm()), (name, error, float(expected.norm()))
-    return ours
+compare = functools.partial(compared, "numba", VALUES)
 
 
 def mixed(kind: str, degree: int = 1) -> Gaussians:

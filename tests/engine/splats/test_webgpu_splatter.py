@@ -5,6 +5,8 @@ The scenes are those of test_numba_splatter.py, small since a software adapter i
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -12,14 +14,13 @@ import torch
 from engine.errors import DeviceError
 from engine.kernels.adapters import adapters
 from engine.kernels.webgpu import gpu
-from engine.scene.gaussians import Gaussians
 from engine.splats import splatter, webgpu_passes
 from engine.splats.contract import SplatOptions
 from engine.splats.parameters import SplatTensors
 from engine.splats.webgpu_buffers import Buffers, Encoding
 from engine.splats.webgpu_sort import RUNS, encode_sort, sort_passes
 from engine.splats.webgpu_splatter import WebgpuSplatter
-from tests.engine.splats.scenes import camera, loss_of, rendered, scene
+from tests.engine.splats.scenes import camera, compared, loss_of, rendered, scene
 from tests.engine.splats.test_camera_motion import test_the_camera_has_a_gradient as check_camera
 from tests.engine.splats.test_numba_splatter import ONE, mixed
 
@@ -27,24 +28,7 @@ VALUES = ("color", "alpha", "depth", "normal", "extra")
 pytestmark = pytest.mark.skipif(not adapters(), reason="no WebGPU adapter")
 
 
-def compare(splats: Gaussians, options: SplatOptions, view=None, values: float = 2e-5, gradients: float = 1e-4):
-    """Assert that images differ by at most `values`, gradients by `gradients` of their norm; the WGSL image."""
-    view = camera() if view is None else view
-    ours, d_ours = rendered("webgpu", splats, view, options, torch.float32)
-    truth, d_truth = rendered("reference", splats, view, options, torch.float64)
-    for name in VALUES:
-        image, expected = getattr(ours, name), getattr(truth, name)
-        assert (image is None) == (expected is None), name
-        if image is not None:
-            scale = max(float(expected.detach().abs().max()), 1.0)
-            assert float((image.double() - expected).detach().abs().max()) <= values * scale, name
-    np.testing.assert_array_equal(ours.radii, truth.radii)
-    torch.testing.assert_close(ours.screen.detach().double(), truth.screen.detach(), atol=1e-4, rtol=1e-5)
-    assert d_ours.keys() == d_truth.keys()
-    for name, expected in d_truth.items():
-        error = float((d_ours[name].double() - expected).norm())
-        assert error <= gradients * float(expected.norm()), (name, error, float(expected.norm()))
-    return ours
+compare = functools.partial(compared, "webgpu", VALUES)
 
 
 def bits(image, gradients) -> list[bytes]:
