@@ -78,7 +78,7 @@ def photo_loss(image: Tensor, view: View, weights: PhotoWeights) -> tuple[Tensor
     fused = image.device.type == "cpu" and image.dtype == torch.float32 and image.shape[2] == 4
     if not fused or min(image.shape[:2]) < WINDOW:
         return photo_loss_reference(image, view, weights)
-    total, terms = _Fused.apply(image, view, weights)
+    total, terms = FusedLoss.apply(image, lambda drawn: _differences(drawn, view, weights))
     names = ("color", "mask", "ssim") if weights.structure else ("color", "mask")
     return total, dict(zip(names, terms.tolist(), strict=False))
 
@@ -94,12 +94,12 @@ def photo_loss_reference(image: Tensor, view: View, weights: PhotoWeights) -> tu
     return sum(terms.values()), {name: float(value.detach()) for name, value in terms.items()}
 
 
-class _Fused(torch.autograd.Function):
-    """Computes the gradient with the value; (sum [], terms [3] without gradient)."""
+class FusedLoss(torch.autograd.Function):
+    """(sum [], its terms [3] without gradient) of an image, whose gradient `compute` finds with them."""
 
     @staticmethod
-    def forward(ctx, image: Tensor, view: View, weights: PhotoWeights) -> tuple[Tensor, Tensor]:
-        values, gradient = _differences(image.detach().contiguous().numpy(), view, weights)
+    def forward(ctx, image: Tensor, compute: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]):
+        values, gradient = compute(image.detach().contiguous().numpy())
         ctx.gradient = torch.from_numpy(gradient)
         terms = torch.from_numpy(values)
         ctx.mark_non_differentiable(terms)
@@ -108,7 +108,7 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, to_total: Tensor, _terms: Tensor):
-        return ctx.gradient.mul(to_total), None, None
+        return ctx.gradient.mul(to_total), None
 
 
 def _differences(image: np.ndarray, view: View, weights: PhotoWeights) -> tuple[np.ndarray, np.ndarray]:

@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from engine.optimize import photo_kernels as kernels
 from engine.optimize.losses import ssim
-from engine.optimize.photo_loss import WINDOW, PhotoWeights, TargetStatistics, differences
+from engine.optimize.photo_loss import WINDOW, FusedLoss, PhotoWeights, TargetStatistics, differences
 
 FINEST, COARSEST = 0.1, 10.0  # px^2, the narrower Gaussian's variance at the end, and what is added at the beginning
 EDGE = 0.25  # of the largest difference in the photo
@@ -33,7 +32,9 @@ def splat_loss(
     if color.device.type != "cpu" or color.dtype != torch.float32 or min(color.shape[:2]) < WINDOW:
         return splat_loss_reference(color, alpha, target, target_alpha, weights)
     image = torch.cat([color, alpha[..., None]], -1)
-    total, terms = _Fused.apply(image, statistics or TargetStatistics.of_encoded(target), target_alpha, weights)
+    given = statistics or TargetStatistics.of_encoded(target), target_alpha.numpy(), weights
+    pixels = target_alpha.numel()
+    total, terms = FusedLoss.apply(image, lambda drawn: differences(drawn, *given, kernels.take_image, pixels, 1.0))
     return total, dict(zip(("color", "mask", "ssim"), terms.tolist(), strict=True))
 
 
@@ -69,22 +70,3 @@ def frequency_loss(color: Tensor, target: Tensor, share: float) -> Tensor:
     """Mean L1 over `band`, of all pixels."""
     inside = band(target, share)[..., None]
     return ((color - target).abs() * inside).mean()
-
-
-class _Fused(torch.autograd.Function):
-    """Computes the gradient with the value; (sum [], terms [3] without gradient)."""
-
-    @staticmethod
-    def forward(ctx, image, statistics, target_alpha, weights):
-        height, width = image.shape[:2]
-        given = image.detach().contiguous().numpy(), statistics, target_alpha.numpy(), weights
-        values, gradient = differences(*given, kernels.take_image, height * width, 1.0)
-        ctx.gradient = torch.from_numpy(gradient)
-        terms = torch.from_numpy(values)
-        ctx.mark_non_differentiable(terms)
-        return terms.sum().to(torch.float32), terms
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, to_total, _terms):
-        return ctx.gradient.mul(to_total), None, None, None
