@@ -52,6 +52,11 @@ def choose_device(name: DeviceName = "auto") -> Device:
     return Device("cpu", "webgpu" if name == "webgpu" else "numba")
 
 
+def without_webgpu(device: Device) -> Device:
+    """What draws in the place of a WebGPU device that fails."""
+    return Device(device.torch_device, "numba" if device.torch_device == "cpu" else "reference")
+
+
 def _check_adapter() -> None:
     from engine.kernels.adapters import choose_adapter
 

@@ -29,6 +29,10 @@ class DeviceError(UnrenderError):
     """A back end or device that is not there or failed."""
 
 
+class DeviceLost(DeviceError):
+    """The device went away or did not answer; everything made from it is void."""
+
+
 class ShaderError(UnrenderError):
     """A WGSL source that includes what is not there or does not compile; names the file and its line."""
 

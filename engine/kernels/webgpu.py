@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 import wgpu
 
-from engine.errors import DeviceError, UnrenderError
+from engine.errors import DeviceError, DeviceLost, UnrenderError
 from engine.kernels.adapters import Adapter, adapters, choose_adapter
 from engine.kernels.pipelines import Pipelines, RenderState
 from engine.kernels.readback import Readback, StagingBuffers, Waiter
@@ -31,10 +31,6 @@ UNIFORM = "UNIFORM|COPY_DST"
 # Raised to what the adapter has: large textures and photos are one buffer each. The rest stays at WebGPU's defaults.
 RAISED = ("max-buffer-size", "max-storage-buffer-binding-size")
 ANSWER_SECONDS = 60.0  # longest wait for the device to finish what was submitted
-
-
-class DeviceLost(DeviceError):
-    """The device went away or did not answer; everything made from it is void."""
 
 
 class DeviceFull(DeviceError, MemoryError):

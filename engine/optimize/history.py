@@ -14,6 +14,7 @@ Kind = Literal[
     "restore",
     "learning_rate",
     "memory",
+    "device",
     "resume",
     "loss",
     "revert",

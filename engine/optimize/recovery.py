@@ -1,14 +1,18 @@
-"""Going back after non-finite values or a full memory: to the last good state, with a lower setting."""
+"""Going back to the last good state with another setting: after non-finite values, a full memory, a lost device."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import GeometryError
 from engine.optimize.guard import Snapshot, restore_snapshot
 from engine.optimize.options import find_option, set_option
 from engine.optimize.stage import Stage, StageContext
+
+if TYPE_CHECKING:
+    from engine.device import Device
+    from engine.errors import DeviceLost
 
 MAX_SETBACKS = 8  # in a row, before a run is given up
 MEMORY_KEYS = ("batch", "image_size", "resolution", "texture_size")  # what takes memory, the mildest change first
@@ -63,3 +67,9 @@ def lowered_memory(recipe: Any, stage: str, largest_image: int, running: bool) -
     raise GeometryError(
         f"stage {stage}: out of memory and nothing left to lower; use fewer or smaller photos (capture.max_size)"
     )
+
+
+def left_device(stage: str, device: Device, error: DeviceLost, index: int) -> Change:
+    """That from iteration `index` on `device` draws, since WebGPU failed with `error`."""
+    text = f"{stage}: {error}; went back to step {index}, and from now on {device.rasterizer} draws instead"
+    return Change("device", device.rasterizer, text)

@@ -7,7 +7,6 @@ import dataclasses
 import math
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from engine.device import choose_device
-from engine.errors import Cancelled, ProjectError, UnrenderError
+from engine.device import choose_device, without_webgpu
+from engine.errors import Cancelled, DeviceLost, ProjectError, UnrenderError
 from engine.optimize import messages, process
 from engine.optimize.checkpoint import write_checkpoint
 from engine.optimize.commands import CommandQueue
@@ -33,7 +32,7 @@ from engine.optimize.history import Entry, Kind
 from engine.optimize.messages import Message, Notice, StageChanged, StepReport
 from engine.optimize.project import Project, check_folder
 from engine.optimize.publishing import Publisher
-from engine.optimize.recovery import Change, lowered_learning_rate, lowered_memory
+from engine.optimize.recovery import Change, left_device, lowered_learning_rate, lowered_memory
 from engine.optimize.reports import Reporter
 from engine.optimize.scene_state import SceneState
 from engine.optimize.session_live import LiveSession
@@ -44,6 +43,7 @@ from engine.optimize.session_start import (
     named_rasterizer,
     opened_capture,
     or_close,
+    weak_notify,
 )
 from engine.optimize.session_state import saved_state, scene_of_checkpoint
 from engine.optimize.stage import IteratingStage, Stage, StageContext, stage_for
@@ -93,7 +93,7 @@ class Session(LiveSession):
             exports=project.exports,
             generator=torch.Generator().manual_seed(seed),
             random=np.random.Generator(np.random.PCG64(seed)),
-            notify=_weak_notify(self),
+            notify=weak_notify(self),
             cancelled=self._stop.is_set,
         )
         for text in capture.warnings:
@@ -294,6 +294,9 @@ class Session(LiveSession):
         except (MemoryError, RuntimeError) as error:
             self._lower_memory(error)
             terms = None
+        except DeviceLost as error:
+            self._leave_webgpu(error)
+            terms = None
         if terms is None:  # only now: the error's traceback held what did not fit
             restore_snapshot(self.snapshot, stage, self.context)
             self._go_back()
@@ -352,6 +355,13 @@ class Session(LiveSession):
         running = self.stage is not None and self.stage.steps > 0
         self._record_change("memory", lowered_memory(self.recipe, self.stage_name, largest, running))
 
+    def _leave_webgpu(self, error: DeviceLost) -> None:
+        if self.device.rasterizer != "webgpu":
+            raise error
+        self.device = self.context.device = without_webgpu(self.device)
+        self.context.rasterizer = named_rasterizer(self.device.rasterizer)
+        self._record_change("device", left_device(self.stage_name, self.device, error, self.snapshot.index))
+
     def _record_change(self, kind: Kind, change: Change) -> None:
         self.record(kind, change.key, change.value, change.text)
         self.notify(Notice(change.text, "warning"))
@@ -385,15 +395,3 @@ class Session(LiveSession):
     def peak_memory_mb(self) -> float:
         """Largest resident memory of this run, over resumes."""
         return max(self.peak_before, process.peak_memory_mb())
-
-
-def _weak_notify(session: Session) -> Callable[[Message], None]:
-    """Its `notify` for its own context, which would otherwise keep it alive together with photos and scene."""
-    alive = weakref.ref(session)
-
-    def notify(message: Message) -> None:
-        session = alive()
-        if session is not None:
-            session.notify(message)
-
-    return notify

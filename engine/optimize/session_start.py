@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,9 @@ from engine.optimize.stage import STAGES
 
 if TYPE_CHECKING:
     from engine.capture import Capture
+    from engine.optimize.messages import Message
     from engine.optimize.project import Project
+    from engine.optimize.session import Session
     from engine.raster import Rasterizer
 
 T = TypeVar("T")
@@ -81,6 +84,18 @@ def or_close(project: Project, build: Callable[[], T]) -> T:
     except BaseException:
         project.close()
         raise
+
+
+def weak_notify(session: Session) -> Callable[[Message], None]:
+    """Its `notify` for its own context, which would otherwise keep it alive together with photos and scene."""
+    alive = weakref.ref(session)
+
+    def notify(message: Message) -> None:
+        session = alive()
+        if session is not None:
+            session.notify(message)
+
+    return notify
 
 
 def plain(value: Any) -> Any:
