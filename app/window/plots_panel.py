@@ -39,8 +39,8 @@ if typing.TYPE_CHECKING:
     from app.window.background import ProgressHandle
     from app.window.studio import Studio
 
-REDRAW_SECONDS = 0.2  # between two drawings, or up to SLOWEST where one takes over a tenth of it
-SLOWEST = 1.0
+REDRAW_SECONDS = 0.2  # between two drawings, or up to SLOWEST where one takes over a twentieth of it
+SLOWEST = 1.5
 EMPTY = (
     "Curves appear here as soon as a run takes steps: the loss and its terms, how well renders match the photos "
     "(PSNR), learning rates, the time of each part of a step, and the state of the mesh.\n\n"
@@ -194,7 +194,7 @@ class PlotsPanel(QWidget):
     def mark_stale(self) -> None:
         """Draw again soon, where the panel can be seen."""
         if self.isVisible() and not self._clock.isActive():
-            pause = min(max(REDRAW_SECONDS, 10 * self._cost), SLOWEST)
+            pause = min(max(REDRAW_SECONDS, 20 * self._cost), SLOWEST)
             left = self._drawn_at + pause - time.monotonic()
             self._clock.start(max(0, round(1000 * min(left, pause))))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -16,10 +17,12 @@ class Mesh:
     uvs: np.ndarray | None = None  # [T,2] float32 in [0,1], origin top-left
     uv_triangles: np.ndarray | None = None  # [F,3] int32 into uvs
 
-    @property
+    @cached_property
     def box(self) -> np.ndarray:
-        """[2,3] minimum and maximum corner."""
-        return np.stack([self.vertices.min(0), self.vertices.max(0)])
+        """[2,3] minimum and maximum corner, not to be written to."""
+        box = np.stack([self.vertices.min(0), self.vertices.max(0)])
+        box.flags.writeable = False
+        return box
 
     @property
     def diagonal(self) -> float:
