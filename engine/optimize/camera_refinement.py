@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from engine.optimize.refined_cameras import PREFIX, with_lens, with_pose
 from engine.optimize.splat_start import scene_radius
 from engine.scene import Camera
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MOTION, LENS = 6, 4  # rotation about the camera's centre and translation, both in world axes; fx, fy, cx, cy
 BETAS, EPS = (0.9, 0.999), 1e-15
-PREFIX = "cameras."
 
 
 class CameraRefinement:
@@ -35,7 +34,6 @@ class CameraRefinement:
         frames = context.capture.frames
         cameras = [frames[index].camera for index in context.capture.train]
         self._radius = scene_radius(cameras)
-        self._focal = float(np.mean([camera.focal for camera in cameras]))
         count = len(frames)
         self._tensors = {
             "rotations": torch.eye(3, dtype=torch.float64).repeat(count, 1, 1),
@@ -54,13 +52,8 @@ class CameraRefinement:
 
     def camera(self, frame: int, camera: Camera) -> Camera:
         """The camera of a frame, of any size, where it is by now."""
-        pose = camera.world_from_camera.copy()
-        pose[:3, :3] = self._tensors["rotations"][frame].numpy() @ pose[:3, :3]
-        pose[:3, 3] += self._tensors["offsets"][frame].numpy()
-        lens = self._tensors["lens"].tolist()
-        focal = camera.focal[0] * math.exp(lens[0]), camera.focal[1] * math.exp(lens[1])
-        centre = camera.centre[0] + lens[2] * camera.focal[0], camera.centre[1] + lens[3] * camera.focal[1]
-        return replace(camera, world_from_camera=pose, focal=focal, centre=centre)
+        moved = with_pose(camera, *(self._tensors[name][frame].numpy() for name in ("rotations", "offsets")))
+        return with_lens(moved, self._tensors["lens"].tolist())
 
     def moved(self, view: View) -> View:
         """The view with its camera where it is by now."""

@@ -41,11 +41,16 @@ def _maps(renderer: Renderer, camera: Camera) -> list[np.ndarray]:
     ]
 
 
-def comparison(renderer: Renderer, capture: Capture, frames: Sequence[int]) -> np.ndarray:
-    """uint8 [H,W,3]: row per frame, column per entry of COLUMNS, for splats three; roughness green, metallic blue."""
+def comparison(
+    renderer: Renderer, capture: Capture, frames: Sequence[int], cameras: Sequence[Camera] | None = None
+) -> np.ndarray:
+    """uint8 [H,W,3]: row per frame, column per entry of COLUMNS, for splats three; roughness green, metallic blue.
+
+    `cameras` are those of all frames where they are not the capture's own.
+    """
     rows = []
     for frame in frames:
-        camera = capture.frames[frame].camera
+        camera = capture.frames[frame].camera if cameras is None else cameras[frame]
         photo, _ = photo_on_white(capture, frame)
         render = rendered_on_white(renderer, camera)
         cells = [photo, render, np.clip(np.abs(photo - render) * 3, 0, 1), *_maps(renderer, camera)]
@@ -60,8 +65,10 @@ def comparison(renderer: Renderer, capture: Capture, frames: Sequence[int]) -> n
     return np.vstack([caption, picture])
 
 
-def write_comparison(path: Path, renderer: Renderer, capture: Capture, count: int = 4) -> None:
+def write_comparison(
+    path: Path, renderer: Renderer, capture: Capture, count: int = 4, cameras: Sequence[Camera] | None = None
+) -> None:
     """Write the picture of up to `count` test views (training views where there are none) as PNG."""
     frames = capture.test or capture.train
     chosen = sorted({frames[i] for i in np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)})
-    write_png(path, comparison(renderer, capture, chosen))
+    write_png(path, comparison(renderer, capture, chosen, cameras))

@@ -58,15 +58,19 @@ def image_metrics(
     frames: Sequence[int],
     hull: Renderer | None = None,
     progress: Callable[[float, str], None] = lambda done, text: None,
+    cameras: Sequence[Camera] | None = None,
 ) -> dict[str, Any]:
     """`psnr`, `ssim`, `flip`, `psnr_masked` and `hull_psnr`, means of the per-view values in `per_view`; None without
-    test views, or without a hull."""
+    test views, or without a hull.
+
+    `cameras` are those of all frames where they are not the capture's own, with which the hull was carved.
+    """
     views = []
     for done, frame in enumerate(frames):
         name, camera = capture.frames[frame].name, capture.frames[frame].camera
         progress(done / len(frames), name)
         photo, mask = photo_on_white(capture, frame)
-        image = rendered_on_white(renderer, camera)
+        image = rendered_on_white(renderer, camera if cameras is None else cameras[frame])
         view: dict[str, Any] = {
             "name": name,
             "psnr": metrics.psnr(image, photo),
@@ -89,13 +93,16 @@ def mean_of(views: list[dict[str, Any]], key: str) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def material_metrics(renderer: Any, capture: Capture, frames: Sequence[int], truth: Truth) -> dict[str, float]:
+def material_metrics(
+    renderer: Any, capture: Capture, frames: Sequence[int], truth: Truth, cameras: Sequence[Camera] | None = None
+) -> dict[str, float]:
     """`base_color_psnr`, `roughness_rmse` and `metallic_rmse` where true maps exist, over the pixels with mask > 0.5
-    that the asset covers (what it fails to cover counts in `psnr`)."""
+    that the asset covers (what it fails to cover counts in `psnr`); `cameras` as in `image_metrics`."""
+    cameras = cameras or [frame.camera for frame in capture.frames]
     values: dict[str, list] = {"base_color": [], "roughness": [], "metallic": []}
     for frame in frames:
         true = truth.maps(capture.frames[frame])
-        rendered = renderer.render_maps(capture.frames[frame].camera)
+        rendered = renderer.render_maps(cameras[frame])
         covered = photo_on_white(capture, frame)[1] & (rendered.alpha > 0.5)
         for key, list_ in values.items():
             if getattr(true, key) is not None:
@@ -135,10 +142,11 @@ def evaluate_asset(
     device: str = "cpu",
     progress: Callable[[float, str], None] = lambda done, text: None,
     shading: Shading | None = None,
+    cameras: Sequence[Camera] | None = None,
 ) -> dict[str, Any]:
     """Every metric that asset, capture and truth allow; nothing about how the asset came to be.
 
-    With `shading` its images are what that makes of it, else the engine's own.
+    With `shading` its images are what that makes of it, else the engine's own; `cameras` as in `image_metrics`.
     """
     from engine.geometry.quality import mesh_quality
     from engine.optimize.hull_baseline import hull_baseline
@@ -146,7 +154,7 @@ def evaluate_asset(
 
     renderer = asset_renderer(mesh, material, environment, rasterizer.name, shading)
     baseline = hull_baseline(hull, capture, rasterizer, device) if hull is not None else None
-    result = image_metrics(renderer, capture, capture.test, baseline, progress)
+    result = image_metrics(renderer, capture, capture.test, baseline, progress, cameras)
     result |= {"faces": len(mesh.triangles), "mesh_quality": mesh_quality(mesh)}
     if reference is not None:
         progress(1.0, "distance to the reference mesh")
@@ -156,7 +164,7 @@ def evaluate_asset(
             result["hull_chamfer_percent"] = shape["chamfer_percent"]
             result["hull_normal_consistency"] = shape["normal_consistency"]
     if truth is not None:
-        result |= material_metrics(renderer, capture, capture.test, truth)
+        result |= material_metrics(renderer, capture, capture.test, truth, cameras)
     return result
 
 
@@ -168,8 +176,10 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     """
     from engine.optimize.comparison import write_comparison
     from engine.optimize.project import COMPARISON
+    from engine.optimize.refined_cameras import refined_cameras, what_cameras
 
-    project = session.project
+    project, tensors = session.project, session.context.scene.tensors
+    cameras = refined_cameras(session.capture, tensors)
 
     def progress(done: float, text: str) -> None:
         session.notify(Progress("evaluate", done, text))
@@ -177,14 +187,15 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     if session.context.scene.gaussians is not None and session.context.scene.mesh is None:
         from engine.optimize.evaluate_splats import evaluated_splats
 
-        result, renderer = evaluated_splats(session, progress)
+        result, renderer = evaluated_splats(session, progress, cameras)
     else:
-        result, renderer = _evaluated_asset(session, reference, progress)
+        result, renderer = _evaluated_asset(session, reference, progress, cameras)
     if not session.capture.test:
         session.notify(Notice("the capture has no test views: image metrics are left out", "warning"))
     before = project.read_metrics()
     same_run = before.get("steps") == session.total_step
     result |= {
+        "cameras": what_cameras(tensors),
         "export_psnr": session.context.scene.values.get("export_psnr"),
         "steps": session.total_step,
         "stages": session.stage_records,
@@ -193,13 +204,16 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     }
     result = finite(result)
     project.write_metrics(result)
-    write_comparison(project.folder / COMPARISON, renderer, session.capture)
+    write_comparison(project.folder / COMPARISON, renderer, session.capture, cameras=cameras)
     session.notify(EvalReport(result))
     return result
 
 
 def _evaluated_asset(
-    session: Session, reference: Path | None, progress: Callable[[float, str], None]
+    session: Session,
+    reference: Path | None,
+    progress: Callable[[float, str], None],
+    cameras: Sequence[Camera] | None,
 ) -> tuple[dict[str, Any], AssetRenderer]:
     from engine.exchange import read_asset, read_environment, read_mesh
     from engine.optimize.stages.blackbox import own_shading
@@ -228,6 +242,7 @@ def _evaluated_asset(
         device=context.device.torch_device,
         progress=progress,
         shading=shading,
+        cameras=cameras,
     )
     return result, asset_renderer(mesh, material, environment, context.rasterizer.name, shading)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ExchangeError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engine.capture import Capture
     from engine.optimize.recipe import SplatsSection
     from engine.optimize.session import Session
-    from engine.scene import Gaussians
+    from engine.scene import Camera, Gaussians
 
 
 def splat_renderer(splats: Gaussians, options: SplatsSection, capture: Capture) -> SplatRenderer:
@@ -24,12 +24,17 @@ def splat_renderer(splats: Gaussians, options: SplatsSection, capture: Capture) 
     return SplatRenderer(splats, look.background, look.antialiased, look.rescaled)
 
 
-def evaluated_splats(session: Session, progress: Callable[[float, str], None]) -> tuple[dict[str, Any], SplatRenderer]:
-    """(the metrics of the exported splats, what draws them). Raises ExchangeError when nothing has been exported."""
+def evaluated_splats(
+    session: Session, progress: Callable[[float, str], None], cameras: Sequence[Camera] | None = None
+) -> tuple[dict[str, Any], SplatRenderer]:
+    """(the metrics of the exported splats, what draws them), seen by `cameras` of all frames where they were refined.
+
+    Raises ExchangeError when nothing has been exported.
+    """
     path = session.project.exports / f"{session.recipe.export.name}.ply"
     if not path.exists():
         raise ExchangeError(f"{path}: there are no exported splats to evaluate; resume the run to its end")
     splats, capture = read_splats(path), session.capture
     renderer = splat_renderer(splats, session.recipe.splats, capture)
-    result = image_metrics(renderer, capture, capture.test, None, progress)
+    result = image_metrics(renderer, capture, capture.test, None, progress, cameras)
     return result | {"primitives": len(splats), "megabytes": round(splats.megabytes, 3)}, renderer

@@ -8,6 +8,7 @@ from engine.errors import GeometryError
 from engine.exchange import check_export, write_environment, write_glb, write_obj, write_ply
 from engine.exchange.check import FAULT_BELOW
 from engine.optimize.export_splats import export_splats
+from engine.optimize.refined_cameras import FILE, PREFIX, write_cameras
 from engine.optimize.stage import Stage, StageContext, register
 from engine.scene import Material
 
@@ -24,10 +25,20 @@ class ExportStage(Stage):
         self.context = context
 
     def finish(self) -> None:
+        if f"{PREFIX}lens" in self.context.scene.tensors:
+            self._write_cameras()
         if self.context.scene.gaussians is not None and self.context.scene.mesh is None:
             export_splats(self.context)
         else:
             self._export_asset()
+
+    def _write_cameras(self) -> None:
+        context = self.context
+        problem = write_cameras(context.exports / FILE, context.capture, context.scene.tensors)
+        if problem:
+            context.notice(problem)
+        else:
+            context.progress(self.name, 0.1, f"wrote {FILE}")
 
     def _export_asset(self) -> None:
         context, scene, options = self.context, self.context.scene, self.context.recipe.export

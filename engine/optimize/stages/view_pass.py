@@ -94,10 +94,14 @@ def light_priors(recipe: Recipe, light: EnvironmentLight) -> Tensor:
 
 
 def _moved_by(points: Tensor, motion: Tensor, camera: Camera) -> Tensor:
-    """[N,3] how far a motion [10] near zero carries points [N,3] that are fixed to the camera."""
-    centre = torch.as_tensor(camera.position, dtype=points.dtype).to(points.device)
-    motion = motion.to(points)
-    return torch.linalg.cross(motion[None, :3].expand_as(points), points - centre) + motion[3:6]
+    """[N,3] how far points [N,3] that stay at their pixel and depth go with a motion [10] near zero of the camera."""
+    pose = torch.as_tensor(camera.world_from_camera, dtype=points.dtype).to(points.device)
+    motion, away = motion.to(points), points - pose[:3, 3]
+    local = away @ pose[:3, :3]
+    focal = torch.tensor(camera.focal, dtype=points.dtype, device=points.device)
+    # x = f X/Z + c stays where X changes by -(X df + Z dc) / f
+    across = -(local[:, :2] * motion[6:8] + local[:, 2:] * motion[8:10]) / focal
+    return torch.linalg.cross(motion[None, :3].expand_as(points), away) + motion[3:6] + across @ pose[:3, :2].T
 
 
 def see(
@@ -110,8 +114,8 @@ def see(
 ) -> list[ViewPass]:
     """What each of `views` sees of a mesh: `vertices` [V,3] (differentiable), `triangles` [F,3] int32.
 
-    `motions` [10] of the cameras (CameraRefinement), at zero, get the gradient of a turn about their centre and a way;
-    intrinsics, the direction that is shaded for and a light that turns along have none.
+    `motions` [10] of the cameras (CameraRefinement), at zero, get the gradient of a turn about their centre, of a way
+    and of the intrinsics; the direction that is shaded for and a light that turns along have none.
     """
     low, high = vertices.detach().amin(0).cpu().numpy(), vertices.detach().amax(0).cpu().numpy()
     box = np.stack([low, high]).astype(np.float64)
