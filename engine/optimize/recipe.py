@@ -64,10 +64,13 @@ class OptimizeSection:
         high=1.0,
     )
     cameras: bool = option(
-        False, "move the training photos' cameras too, in the stages shape, refine and splats", live=True
+        False,
+        "move the training photos' cameras too, in the stages shape, refine and splats; those of test photos follow "
+        "their neighbours, and exports/cameras.json holds all",
+        live=True,
     )
     intrinsics: bool = option(
-        False, "with the cameras: one change of focal lengths and centre for all (splats)", live=True
+        False, "with the cameras: one change of focal lengths and centre for all photos", live=True
     )
     learning_rate_cameras: float = option(
         0.0003, "Adam step of cameras in radians and scene radii; falls to a tenth", low=0.0, high=0.1, live=True
