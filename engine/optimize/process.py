@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
-import time
 
-_IMPORTED = time.monotonic()
+from engine import BEGAN
 
 
 def started() -> float:
-    """`time.monotonic()` at which this process began, the interpreter's start and imports included.
+    """`time.monotonic()` at which this program began executing, the interpreter's start and imports included.
 
-    Where the system does not tell (no /proc), the moment this module was imported.
+    The process can be older, since a shell that ends in `exec` lends its own with its age. So this is when `engine` was
+    first imported, less the processor time used until then; what the start waited for the disk is left out.
     """
-    try:
-        with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
-            ticks = int(file.read().rsplit(")", 1)[1].split()[19])
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-        return time.monotonic() - max(0.0, age)
-    except (OSError, ValueError, IndexError, AttributeError):
-        return _IMPORTED
+    return BEGAN
 
 
 def peak_memory_mb() -> float:
