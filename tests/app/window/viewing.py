@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication
 from engine.optimize.snapshot import SceneSnapshot
 from engine.scene import Mesh
 
-TIMEOUT = 30_000  # kernels may have to be compiled first
+TIMEOUT = 600_000  # milliseconds; kernels may have to be compiled first
 
 
 def two_balls() -> Mesh:
