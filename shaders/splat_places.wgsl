@@ -1,5 +1,5 @@
 // Provides: count_places, fill_places: the splats in their tiles, front to back.
-#include splat_tiles
+#include bounds or splat_bounds
 
 // A slot is a splat in one of its tiles; those of the nearest splat come first. A place is one in the order of tiles.
 struct Amounts {
@@ -11,7 +11,6 @@ struct Amounts {
 @group(0) @binding(1) var<storage, read> boxes: array<vec3u>;
 @group(0) @binding(2) var<storage, read> order: array<u32>; // [N] splats by depth, equal depths by index
 @group(0) @binding(3) var<storage, read_write> table: array<u32>; // [N] in that order: tiles, then the first slot
-@group(0) @binding(4) var<storage, read> ellipses: array<PackedEllipse>;
 @group(0) @binding(5) var<storage, read_write> slots: array<vec2u>; // [N] first, count
 @group(0) @binding(6) var<storage, read_write> tile_of: array<u32>; // of each slot; once sorted, of each place
 @group(0) @binding(7) var<storage, read_write> splat_of: array<u32>; // of each slot
@@ -44,10 +43,10 @@ fn fill_places(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
         amounts.wanted = past;
     }
     if (box.z > 0u) {
-        let ellipse = ellipse_of(ellipses[splat]);
+        let bound = bound_at(splat);
         for (var row = box.y & 0xffffu; row < (box.y >> 16u); row++) {
             for (var column = box.x & 0xffffu; column < (box.x >> 16u); column++) {
-                if (slot < end && touches(ellipse, column, row)) {
+                if (slot < end && reaches(bound, column, row)) {
                     tile_of[slot] = row * view.columns + column;
                     splat_of[slot] = splat;
                     slot++;

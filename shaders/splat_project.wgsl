@@ -1,29 +1,16 @@
 // Provides: project_splats: what compositing needs of each splat, and how many tiles it reaches.
+#include splat_color
 #include splat_footprint
-#include splat_harmonics
 #include splat_tiles
 
 const UNSEEN: u32 = 0xffffffffu;
 
-@group(0) @binding(2) var<storage, read> harmonics: array<f32>; // [N,terms,3]
 @group(0) @binding(3) var<storage, read> extra: array<f32>; // [N] the fourth channel
 @group(0) @binding(4) var<storage, read_write> ellipses: array<PackedEllipse>;
 @group(0) @binding(5) var<storage, read_write> features: array<vec4f>; // colour and the fourth channel
 @group(0) @binding(6) var<storage, read_write> boxes: array<vec3u>; // first and past-last column and row, 16 bits each
 @group(0) @binding(7) var<storage, read_write> depths: array<u32>; // positive floats are ordered as their bits
 @group(0) @binding(8) var<storage, read_write> shown: array<f32>; // [N,3] centre and radius, pixels; radius 0: not seen
-
-fn color_of(i: u32, mean: vec3f) -> vec3f {
-    let toward = mean - view.position.xyz;
-    var values: array<f32, 16>;
-    harmonic_basis(toward / max(length(toward), 1e-20), view.degree, &values);
-    var color = vec3f(0.5);
-    for (var term = 0u; term < (view.degree + 1u) * (view.degree + 1u); term++) {
-        let at = 3u * (view.terms * i + term);
-        color += values[term] * vec3f(harmonics[at], harmonics[at + 1u], harmonics[at + 2u]);
-    }
-    return max(color, vec3f(0.0));
-}
 
 @compute @workgroup_size(64)
 fn project_splats(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {

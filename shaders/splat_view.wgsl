@@ -5,6 +5,7 @@
 #constant STOP = 0.0001
 #constant NEAR = 0.01
 #constant EXPONENTIAL = false
+#constant DEEP = false
 
 struct SplatView {
     rows: array<vec4f, 3>, // camera from world

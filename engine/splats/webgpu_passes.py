@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -10,12 +11,15 @@ from engine.errors import DeviceError
 from engine.kernels.webgpu import Gpu
 from engine.kernels.wgsl import ShaderSource, compose
 from engine.scene.camera import Camera
+from engine.scene.gaussians import Kind
 from engine.splats import constants
 from engine.splats.webgpu_buffers import Buffers, Encoding
 from engine.splats.webgpu_sort import RUNS, SortPass, encode_sort, encode_sums, sort_passes
 
 GEOMETRY = 12  # floats of a splat, as shaders/splat_footprint.wgsl reads them
 ROW = 20  # floats of a splat's gradient, as shaders/splat_project_backward.wgsl lists them
+RECORD = {"gaussian": 32, "exponential": 32, "surface": 80}  # bytes of what compositing reads of a splat
+SUMS = {"gaussian": 32, "exponential": 32, "surface": 64}  # bytes of what it sums for a splat in a tile
 LEAST_PLACES = 1 << 14  # there is room for at first
 WIDEST = 65535 * constants.TILE  # pixels; a tile's column and row have 16 bits
 
@@ -30,7 +34,8 @@ class SplatArrays:
     camera: Camera
     degree: int
     antialiased: bool
-    exponential: bool
+    kind: Kind
+    deep: bool  # with median depth and, of discs, what else is known of depth
 
     @property
     def layers(self) -> int:
@@ -38,10 +43,21 @@ class SplatArrays:
         return max(len(self.groups), 1)
 
 
-def splat_source(name: str, exponential: bool) -> ShaderSource:
+@lru_cache(maxsize=64)
+def splat_source(name: str, kind: Kind, deep: bool = False) -> ShaderSource:
     """The shader `name` with the numbers of constants.py."""
     names = ("LOW_PASS", "ALPHA_MAX", "ALPHA_MIN", "STOP", "NEAR")
-    return compose(name, constants={"EXPONENTIAL": exponential} | {key: getattr(constants, key) for key in names})
+    numbers = {"EXPONENTIAL": kind == "exponential", "DEEP": deep} | {key: getattr(constants, key) for key in names}
+    bounds = "splat_disc_bounds" if kind == "surface" else "splat_bounds"
+    chosen = {"bounds": f"// Provides: the chosen bounds.\n#include {bounds}\n"}
+    return compose(name, sources=chosen, constants=numbers)
+
+
+def stage_source(stage: str, kind: Kind, deep: bool = False) -> tuple[ShaderSource, str]:
+    """(shader, its entry) of a stage, `project` or `composite`, with or without `_backward`."""
+    what, primitives = ("splat_disc", "discs") if kind == "surface" else ("splat", "splats")
+    first, backward, _ = stage.partition("_backward")
+    return splat_source(f"{what}_{stage}", kind, deep), f"{first}_{primitives}{backward}"
 
 
 def view_record(arrays: SplatArrays, capacity: int) -> np.ndarray:
@@ -67,9 +83,11 @@ class SplatPasses:
         self.wanted = 0  # places that the last view had
         self.drawn: SplatArrays | None = None  # what the buffers hold
 
-    def forward(self, arrays: SplatArrays) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-        """(images [H,W,4], transmittance [H,W], shown [N,3]: centre and radius in pixels), as read back.
+    def forward(self, arrays: SplatArrays) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarray | None]:
+        """(images [H,W,4], transmittance [H,W], shown [N,3]: centre and radius in pixels, depths), as read back.
 
+        depths [H,W,4], None unless `deep`: of discs the sum of weights, mean depth, and the sum of weight times squared
+        distance from it; median depth.
         Drawn once more where the splats reach more tiles than there was room for.
         """
         while True:
@@ -83,13 +101,15 @@ class SplatPasses:
             ]
             clear = read(encoder, get("transmittance", 4 * pixels), np.float32, size)
             shown = read(encoder, get("shown", 12 * count), np.float32, (count, 3))
+            depths = read(encoder, get("image of depths", 16 * pixels), np.float32, (*size, 4)) if arrays.deep else None
             amounts = read(encoder, get("amounts", 16), np.uint32, 4)
             self.gpu.submit(encoder)
             wanted = self.wanted = int(amounts.array()[2])
             if wanted <= self.capacity:
                 self.drawn = arrays
-                return [image.array() for image in images], clear.array(), shown.array()
-            for unused in (*images, clear, shown):
+                deep = None if depths is None else depths.array()
+                return [image.array() for image in images], clear.array(), shown.array(), deep
+            for unused in (*images, clear, shown, *([] if depths is None else [depths])):
                 unused.use(lambda _: None)
             self.capacity = wanted + wanted // 4
 
@@ -112,7 +132,8 @@ class SplatPasses:
         features = [get("features 0", 16 * count)]
         features += [filled(f"features {k}", group) for k, group in enumerate(arrays.groups[1:], 1)]
         amounts = filled("amounts", np.array([count, 0, 0, 0], np.uint32))
-        ellipses, boxes, depths = get("ellipses", 32 * count), get("boxes", 16 * count), get("depths", 4 * count)
+        records = get("records", RECORD[arrays.kind] * count)
+        boxes, depths = get("boxes", 16 * count), get("depths", 4 * count)
         shown, order, slots = get("shown", 12 * count), get("order", 4 * count), get("slots", 8 * count)
         spare = get("spare keys", 4 * max(count, self.capacity)), get("spare values", 4 * max(count, self.capacity))
         longest = max(4 * count, *(4 * each.length for each in (*by_depth, *by_tile)))
@@ -120,28 +141,30 @@ class SplatPasses:
         tile_of, splat_of = get("tiles", 4 * self.capacity), get("slots' splats", 4 * self.capacity)
         slot_of, splats = get("places' slots", 4 * self.capacity), get("places", 8 * self.capacity)
         starts, transmittance = get("starts", 4 * (tiles + 1)), get("transmittance", 4 * pixels)
-        work = Encoding(self.buffers)
-
-        def source(name: str) -> ShaderSource:
-            return splat_source(name, arrays.exponential)
-
+        image_of_depths = get("image of depths", 16 * (pixels if arrays.deep else 1))
+        work, kind = Encoding(self.buffers), arrays.kind
         each = -(-count // 64)
-        bound = uniform, geometry, harmonics, extra, ellipses, features[0], boxes, depths, shown
-        work.dispatch(source("splat_project"), "project_splats", bound, each)
+        bound = uniform, geometry, harmonics, extra, records, features[0], boxes, depths, shown
+        work.dispatch(*stage_source("project", kind), bound, each)
         encode_sort(work, by_depth, rest[: len(by_depth)], amounts, (depths, spare[0]), (order, spare[1]), table, runs)
-        places = source("splat_places")
+        places = splat_source("splat_places", kind)
         work.dispatch(places, "count_places", {0: uniform, 1: boxes, 2: order, 3: table}, each)
         encode_sums(work, of_sums, table, runs)
-        bound = uniform, boxes, order, table, ellipses, slots, tile_of, splat_of, amounts
+        bound = uniform, boxes, order, table, records, slots, tile_of, splat_of, amounts
         work.dispatch(places, "fill_places", bound, each)
         encode_sort(
             work, by_tile, rest[len(by_depth) :], amounts, (tile_of, spare[0]), (slot_of, spare[1]), table, runs
         )
         bound = uniform, amounts, tile_of, slot_of, splat_of, splats, starts
-        work.dispatch(source("splat_starts"), "find_tiles", bound, self.capacity // 64 + 1)
+        work.dispatch(splat_source("splat_starts", kind), "find_tiles", bound, self.capacity // 64 + 1)
         for k, feature in enumerate(features):
-            bound = uniform, starts, splats, ellipses, feature, get(f"image {k}", 16 * pixels), transmittance
-            work.dispatch(source("splat_composite"), "composite_splats", bound, tiles)
+            bound = uniform, starts, splats, records, feature, get(f"image {k}", 16 * pixels), transmittance
+            if kind == "surface":
+                bound = *bound, image_of_depths
+            work.dispatch(*stage_source("composite", kind, arrays.deep and k == 0), bound, tiles)
+        if arrays.deep and kind != "surface":
+            bound = uniform, starts, splats, records, geometry, image_of_depths
+            work.dispatch(splat_source("splat_median", kind), "find_median_depths", bound, tiles)
         return work
 
     def backward(
@@ -150,6 +173,7 @@ class SplatPasses:
         """Gradients [N,20] (see ROW), of harmonics [N,K,3], and of further channels [N,4] each.
 
         `slopes` [H,W,2,4] of each image of four channels: the gradient, then how much the pixel times it is, thrice 0.
+        Of discs [H,W,3,4], with what splat_disc_composite_backward.wgsl takes of depth.
         """
         if self.drawn is not arrays:  # another view was drawn meanwhile
             self.forward(arrays)
@@ -157,28 +181,28 @@ class SplatPasses:
         view = view_record(arrays, self.capacity)
         tiles, width = int(view[-2]), max(self.wanted, 1)
         (uniform,) = self.buffers.uniforms([view])
-        sums, gradients = get("sums", 32 * width), get("gradients", 4 * ROW * count)
+        kind, room = arrays.kind, SUMS[arrays.kind] * width
+        sums, gradients = get("sums", room), get("gradients", 4 * ROW * count)
         d_harmonics = get("gradients of harmonics", arrays.harmonics.nbytes)
-        ellipses, slots = get("ellipses", 32 * count), get("slots", 8 * count)
+        records, slots = get("records", RECORD[kind] * count), get("slots", 8 * count)
         starts, splats = get("starts", 4 * (tiles + 1)), get("places", 8 * self.capacity)
         of_channels = [get(f"sums of channels {k}", 16 * width) for k in range(arrays.layers)]
         work = Encoding(self.buffers)
-        for buffer, size in ((sums, 32 * width), (gradients, 4 * ROW * count), (d_harmonics, arrays.harmonics.nbytes)):
+        for buffer, size in ((sums, room), (gradients, 4 * ROW * count), (d_harmonics, arrays.harmonics.nbytes)):
             work.clear(buffer, size)
         for k, (slope, sums_here) in enumerate(zip(slopes, of_channels, strict=True)):
             work.clear(sums_here, 16 * width)
             pixels, features = filled(f"slopes {k}", slope), get(f"features {k}", 16 * count)
-            bound = uniform, starts, splats, ellipses, features, pixels, sums, sums_here
-            source = splat_source("splat_composite_backward", arrays.exponential)
-            work.dispatch(source, "composite_splats_backward", bound, tiles)
-        bound = uniform, get("geometry", 0), get("harmonics", 0), ellipses, slots, sums, of_channels[0]
-        source = splat_source("splat_project_backward", arrays.exponential)
+            bound = uniform, starts, splats, records, features, pixels, sums, sums_here
+            work.dispatch(*stage_source("composite_backward", kind, arrays.deep and k == 0), bound, tiles)
+        bound = uniform, get("geometry", 0), get("harmonics", 0), records, slots, sums, of_channels[0]
         each = -(-count // 64)
-        work.dispatch(source, "project_splats_backward", (*bound, gradients, d_harmonics), each)
+        work.dispatch(*stage_source("project_backward", kind), (*bound, gradients, d_harmonics), each)
         gathered = [get(f"gradients of channels {k}", 16 * count) for k in range(1, arrays.layers)]
         for sums_here, total in zip(of_channels[1:], gathered, strict=True):
-            source = splat_source("splat_gather", arrays.exponential)
-            work.dispatch(source, "gather_features", (uniform, slots, sums_here, total), each)
+            work.dispatch(
+                splat_source("splat_gather", kind), "gather_features", (uniform, slots, sums_here, total), each
+            )
         encoder, read = work.end_pass(), self.gpu.readback
         rows = read(encoder, gradients, np.float32, (count, ROW))
         of_harmonics = read(encoder, d_harmonics, np.float32, arrays.harmonics.shape)
