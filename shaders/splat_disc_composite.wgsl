@@ -8,8 +8,8 @@
 @group(0) @binding(4) var<storage, read> features: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> image: array<vec4f>; // [H,W]
 @group(0) @binding(6) var<storage, read_write> transmittance: array<f32>; // [H,W]
-// [H,W], filled where DEEP: the sum of weights, mean depth, the sum of weight times squared distance from it, and median
-// depth. Sums of squares instead of the mean would lose a thin surface's digits.
+// [H,W], filled where DEEP: the sum of weights, mean depth, the sum of weight times squared distance from it, and
+// median depth. Sums of squares instead of the mean would lose a thin surface's digits.
 @group(0) @binding(7) var<storage, read_write> depths: array<vec4f>;
 
 const CHECK: u32 = 8u; // discs between looks at whether every pixel is closed

@@ -119,8 +119,8 @@ fn total(four: vec4f) -> f32 {
     return (four.x + four.y) + (four.z + four.w);
 }
 
-// What is kept: sums of d U alone, times dx and times dy, and of the filter's slope times dx; the same of d V, times dy;
-// of d D, and of alpha d alpha; of d depth alone, times u and times v, 0; and of the four channels.
+// What is kept: sums of d U alone, times dx and times dy, and of the filter's slope times dx; the same of d V, the
+// slope times dy; of d D, and of alpha d alpha; of d depth alone, times u and times v, 0; and of the four channels.
 fn keep(at: u32, dx: f32, here: Sums) {
     let u = total(here.u0);
     let v = total(here.v0);

@@ -5,7 +5,7 @@
 
 @group(0) @binding(3) var<storage, read> discs: array<PackedDisc>;
 @group(0) @binding(4) var<storage, read> slots: array<vec2u>; // first, count; none: not seen
-@group(0) @binding(5) var<storage, read> sums: array<vec4f>; // [slots,4]: see keep in splat_disc_composite_backward.wgsl
+@group(0) @binding(5) var<storage, read> sums: array<vec4f>; // [slots,4]: see keep where they are made
 @group(0) @binding(6) var<storage, read> feature_sums: array<vec4f>; // [slots]
 
 fn in_world(direction: vec3f) -> vec3f {

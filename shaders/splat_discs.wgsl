@@ -1,4 +1,4 @@
-// Provides: Disc, PackedDisc, disc_of, packed_disc, disc_reaches: what rays meet of discs, and whether that is in a tile.
+// Provides: Disc, PackedDisc, disc_of, packed_disc, disc_reaches: what rays meet of discs, and in which tiles.
 #include splat_tiles
 
 // A ray that passes the mean at d pixels meets the plane at (u, v) = (U, V) / D scales from the mean: U and V are
