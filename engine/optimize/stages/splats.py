@@ -82,7 +82,7 @@ class SplatsStage(IteratingStage):
 
     def _take(self, context: StageContext) -> None:
         self.context, self.options = context, context.recipe.splats
-        on_gpu = context.device.rasterizer == "webgpu" and self.options.kind != "surface"
+        on_gpu = context.device.rasterizer == "webgpu"
         elsewhere = "numba" if context.device.torch_device == "cpu" else "reference"
         self.splatter = splatter("webgpu" if on_gpu else elsewhere)
         self.cameras = [context.capture.frames[index].camera for index in context.capture.train]
