@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-NEIGHBOURS = 4
 FEWEST = 4  # cameras that can say how well neighbours predict one another
+NOISE = (0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1e4)  # variances that are tried, in the drift's from a camera to its nearest
 
 
 def carried(before: np.ndarray, after: np.ndarray, moved: np.ndarray, held: np.ndarray) -> np.ndarray:
@@ -20,27 +20,19 @@ def carried(before: np.ndarray, after: np.ndarray, moved: np.ndarray, held: np.n
     which only those `moved` [M] count. The one similarity that best takes the moved cameras from before to after is
     common to all, and exact wherever a held-out camera is. What remains is local, a rigid motion of the world around
     each moved camera, as poses that were chained or a turntable that slipped leave it; an error that stays fixed to
-    the camera is the business of the intrinsics. A held-out camera takes the mean of its neighbours' motions, weighted
-    by inverse distance in space or in the capture's order. Which of the two, and how much of the mean, is what
-    predicts the moved cameras best from one another: independent noise is not passed on.
+    the camera is the business of the intrinsics. Held-out cameras take it from their neighbours (`_interpolated`).
     """
     scale, turn, shift = _similarity(before[moved], after[moved])
     common = before.copy()
     common[:, :3, :3] = turn @ before[:, :3, :3]
     common[:, :3, 3] = scale * before[:, :3, 3] @ turn.T + shift
+    poses = common[held]
+    if len(moved) < FEWEST:
+        return poses
     centres = common[moved, :3, 3]
     middle = centres.mean(0)
     radius = max(float(np.linalg.norm(centres - middle, axis=1).max()), 1e-9)
-    known = _motions(common[moved], after[moved], middle, radius)
-    spaced = np.linalg.norm(before[:, None, :3, 3] - before[None, :, :3, 3], axis=-1)
-    order = np.abs(np.subtract.outer(np.arange(len(before)), np.arange(len(before)))).astype(float)
-    best, motions = np.inf, np.zeros((len(held), 6))
-    for distance in (spaced, order):
-        among = distance[np.ix_(moved, moved)] + np.diag(np.full(len(moved), np.inf))
-        share, error = _trust(_blended(among, known), known)
-        if error < best:
-            best, motions = error, share * _blended(distance[np.ix_(held, moved)], known)
-    poses = common[held]
+    motions = _interpolated(common[:, :3, 3], moved, held, _motions(common[moved], after[moved], middle, radius))
     turns = Rotation.from_rotvec(motions[:, :3]).as_matrix()
     poses[:, :3, 3] = np.einsum("nij,nj->ni", turns, poses[:, :3, 3] - middle) + middle + radius * motions[:, 3:]
     poses[:, :3, :3] = turns @ poses[:, :3, :3]
@@ -66,19 +58,27 @@ def _motions(before: np.ndarray, after: np.ndarray, middle: np.ndarray, radius: 
     return np.concatenate([Rotation.from_matrix(turns).as_rotvec(), ways / radius], 1)
 
 
-def _blended(distance: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """[H,6] means of `values` [M,6] over the nearest by `distance` [H,M], weighted by its inverse."""
-    count = min(NEIGHBOURS, int(np.isfinite(distance).sum(1).min()))
-    if count < 1:
-        return np.zeros((len(distance), values.shape[1]))
-    nearest = np.argsort(distance, axis=1, kind="stable")[:, :count]
-    near = np.take_along_axis(distance, nearest, 1)
-    weights = 1 / (near + 1e-3 * near.mean(1, keepdims=True) + 1e-12)
-    return np.einsum("hk,hkc->hc", weights / weights.sum(1, keepdims=True), values[nearest])
+def _interpolated(centres: np.ndarray, moved: np.ndarray, held: np.ndarray, motions: np.ndarray) -> np.ndarray:
+    """[H,6] what `motions` [M,6] of the cameras `moved` say of those `held`, by kriging with a linear variogram.
 
-
-def _trust(predicted: np.ndarray, actual: np.ndarray) -> tuple[float, float]:
-    """(share in [0,1] of what is predicted that comes nearest to what is actual, the squared error that it leaves)."""
-    power = float((predicted**2).sum())
-    share = float(np.clip((predicted * actual).sum() / power, 0, 1)) if power > 0 and len(actual) >= FEWEST else 0.0
-    return share, float(((actual - share * predicted) ** 2).sum())
+    Along a line, that interpolates linearly between neighbours. Whether distance is that in space, of `centres` [N,3],
+    or that in the capture's order, and how much of the motions is independent noise, is what predicts the moved
+    cameras best from one another, each left out in turn.
+    """
+    count = len(centres)
+    space = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
+    order = np.abs(np.subtract.outer(np.arange(count), np.arange(count))).astype(float)
+    best, result = np.inf, np.zeros((len(held), motions.shape[1]))
+    for distance in (space, order):
+        among, toward = distance[np.ix_(moved, moved)], distance[np.ix_(held, moved)]
+        nearest = float((among + np.diag(np.full(len(moved), np.inf))).min(1).mean()) or 1.0
+        for noise in NOISE:
+            system = np.ones((len(moved) + 1, len(moved) + 1))  # the last row and column: the weights' sum
+            system[:-1, :-1] = noise * nearest * np.eye(len(moved)) - among
+            system[-1, -1] = 0.0
+            inverse = np.linalg.inv(system)
+            weights = inverse[:, :-1] @ motions
+            error = float(((weights[:-1] / np.diag(inverse)[:-1, None]) ** 2).sum())
+            if error < best:
+                best, result = error, weights[-1] - toward @ weights[:-1]
+    return result
