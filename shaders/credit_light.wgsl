@@ -11,7 +11,7 @@ fn credit_side(side: f32) {
 }
 
 // A pixel whose shading read more texels than can be listed is left out: crediting some of them would be biased.
-fn credit(fixed: i32, id_plus: u32, id_minus: u32, row: u32) {
+fn credit(amount: Amount, id_plus: u32, id_minus: u32, row: u32) {
     if (light_reads > light_taps) {
         return;
     }
@@ -21,7 +21,7 @@ fn credit(fixed: i32, id_plus: u32, id_minus: u32, row: u32) {
             known = known || light_tap[other] == light_tap[tap];
         }
         if (!known) {
-            atomicAdd(&sums[SUMS_HEAD + light_tap[tap]], fixed);
+            atomicAdd(&sums.rows[light_tap[tap]], amount);
         }
     }
 }

@@ -2,6 +2,6 @@
 #include loop_sums
 fn credit_side(side: f32) {}
 
-fn credit(fixed: i32, id_plus: u32, id_minus: u32, row: u32) {
-    atomicAdd(&sums[SUMS_HEAD + row], fixed);
+fn credit(amount: Amount, id_plus: u32, id_minus: u32, row: u32) {
+    atomicAdd(&sums.rows[row], amount);
 }

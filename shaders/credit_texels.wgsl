@@ -9,12 +9,12 @@ fn credit_side(side: f32) {
     }
 }
 
-fn credit(fixed: i32, id_plus: u32, id_minus: u32, row: u32) {
+fn credit(amount: Amount, id_plus: u32, id_minus: u32, row: u32) {
     let levels = i32(material_levels);
-    if ((atomicLoad(&sums[LEVELS_READ]) & levels) != levels) {
-        atomicOr(&sums[LEVELS_READ], levels);
+    if ((atomicLoad(&sums.head[LEVELS_READ]) & levels) != levels) {
+        atomicOr(&sums.head[LEVELS_READ], levels);
     }
     for (var tap = 0u; tap < material_taps; tap++) {
-        atomicAdd(&sums[SUMS_HEAD + material_tap[tap]], fixed);
+        atomicAdd(&sums.rows[material_tap[tap]], amount);
     }
 }

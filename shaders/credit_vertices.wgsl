@@ -8,14 +8,14 @@
 // those of all triangles that read it.
 fn credit_side(side: f32) {}
 
-fn credit(fixed: i32, id_plus: u32, id_minus: u32, row: u32) {
+fn credit(amount: Amount, id_plus: u32, id_minus: u32, row: u32) {
     if (id_plus > 0u) {
-        atomicAdd(&sums[SUMS_HEAD + id_plus - 1u], fixed);
+        atomicAdd(&sums.rows[id_plus - 1u], amount);
     }
     if (id_minus == id_plus || id_minus == 0u) {
         return;
     }
-    atomicAdd(&sums[SUMS_HEAD + id_minus - 1u], fixed);
+    atomicAdd(&sums.rows[id_minus - 1u], amount);
     if (id_plus == 0u) {
         return;
     }
@@ -29,7 +29,7 @@ fn credit(fixed: i32, id_plus: u32, id_minus: u32, row: u32) {
         let p = tables[listed + i];
         let q = tables[listed + j];
         if (p == q) {
-            atomicSub(&sums[SUMS_HEAD + now.triangles + p], fixed);
+            atomicAdd(&sums.rows[now.triangles + p], -amount);
         }
         i += u32(p <= q);
         j += u32(q <= p);

@@ -1,6 +1,6 @@
 // Provides: displacement_gradient, the sums of the credit rule for displacement texels turned into a gradient.
 #include loop_step
-#include loop_sums
+#include loop_credited
 
 // Entries 0..texels: where the triangles that a texel lifts begin; then the triangles. A step of this group counts
 // texels in `now.vertices`.
@@ -13,10 +13,10 @@ fn displacement_gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_
     if (texel >= now.vertices) {
         return;
     }
-    var total = atomicLoad(&sums[SUMS_HEAD + now.triangles + texel]);
+    var total = credit_of(now.triangles + texel);
     let listed = now.vertices + 1u;
     for (var slot = readers[texel]; slot < readers[texel + 1u]; slot++) {
-        total += atomicLoad(&sums[SUMS_HEAD + readers[listed + slot]]);
+        total += credit_of(readers[listed + slot]);
     }
     let pixels = f32(view.size.x * view.size.y);
     let slope = f32(total) * sign_at(now.key, texel) * 0.5 / (loop_scale() * pixels * displacement_reach());

@@ -31,7 +31,7 @@ fn mode_count() -> u32 {
 // Gradient with respect to one texel of a blur with its border.
 fn of_texel(layer: u32, y: u32, x: u32) -> vec3f {
     let index = (layer * (sizes.height + 2u) + y) * (sizes.width + 2u) + x;
-    let sum = f32(sums[SUMS_HEAD + index]);
+    let sum = f32(credit_of(index));
     let factor = 0.5 / (now.eps * loop_scale() * f32(view.size.x * view.size.y));
     return sum * factor * signs_at(now.key, index) / max(texels[index].xyz, vec3f(1e-6));
 }

@@ -4,7 +4,7 @@
 #include light_use or light_unbound
 
 @group(0) @binding(4) var ids: texture_2d<u32>;
-@group(0) @binding(7) var<storage, read_write> colors: array<vec4f>;
+@group(0) @binding(7) var colors: texture_storage_2d<rgba32float, write>;
 
 @compute @workgroup_size(8, 8)
 fn image(@builtin(global_invocation_id) id: vec3u) {
@@ -12,12 +12,12 @@ fn image(@builtin(global_invocation_id) id: vec3u) {
         return;
     }
     if (now.vertices == 0u) {
-        colors[0] = vec4f(light_bound(), 0.0, 0.0);
+        textureStore(colors, id.xy, vec4f(light_bound(), 0.0, 0.0));
     }
     let triangle = textureLoad(ids, id.xy, 0).x;
     var color = vec4f(0.0);
     if (triangle != 0u) {
         color = vec4f(shade(surface_at(triangle, vec2f(id.xy) + 0.5, 0.0, 0u)), 1.0);
     }
-    colors[id.y * view.size.x + id.x] = color;
+    textureStore(colors, id.xy, color);
 }

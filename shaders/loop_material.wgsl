@@ -2,6 +2,7 @@
 #include loop_step
 #include surface
 #include texture
+#include loop_texels or loop_texels_buffer
 #include normal_map
 
 struct Material {
@@ -11,10 +12,6 @@ struct Material {
     occlusion: f32,
     slope: vec2f, // of the tangent-space normal whose z is 1
 }
-
-// The pyramid's texels: (base colour, roughness) and (metallic, slope, occlusion).
-@group(0) @binding(9) var<storage, read> texels_color: array<vec4f>;
-@group(0) @binding(10) var<storage, read> texels_surface: array<vec4f>;
 
 // The texels read by the last look-up, each once: what the pixel is credited to.
 var<private> material_tap: array<u32, 8>;
@@ -40,8 +37,8 @@ fn look_up(uv: vec2f, level: u32, share: f32, side: f32, color: ptr<function, ve
         if (weight == 0.0) {
             continue;
         }
-        var first = texels_color[texel];
-        var second = texels_surface[texel];
+        var first = color_texel(texel, level);
+        var second = surface_texel(texel, level);
         if (COLOR_TEXTURE) {
             first = vec4f(share_of(first.xyz + reach * signs_at(now.key, texel)), first.w);
         } else if (ROUGH_TEXTURE) {

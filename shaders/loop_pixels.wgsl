@@ -47,7 +47,7 @@ fn pixels(@builtin(global_invocation_id) id: vec3u) {
     credit_side(-1.0);
     let minus = loss_of_side(id_minus, pixel, wanted, -1.0, section_minus);
     if (plus < 0.0 || minus < 0.0 || !finite(plus) || !finite(minus)) {
-        atomicAdd(&sums[COUNT_NOT_FINITE], 1);
+        atomicAdd(&sums.head[COUNT_NOT_FINITE], 1);
         losses[index] = vec2f(0.0);
         return;
     }
@@ -57,11 +57,11 @@ fn pixels(@builtin(global_invocation_id) id: vec3u) {
     }
     let difference = plus - minus;
     let size = bitcast<i32>(abs(difference)); // non-negative floats are ordered as their bits are
-    if (size > atomicLoad(&sums[LARGEST])) {
-        atomicMax(&sums[LARGEST], size);
+    if (size > atomicLoad(&sums.head[LARGEST])) {
+        atomicMax(&sums.head[LARGEST], size);
     }
-    let fixed = i32(round(clamp(difference, -loop_limit(), loop_limit()) * loop_scale()));
-    if (fixed != 0) {
-        credit(fixed, id_plus, id_minus, id.y);
+    let amount = amount_of(clamp(difference, -loop_limit(), loop_limit()) * loop_scale());
+    if (amount != Amount(0)) {
+        credit(amount, id_plus, id_minus, id.y);
     }
 }

@@ -23,7 +23,7 @@ fn count_covered(@builtin(global_invocation_id) id: vec3u) {
         count += i32(shown != 0u);
     }
     if (count > 0) {
-        atomicAdd(&sums[COVERED], count);
+        atomicAdd(&sums.head[COVERED], count);
     }
 }
 
@@ -31,9 +31,9 @@ fn count_covered(@builtin(global_invocation_id) id: vec3u) {
 // and those of one view say little of another's.
 @compute @workgroup_size(1)
 fn set_scale() {
-    let last = bitcast<f32>(atomicLoad(&sums[LAST_LARGEST]));
+    let last = bitcast<f32>(atomicLoad(&sums.head[LAST_LARGEST]));
     let limit = select(now.limit, min(now.limit, now.growth * last), last > 0.0);
-    let room = ROOM / f32(max(atomicLoad(&sums[COVERED]), 1)) - 0.5;
-    atomicStore(&sums[LIMIT], bitcast<i32>(limit));
-    atomicStore(&sums[SCALE], bitcast<i32>(min(room / limit, 1e38)) & 0x7f800000);
+    let room = ROOM / f32(max(atomicLoad(&sums.head[COVERED]), 1)) - 0.5;
+    atomicStore(&sums.head[LIMIT], bitcast<i32>(limit));
+    atomicStore(&sums.head[SCALE], bitcast<i32>(min(room / limit, 1e38)) & 0x7f800000);
 }

@@ -1,12 +1,17 @@
-// Provides: sums, the fixed-point sums of credit behind a head, and loop_scale, by which this step's are scaled.
+// Provides: sums, the sums of credit behind a head, and loop_scale, by which this step's are scaled.
+#include loop_amount or loop_amount_fixed
 
-// 0: pixels whose loss was not finite; 1: bits of the largest difference of the last step of this group and view, 0 in
-// the first. Cleared before every step: 2: bits of the mip levels that this step has credited; 3: bits of its
-// largest difference; 4: pixels that show a triangle on either side; 5 and 6: bits of its scale and of the largest
-// difference that it can hold. Then the group's sums.
-@group(0) @binding(8) var<storage, read_write> sums: array<atomic<i32>>;
+struct Sums {
+    // 0: pixels whose loss was not finite; 1: bits of the largest difference of the last step of this group and view, 0
+    // in the first. Cleared before every step: 2: bits of the mip levels that this step has credited; 3: bits of its
+    // largest difference; 4: pixels that show a triangle on either side; 5 and 6: bits of its scale and of the largest
+    // difference that it can hold.
+    head: array<atomic<i32>, 32>,
+    rows: array<atomic<Amount>>, // the group's
+}
 
-const SUMS_HEAD = 32u;
+@group(0) @binding(8) var<storage, read_write> sums: Sums;
+
 const COUNT_NOT_FINITE = 0u;
 const LAST_LARGEST = 1u;
 const LEVELS_READ = 2u;
@@ -16,9 +21,9 @@ const SCALE = 5u;
 const LIMIT = 6u;
 
 fn loop_scale() -> f32 {
-    return bitcast<f32>(atomicLoad(&sums[SCALE]));
+    return bitcast<f32>(atomicLoad(&sums.head[SCALE]));
 }
 
 fn loop_limit() -> f32 {
-    return bitcast<f32>(atomicLoad(&sums[LIMIT]));
+    return bitcast<f32>(atomicLoad(&sums.head[LIMIT]));
 }

@@ -8,9 +8,9 @@
 
 @compute @workgroup_size(1)
 fn pose_adam() {
-    var total = 0;
+    var total = Amount(0);
     for (var row = 0u; row < seen.size.y; row++) {
-        total += sums[SUMS_HEAD + row];
+        total += credit_of(row);
     }
     // In units of the perturbation: pixels at the scene's centre, for rotation and translation alike.
     let factor = 0.5 * f32(total) / (now.eps * loop_scale() * f32(seen.size.x * seen.size.y));

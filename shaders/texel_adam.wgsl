@@ -7,10 +7,16 @@
 #include loop_step
 #include loop_credited
 
+struct Rows {
+    first: u32, // of level 0, where the buffers begin
+    count: u32,
+}
+
 @group(0) @binding(2) var<storage, read_write> texels_color: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> texels_surface: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> mean: array<vec4f>; // w: how often the texel has moved
 @group(0) @binding(5) var<storage, read_write> square: array<vec4f>;
+@group(0) @binding(6) var<uniform> rows: Rows;
 
 #constant MIN_ROUGHNESS = 0.05
 #constant MAX_SLOPE = 1.5
@@ -22,15 +28,15 @@ fn signs_of_texel(texel: u32) -> vec3f {
     return vec3f(sign_at(now.key, 2u * texel), sign_at(now.key, 2u * texel + 1u), 0.0);
 }
 
-// One invocation per texel of level 0, columns along x.
+// One invocation per texel of the rows of level 0, columns along x.
 @compute @workgroup_size(8, 8)
 fn texel_adam(@builtin(global_invocation_id) id: vec3u) {
     let size = now.texture_size;
-    let place = id.xy;
-    if (place.x >= size.x || place.y >= size.y) {
+    if (id.x >= size.x || id.y >= rows.count) {
         return;
     }
-    let texel = place.y * size.x + place.x;
+    let place = vec2u(id.x, rows.first + id.y);
+    let texel = id.y * size.x + id.x;
     let read = u32(sums[LEVELS_READ]);
     var gradient = vec3f(0.0);
     var touched = false;
@@ -40,8 +46,8 @@ fn texel_adam(@builtin(global_invocation_id) id: vec3u) {
     for (var level = 0u; level < now.levels; level++) {
         if ((read & (1u << level)) != 0u) {
             let other = start + min(place.y >> level, side.y - 1u) * side.x + min(place.x >> level, side.x - 1u);
-            let sum = sums[SUMS_HEAD + other];
-            if (sum != 0) {
+            let sum = credit_of(other);
+            if (sum != Amount(0)) {
                 touched = true;
                 gradient += share * f32(sum) * signs_of_texel(other);
             }

@@ -13,10 +13,10 @@ fn vertex_gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgr
     if (vertex >= now.vertices) {
         return;
     }
-    var total = sums[SUMS_HEAD + now.triangles + vertex];
+    var total = credit_of(now.triangles + vertex);
     let listed = now.vertices + 1u;
     for (var slot = readers[vertex]; slot < readers[vertex + 1u]; slot++) {
-        total += sums[SUMS_HEAD + readers[listed + slot]];
+        total += credit_of(readers[listed + slot]);
     }
     let reach = vertex_reach(positions[vertex].xyz);
     let pixels = f32(view.size.x * view.size.y);

@@ -1,7 +1,9 @@
 """The WebGPU device of this process: buffers, pipelines, dispatches, read-back, and what happens when it is lost.
 
 Only WebGPU's default limits are relied on and no optional feature: 8 storage buffers per stage, 256 invocations per
-workgroup, 65535 workgroups per dimension. A storage binding holds 128 MiB, or more where the adapter allows it.
+workgroup, 65535 workgroups per dimension. A storage binding holds 128 MiB, or more where the adapter allows it and the
+environment variable UNRENDER_GPU_LIMITS does not say `default`. Sums in floating point are there where asked for and
+where the adapter has them.
 Pipelines are compiled once per process, in the background where `prepare` was called in time. Every wait has an end: a
 device that does not answer counts as lost.
 """
@@ -9,6 +11,7 @@ device that does not answer counts as lost.
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,8 +31,11 @@ __all__ = ["Adapter", "DeviceFull", "DeviceLost", "Gpu", "Readback", "adapters",
 T = TypeVar("T")
 STORAGE = "STORAGE|COPY_SRC|COPY_DST"
 UNIFORM = "UNIFORM|COPY_DST"
-# Raised to what the adapter has: large textures and photos are one buffer each. The rest stays at WebGPU's defaults.
-RAISED = ("max-buffer-size", "max-storage-buffer-binding-size")
+# Raised from WebGPU's defaults, which these are, to what the adapter has: large textures and photos are one buffer
+# each. The rest stays as it is.
+RAISED = {"max-buffer-size": 256 * 2**20, "max-storage-buffer-binding-size": 128 * 2**20}
+LIMITS = "UNRENDER_GPU_LIMITS"
+FLOAT_ATOMICS = "shader-float32-atomic"  # of wgpu's native features; no part of WebGPU
 ANSWER_SECONDS = 60.0  # longest wait for the device to finish what was submitted
 
 
@@ -46,12 +52,24 @@ class Gpu:
     driver reports the loss while it takes work or is waited for; what is left then is a session's last checkpoint.
     """
 
-    def __init__(self, adapter: Adapter | None = None) -> None:
-        """Open `adapter` (by default `choose_adapter()`). Raises DeviceError when the driver refuses."""
+    def __init__(self, adapter: Adapter | None = None, *, default_limits: bool | None = None) -> None:
+        """Open `adapter` (by default `choose_adapter()`), with WebGPU's default limits where asked for.
+
+        default_limits: None: as the environment variable UNRENDER_GPU_LIMITS says. Raises DeviceError when the driver
+        refuses.
+        """
         self.adapter = choose_adapter() if adapter is None else adapter
+        if default_limits is None:
+            default_limits = os.environ.get(LIMITS, "") == "default"
         try:
-            limits = {name: self.adapter.limits[name] for name in RAISED if name in self.adapter.limits}
-            self.device = self.adapter.native.request_device_sync(label="unrender", required_limits=limits)
+            allowed = {} if default_limits else self.adapter.limits
+            limits = {name: allowed.get(name, default) for name, default in RAISED.items()}
+            self.float_atomics = FLOAT_ATOMICS in self.adapter.native.features  # whether atomic<f32> can be summed
+            self.device = self.adapter.native.request_device_sync(
+                label="unrender",
+                required_limits=limits,
+                required_features=[FLOAT_ATOMICS] if self.float_atomics else [],
+            )
         except (RuntimeError, wgpu.GPUError) as error:
             raise DeviceError(
                 f"the adapter {self.adapter.name} cannot be opened ({error}); choose another with UNRENDER_GPU "

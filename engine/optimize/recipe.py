@@ -63,6 +63,11 @@ class OptimizeSection:
         low=0.01,
         high=1.0,
     )
+    float_atomics: bool = option(
+        False,
+        "sum stochastic gradients on WebGPU in floating point: finer, not the same bits in every run, and only on "
+        "adapters that can; in stages blackbox, subdivision and, on_device, refine",
+    )
     cameras: bool = option(
         False,
         "move the training photos' cameras too, in the stages shape, refine and splats; those of test photos follow "

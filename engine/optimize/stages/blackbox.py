@@ -112,6 +112,7 @@ class BlackBoxStage(LoopStage):
             mask=options.mask,
             smoothness=options.large_steps,
             recursion=self.context.recipe.optimize.recursion,
+            float_atomics=self.context.recipe.optimize.float_atomics,
         )
         return self._with_rates(made)
 

@@ -3,6 +3,7 @@ recipe asks for it: without autograd, and less exact in materials."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +38,38 @@ IGNORED = (
 
 def _served(context: StageContext) -> bool:
     options = context.recipe.optimize
-    return context.rasterizer.name == "webgpu" and options.gradient == "stochastic" and options.on_device
+    if context.rasterizer.name != "webgpu" or options.gradient != "stochastic" or not options.on_device:
+        return False
+    found = _misfit(context)
+    if found is not None:
+        context.notice(f"optimize.on_device has no effect, as what stage refine moves does not fit: {found}")
+    return found is None
+
+
+def _misfit(context: StageContext) -> str | None:
+    """What of the mesh, its textures and the photos the device has no room for, in one sentence."""
+    from engine.kernels.webgpu import gpu
+    from engine.optimize.stochastic.limits import misfit
+
+    mesh, material = context.scene.mesh, context.scene.material
+    if mesh is None or mesh.uvs is None:
+        return None  # the stage says so itself
+    most = context.recipe.refine.image_size
+    photos = []
+    for index in context.capture.train:
+        height, width = context.capture.frames[index].camera.size
+        share = min(most / max(height, width), 1) if most else 1
+        photos.append((round(height * share), round(width * share)))
+    device = gpu()
+    return misfit(
+        device.limits,
+        device.adapter.name,
+        vertices=len(mesh.vertices),
+        triangles=len(mesh.triangles),
+        photo=max(photos, key=math.prod),
+        texture=(1, 1) if material is None else material.base_color.shape[:2],
+        tangents=len(mesh.uvs),
+    )
 
 
 @stands_in(_served)
@@ -74,6 +106,7 @@ class LoopRefineStage(LoopStage):
                 mask=recipe.refine.mask,
                 smoothness=recipe.refine.large_steps,
                 recursion=recipe.optimize.recursion,
+                float_atomics=recipe.optimize.float_atomics,
             ),
             "pbr",
             notify=context.notice,

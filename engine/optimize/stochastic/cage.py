@@ -54,6 +54,11 @@ class CageScene(LoopScene):
                 raise GeometryError(f"{LOOP} a displacement that is not finite; start from zeros")
 
     @property
+    def point_count(self) -> int:
+        """The vertices that are drawn, of the surface."""
+        return self.surface.vertex_count
+
+    @property
     def face_count(self) -> int:
         """The triangles that are drawn, of the surface."""
         return len(self.surface.triangles)
@@ -175,8 +180,8 @@ class DisplacementGroup:
         neighbours = gpu.buffer(table, label="neighbouring texels")
         smoothness = options.smoothness
         self._solver = LargeStepsSolver(gpu, neighbours, self.count, degree, smoothness, options.iterations)
-        constants = {"GROUP": GROUPS[self.name]}
-        self._gather = gpu.compute(compose("displacement_gradient", constants=constants), "displacement_gradient")
+        source = memory.composed("displacement_gradient", GROUP=GROUPS[self.name])
+        self._gather = gpu.compute(source, "displacement_gradient")
         source = compose("uniform_adam")
         self._moments, self._move = gpu.compute(source, "moments"), gpu.compute(source, "move_vertices")
         points = scene.points(scene.vertices, np.zeros(self.count))

@@ -84,7 +84,7 @@ class LightGroup:
         spectra, pulled = buffer(8 * modes * 3 * blurs * height), buffer(8 * modes * 3 * height)
         self._moments = buffer(8 * 3 * height * width, label="the light's moments")
         table = buffer(operators, label="the light's blurs")
-        source = compose("light_gradient", constants={"GROUP": GROUPS[self.name]})
+        source = memory.composed("light_gradient", GROUP=GROUPS[self.name])
         fold, unblur, adam = (gpu.compute(source, name) for name in ("fold", "unblur", "light_adam"))
         to_modes = gpu.compute(compose("prefilter"), "rows_to_modes")
         self._fold = fold

@@ -25,6 +25,7 @@ from engine.optimize.stochastic.rendering import LoopShading, Rendering
 from engine.optimize.stochastic.scene import LoopScene, LoopView
 from engine.optimize.stochastic.texel_group import BUFFERS, TexelGroup
 from engine.optimize.stochastic.vertex_group import VertexGroup
+from engine.raster.texture_pyramid import level_sizes
 from engine.scene import Camera
 
 AHEAD = 16  # steps submitted before the device is waited for
@@ -37,9 +38,8 @@ class StochasticLoop:
     """Optimizes a mesh, its textures, light and poses toward photos through any shading, on the device alone.
 
     One step perturbs one group of parameters by random signs, rasterizes both sides, differences the loss per pixel and
-    credits it; what comes back to the host is a preview or what is asked for. Runs repeat bit for bit on one device:
-    credit is summed in fixed point alone, since float atomics, beside that they add in any order, are no part of WebGPU
-    (wgpu has them on some adapters as the native feature shader-float32-atomic).
+    credits it; what comes back to the host is a preview or what is asked for. Runs repeat bit for bit on one device,
+    since credit is summed in fixed point unless `LoopOptions.float_atomics` asks for sums that come in any order.
     The shading is a black box: what it makes of a point is never differentiated.
     """
 
@@ -86,7 +86,8 @@ class StochasticLoop:
         self.gpu = gpu
         vertices, triangles = len(self.scene.vertices), len(self.scene.triangles)
         height = max(view.camera.height for view in self.views)
-        texels = 0 if self.scene.texture is None else 2 * self.scene.texture.shape[0] * self.scene.texture.shape[1]
+        texture = self.scene.texture
+        texels = 0 if texture is None else sum(h * w for h, w in level_sizes(*texture.shape[:2]))
         environment = self.scene.environment
         blurs = 0 if environment is None else blur_texels(environment.radiance.shape[:2])
         most = max(triangles + vertices, texels, blurs, height)
@@ -266,7 +267,7 @@ class StochasticLoop:
 
     def texture(self) -> np.ndarray | None:
         """[H,W,8] float32, channels as engine/optimize/textures.py has them; waits for the device."""
-        return self._recovering(lambda: self.memory.read_texture()) if self.memory.texels else None
+        return self._recovering(lambda: self.memory.texture.read()) if self.memory.texels else None
 
     def tangents(self) -> np.ndarray:
         """[N,4] float32, as given or set last."""
@@ -346,7 +347,7 @@ class StochasticLoop:
             "tangents": self.memory.tangents.copy(),
         }
         if self.memory.texels:
-            state["texture"] = self.memory.read_texture()
+            state["texture"] = self.memory.texture.read()
         for name, group in self.groups.items():
             state |= {f"{name}.{key}": value for key, value in group.state().items()}
         return state
@@ -369,7 +370,7 @@ class StochasticLoop:
         if "tangents" in state:
             self.memory.write_tangents(state["tangents"])
         if self.memory.texels:
-            self.memory.write_texture(state["texture"])
+            self.memory.texture.write(state["texture"])
         for name, group in self.groups.items():
             prefix = f"{name}."
             group.restore({key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)})

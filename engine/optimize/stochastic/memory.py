@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 
+from engine.errors import DeviceError
 from engine.kernels.webgpu import UNIFORM, Gpu
-from engine.kernels.wgsl import compose
+from engine.kernels.wgsl import ShaderSource, compose
 from engine.optimize.stochastic import topology
+from engine.optimize.stochastic.limits import misfit
+from engine.optimize.stochastic.loop_texture import LoopTexture
 from engine.optimize.stochastic.options import GROUPS, LoopOptions
 from engine.optimize.stochastic.scene import LoopScene, LoopView
-from engine.raster.texture_pyramid import level_sizes
 from engine.raster.webgpu.visibility import VisibilityPass
 from engine.scene import Camera
+from engine.shading.blackbox import shader_alias
 from engine.shading.tone import log_tonemap
 
 SUMS_HEAD = 32  # counters and scales before the sums, as loop_sums.wgsl says
@@ -102,6 +106,7 @@ class LoopMemory:
     def __init__(self, gpu: Gpu, scene: LoopScene, views: list[LoopView], options: LoopOptions, sums: int) -> None:
         """sums: the most fixed-point sums that a group needs. Raises DeviceError for what the device cannot hold."""
         self.gpu, self.scene, self.options = gpu, scene, options
+        self._check(views)
         vertices = np.ascontiguousarray(scene.vertices, np.float32)
         triangles = np.ascontiguousarray(scene.triangles, np.uint32)
         self.vertex_count, self.triangle_count = len(vertices), len(triangles)
@@ -115,6 +120,27 @@ class LoopMemory:
         self.step = gpu.buffer(np.zeros(1, STEP), usage=UNIFORM, label="step")
         self.largest = gpu.buffer(4 * len(GROUPS) * len(views), label="largest differences")
         self._views(views)
+
+    def _check(self, views: list[LoopView]) -> None:
+        """Raise DeviceError where the device has no float atomics that are asked for, or no room."""
+        gpu, scene = self.gpu, self.scene
+        if self.options.float_atomics and not gpu.float_atomics:
+            raise DeviceError(
+                f"{gpu.adapter.name} cannot add floating-point numbers atomically (wgpu's shader-float32-atomic); "
+                "set optimize.float_atomics=false"
+            )
+        found = misfit(
+            gpu.limits,
+            gpu.adapter.name,
+            vertices=scene.point_count,
+            triangles=scene.face_count,
+            photo=max((view.camera.size for view in views), key=math.prod),
+            texture=None if scene.texture is None else scene.texture.shape[:2],
+            tangents=0 if scene.tangents is None else len(scene.tangents),
+            mips=scene.mips,
+        )
+        if found is not None:
+            raise DeviceError(f"the stochastic loop does not fit: {found}")
 
     def encode_begin(self, encoder: Any, group: str, view: int) -> None:
         """Clear the sums for a step, and put the largest difference of the last one of this group and view beside."""
@@ -153,51 +179,21 @@ class LoopMemory:
 
     def _texture(self) -> None:
         texture = self.scene.texture
-        self.levels: list[tuple[int, int]] = []
-        self.texels = 0
-        if texture is None:
-            return
-        height, width = texture.shape[:2]
-        self.levels = level_sizes(height, width, None if self.scene.mips else 1)
-        self.texels = sum(h * w for h, w in self.levels)
-        self.texels_color = self.gpu.buffer(16 * self.texels, label="base colour and roughness")
-        self.texels_surface = self.gpu.buffer(16 * self.texels, label="metallic, normal and occlusion")
-        source = compose("texture_mips")
-        self._average = self.gpu.compute(source, "average")
-        self._mip_groups: dict[str, list[tuple[Any, int]]] = {"color": [], "surface": []}
-        start = 0
-        for (fine_h, fine_w), (h, w) in zip(self.levels, self.levels[1:], strict=False):
-            following = start + fine_h * fine_w
-            numbers = np.array([w, h, fine_w, fine_h, following, start, 4, 0], np.uint32)
-            uniform = self.gpu.buffer(numbers, usage=UNIFORM, label="mip level")
-            for name, buffer in (("color", self.texels_color), ("surface", self.texels_surface)):
-                bound = self.gpu.bind(self._average, [buffer, uniform])
-                self._mip_groups[name].append((bound, -(-h * w * 4 // GROUP)))
-            start = following
-        self.write_texture(texture)
+        self.texture = None if texture is None else LoopTexture(self.gpu, texture, self.scene.mips)
+        self.levels = [] if self.texture is None else self.texture.levels
+        self.texels = 0 if self.texture is None else self.texture.texels  # of the pyramid
 
-    def write_texture(self, texture: np.ndarray) -> None:
-        """Replace the texture [H,W,8] and its mip levels."""
-        values = np.ascontiguousarray(texture, np.float32).reshape(-1, 8)
-        self.gpu.write(self.texels_color, np.ascontiguousarray(values[:, :4]))
-        self.gpu.write(self.texels_surface, np.ascontiguousarray(values[:, 4:]))
-        encoder = self.gpu.encoder()
-        self.encode_mips(encoder, ("color", "surface"))
-        self.gpu.submit(encoder)
+    @property
+    def parts(self) -> dict[str, str]:
+        """What shaders include for this memory in place of what they include by themselves."""
+        chosen = {"loop_amount": "loop_amount_float"} if self.options.float_atomics else {}
+        if self.texture is not None and not self.texture.whole:
+            chosen["loop_texels"] = "loop_texels_image"
+        return {name: shader_alias(shader) for name, shader in chosen.items()}
 
-    def read_texture(self) -> np.ndarray:
-        """[H,W,8] level 0."""
-        height, width = self.levels[0]
-        halves = [
-            self.gpu.read(buffer, np.float32, (height, width, 4)) for buffer in (self.texels_color, self.texels_surface)
-        ]
-        return np.concatenate(halves, -1)
-
-    def encode_mips(self, target: Any, names: tuple[str, ...]) -> None:
-        """Average level 0 of the buffers `names` ("color", "surface") down all levels."""
-        for name in names:
-            for bound, groups in self._mip_groups[name]:
-                self.gpu.dispatch(target, self._average, [bound], groups)
+    def composed(self, name: str, **constants: int) -> ShaderSource:
+        """The shader `name` for this memory."""
+        return compose(name, sources=self.parts, constants=constants)
 
     def _views(self, views: list[LoopView]) -> None:
         self.sizes = [view.camera.size for view in views]

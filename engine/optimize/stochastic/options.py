@@ -90,6 +90,9 @@ class LoopOptions:
     # Share of each new sample in a recursive estimate of the vertices' gradient, whose noise shrinks with the steps'
     # size at the cost of drawing twice as often (engine/raster/stochastic/recursive.py); 1: none.
     recursion: float = 1.0
+    # Whether credit is summed in floating point: finer than fixed point where one pixel's difference is far above the
+    # others', but not the same bits in every run, and only where the adapter has shader-float32-atomic.
+    float_atomics: bool = False
     check_every: int = 50  # steps between two looks at the counters and two copies of the state to the host
 
     def __post_init__(self) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from engine.kernels.wgsl import compose
 from engine.optimize.stochastic.memory import ALIGNED, VIEW, LoopMemory
 from engine.optimize.stochastic.options import GROUPS
 
@@ -28,7 +27,7 @@ class PoseGroup:
         self.memory = memory
         self.count = len(memory.sizes)
         self._moments = memory.gpu.buffer(ALIGNED * self.count, label="moments of poses")
-        source = compose("pose_adam", constants={"GROUP": GROUPS[self.name]})
+        source = memory.composed("pose_adam", GROUP=GROUPS[self.name])
         self._adam = memory.gpu.compute(source, "pose_adam")
         self._bound: dict[int, Any] = {}
 

@@ -12,11 +12,12 @@ from engine.kernels.webgpu import UNIFORM, Gpu
 from engine.kernels.wgsl import ShaderSource, compose, shader_names
 from engine.optimize.stochastic.light_group import LoopLight
 from engine.optimize.stochastic.memory import GROUP, TILE, LoopMemory, view_record
-from engine.optimize.stochastic.options import GROUPS, LoopOptions
+from engine.optimize.stochastic.options import GROUPS
 from engine.raster.webgpu.visibility import VisibilityPass
 from engine.scene import Camera
 from engine.shading.blackbox import loop_sources, shader_alias
 
+COLOR = np.dtype([("rgba", "f4", 4)])  # a texel of an image
 RUN = 64  # pixels of a row that one invocation of loop_scale.wgsl counts
 
 
@@ -36,13 +37,14 @@ class LoopShading:
         self.reads_light = any(origin == "environment" for origin, _ in composed.origins)
 
     def compose(
-        self, name: str, textured: bool, options: LoopOptions, group: str = "vertices", credit: str | None = None
+        self, name: str, memory: LoopMemory, group: str = "vertices", credit: str | None = None
     ) -> ShaderSource:
         """One of the per-pixel shaders with this shading in it."""
+        options, textured = memory.options, memory.texels > 0
         constants: dict[str, int] = {"GROUP": GROUPS[group]}
         if credit is not None:
             constants |= {"LOSS": int(options.loss == "mse"), "TONE": int(options.tone == "log")}
-        sources = self.sources | loop_sources(self.reads_light, textured, credit)
+        sources = self.sources | loop_sources(self.reads_light, textured, credit) | memory.parts
         return self._composed(name, sources, constants)
 
     def _composed(self, shader: str, sources: Mapping[str, str], constants: Mapping[str, int]) -> ShaderSource:
@@ -76,7 +78,7 @@ class Rendering:
         key = ("pixels", group.name)
         if key not in self._pipelines:
             memory = self.memory
-            source = self.shading.compose("loop_pixels", memory.texels > 0, memory.options, group.name, group.credit)
+            source = self.shading.compose("loop_pixels", memory, group.name, group.credit)
             self._pipelines[key] = self.gpu.compute(source, "pixels")
         return self._pipelines[key]
 
@@ -90,7 +92,7 @@ class Rendering:
     def _scale(self, group: str) -> tuple[Any, Any]:
         key = ("scale", group)
         if key not in self._pipelines:
-            source = compose("loop_scale", constants={"GROUP": GROUPS[group]})
+            source = self.memory.composed("loop_scale", GROUP=GROUPS[group])
             self._pipelines[key] = self.gpu.compute(source, "count_covered"), self.gpu.compute(source, "set_scale")
         return self._pipelines[key]
 
@@ -162,9 +164,7 @@ class Rendering:
     def _surface_resources(self, step: Any, view: Any) -> dict[int, Any]:
         memory = self.memory
         resources = {0: step, 1: view, 2: memory.moved, 3: memory.tables}
-        if memory.texels:
-            resources |= {9: memory.texels_color, 10: memory.texels_surface}
-        return resources
+        return resources if memory.texture is None else resources | memory.texture.resources
 
     def _light_group(self, pipeline: Any, key: Any) -> list[Any]:
         if not self.shading.reads_light or self.light is None:
@@ -180,12 +180,12 @@ class Rendering:
         if size not in memory.passes:
             memory.passes[size] = [VisibilityPass(gpu, size) for _ in range(2)]
         visibility = memory.passes[size][0]
-        source = self.shading.compose("loop_image", memory.texels > 0, memory.options)
+        source = self.shading.compose("loop_image", memory)
         pipeline = gpu.compute(source, "image")
         uniform = gpu.buffer(step, usage=UNIFORM)
         view = gpu.buffer(view_record(camera, memory.sphere, memory.options.mask), usage=UNIFORM)
-        colors = gpu.buffer(16 * size[0] * size[1], label="image")
-        resources = self._surface_resources(uniform, view) | {4: self._numbers(visibility), 7: colors}
+        colors = gpu.texture(size, "rgba32float", "STORAGE_BINDING|COPY_SRC", label="a preview")
+        resources = self._surface_resources(uniform, view) | {4: self._numbers(visibility), 7: colors.create_view()}
         bound = [gpu.bind(pipeline, resources), *self._light_group(pipeline, "image")]
         encoder = gpu.encoder()
         self._encode_moved(encoder, "base_color", uniform, view)  # which leaves the geometry as it is
@@ -193,8 +193,9 @@ class Rendering:
             encoder, memory.clip[0], memory.triangles, memory.triangle_count, memory.options.cull_backfaces
         )
         gpu.dispatch(encoder, pipeline, bound, _tiles(size))
+        readback = gpu.readback_image(encoder, colors, COLOR)
         gpu.submit(encoder)
-        return gpu.read(colors, np.float32, (*size, 4))
+        return readback.use(lambda rows: np.array(rows["rgba"], order="C"))
 
 
 def _tiles(size: tuple[int, int]) -> tuple[int, int, int]:

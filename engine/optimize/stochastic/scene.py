@@ -53,6 +53,11 @@ class LoopScene:
             raise GeometryError(f"{LOOP} a light that is not finite; start from another one")
 
     @property
+    def point_count(self) -> int:
+        """The vertices that are drawn."""
+        return len(self.vertices)
+
+    @property
     def face_count(self) -> int:
         """The triangles that are drawn."""
         return len(self.triangles)

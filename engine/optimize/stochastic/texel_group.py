@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.kernels.wgsl import compose
-from engine.optimize.stochastic.memory import TILE, LoopMemory
+from engine.optimize.stochastic.loop_texture import TEXEL, TextureRows
+from engine.optimize.stochastic.memory import LoopMemory
 from engine.optimize.stochastic.options import GROUPS
 
 BUFFERS = {
@@ -15,6 +15,7 @@ BUFFERS = {
     "roughness_metallic": ("color", "surface"),
     "normal_map": ("surface",),
 }
+MOMENTS = ("mean", "square")
 
 
 class TexelGroup:
@@ -25,32 +26,30 @@ class TexelGroup:
 
     def __init__(self, memory: LoopMemory, name: str) -> None:
         self.memory, self.name = memory, name
-        gpu, (height, width) = memory.gpu, memory.levels[0]
-        self.count = height * width
-        self._mean, self._square = (gpu.buffer(16 * self.count, label=f"{name} {w}") for w in ("mean", "square"))
-        self._adam = gpu.compute(compose("texel_adam", constants={"GROUP": GROUPS[name]}), "texel_adam")
-        self._bound: dict[int, Any] = {}
+        self._adam = memory.gpu.compute(memory.composed("texel_adam", GROUP=GROUPS[name]), "texel_adam")
+        self._moments = {what: [self._buffer(rows, what) for rows in memory.texture.rows] for what in MOMENTS}
+        self._bound: dict[int, list[Any]] = {}
+
+    def _buffer(self, rows: TextureRows, what: str) -> Any:
+        size = TEXEL * rows.count * self.memory.levels[0][1]
+        return self.memory.gpu.buffer(size, label=f"{self.name} {what}")
 
     def clear(self, encoder: Any) -> None:
         """Encode what has to be zero before the step."""
 
     def encode(self, compute_pass: Any, view: int) -> None:
         """Encode the step from the credited sums to the new texture and its mip levels."""
-        memory = self.memory
+        memory, texture = self.memory, self.memory.texture
         if view not in self._bound:
-            resources = {
-                0: memory.step,
-                1: memory.view_uniform(view),
-                2: memory.texels_color,
-                3: memory.texels_surface,
-                4: self._mean,
-                5: self._square,
-                8: memory.sums,
-            }
-            self._bound[view] = memory.gpu.bind(self._adam, resources)
-        height, width = memory.levels[0]
-        memory.gpu.dispatch(compute_pass, self._adam, [self._bound[view]], (-(-width // TILE), -(-height // TILE), 1))
-        memory.encode_mips(compute_pass, BUFFERS[self.name])
+            shared = {0: memory.step, 1: memory.view_uniform(view), 8: memory.sums}
+            self._bound[view] = [
+                memory.gpu.bind(self._adam, shared | {2: color, 3: surface, 4: mean, 5: square, 6: rows.uniform})
+                for rows, mean, square in zip(texture.rows, *self._moments.values(), strict=True)
+                for color, surface in [rows.buffers.values()]
+            ]
+        for rows, bound in zip(texture.rows, self._bound[view], strict=True):
+            memory.gpu.dispatch(compute_pass, self._adam, [bound], texture.tiles(rows))
+        texture.encode_mips(compute_pass, BUFFERS[self.name])
 
     def rate(self, rate: float) -> float:
         """Rates are in the channel's own unit."""
@@ -60,11 +59,15 @@ class TexelGroup:
         """Host copies of Adam's moments; the texture is saved once for all groups."""
         read = self.memory.gpu.read
         return {
-            name: read(buffer, np.float32, (self.count, 4))
-            for name, buffer in (("mean", self._mean), ("square", self._square))
+            what: np.concatenate([read(buffer, np.float32, (buffer.size // TEXEL, 4)) for buffer in buffers])
+            for what, buffers in self._moments.items()
         }
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go back to what `state` returned."""
-        self.memory.gpu.write(self._mean, state["mean"])
-        self.memory.gpu.write(self._square, state["square"])
+        for what, buffers in self._moments.items():
+            first = 0
+            for buffer in buffers:
+                count = buffer.size // TEXEL
+                self.memory.gpu.write(buffer, state[what][first : first + count])
+                first += count

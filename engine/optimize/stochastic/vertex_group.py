@@ -33,7 +33,7 @@ class VertexGroup:
         self._solver = LargeStepsSolver(
             gpu, memory.neighbours, count, memory.largest_degree, options.smoothness, options.iterations
         )
-        self._gather = gpu.compute(compose("vertex_gradient"), "vertex_gradient")
+        self._gather = gpu.compute(memory.composed("vertex_gradient"), "vertex_gradient")
         source = compose("uniform_adam")
         self._moments, self._move = gpu.compute(source, "moments"), gpu.compute(source, "move_vertices")
         self._bound: dict[Any, Any] = {}

@@ -92,7 +92,7 @@ def test_a_step_sees_the_texture_moved_by_its_signs(device, group):
         values = texture.copy()
         values[..., part] += sign * moved
         values[..., :5] = np.clip(values[..., :5], 0, 1)
-        loop.memory.write_texture(values)
+        loop.memory.texture.write(values)
         expected = losses_of(loop, loop.preview(loop.views[0].camera))
         assert np.abs(found[..., side] - expected).max() < 2e-5
     assert np.abs(found[..., 0] - found[..., 1]).max() > 0.01

@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from engine.errors import UnrenderError
+from engine.kernels.webgpu import gpu
 from engine.optimize.messages import Notice, StepReport
 from engine.optimize.recipe import load_recipe
 from engine.optimize.session import Session
 from engine.optimize.stage import Stage, StageContext, register, stage_for
 from engine.optimize.stages.refine import RefineStage
 from engine.optimize.stages.refine_loop import LoopRefineStage
+from engine.optimize.stochastic.limits import BINDING
 from engine.optimize.stochastic.memory import ALIGNED, VIEW
 from engine.optimize.stochastic.options import GroupOptions, LoopOptions
 from engine.optimize.textures import material_from_texture
@@ -72,8 +74,17 @@ def whole(tmp_path_factory) -> tuple[dict[str, np.ndarray], list[StepReport]]:
 )
 def test_the_loop_stands_in_for_stochastic_gradients_on_webgpu_where_asked(rasterizer, gradient, on_device, expected):
     recipe = load_recipe("object", [f"optimize.gradient={gradient}", f"optimize.on_device={on_device}"])
-    context = SimpleNamespace(recipe=recipe, rasterizer=SimpleNamespace(name=rasterizer))
+    scene = SimpleNamespace(mesh=None, material=None)
+    context = SimpleNamespace(recipe=recipe, rasterizer=SimpleNamespace(name=rasterizer), scene=scene)
     assert type(stage_for("refine", context)) is expected
+
+
+def test_what_the_device_has_no_room_for_is_refined_off_it_and_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(gpu().limits, BINDING, 4000)
+    notices = []
+    with create(tmp_path / "run", **{"refine.steps": 1}) as session:
+        assert session.run(lambda m: notices.append(m.text) if isinstance(m, Notice) else None)
+    assert any("optimize.on_device has no effect" in text and "larger than" in text for text in notices)
 
 
 def test_it_fits_the_photos_better_than_before(whole):

@@ -1,0 +1,10 @@
+// Provides: Amount, amount_of, amount_from_bits: credit in fixed point, the same bits in whatever order pixels come.
+alias Amount = i32;
+
+fn amount_of(scaled: f32) -> Amount {
+    return i32(round(scaled));
+}
+
+fn amount_from_bits(bits: i32) -> Amount {
+    return bits;
+}
