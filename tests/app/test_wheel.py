@@ -39,7 +39,7 @@ def test_the_wheel_holds_sources_assets_and_shaders_but_no_tests(wheel):
         names = set(archive.namelist())
     for folder in ("app", "engine", "assets", "shaders"):
         files = [p for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
-        shipped = [p for p in files if p.suffix in (".py", ".wgsl") or folder == "assets"]
+        shipped = [p for p in files if p.suffix in (".py", ".wgsl", ".json") or folder == "assets"]
         missing = {str(p.relative_to(ROOT)) for p in shipped} - names
         assert not missing, missing
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}

@@ -38,6 +38,7 @@ def module(tmp_path, monkeypatch):
     (tmp_path / f"{name}.py").write_text(SOURCE)
     monkeypatch.setenv("UNRENDER_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(COMPILER.ahead, "lists", [])
     COMPILER.stop()  # the next one sees this environment
     yield importlib.import_module(name)
     COMPILER.stop()
