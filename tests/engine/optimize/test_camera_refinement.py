@@ -124,18 +124,20 @@ def test_a_mesh_gives_the_camera_its_gradient():
 
     motion = torch.zeros(10, requires_grad=True)
     loss(CAMERAS[0], motion).backward()
-    expected = np.zeros(6)
-    for index in range(6):
-        step, values = (0.01 if index < 3 else 0.03), []
+    expected, steps = np.zeros(10), [0.01] * 3 + [0.03] * 3 + [2.0] * 2 + [0.7] * 2
+    for index, step in enumerate(steps):
+        values = []
         for sign in (1, -1):
-            pose, by = CAMERAS[0].world_from_camera.copy(), np.zeros(6)
+            pose, by = CAMERAS[0].world_from_camera.copy(), np.zeros(10)
             by[index] = sign * step
             pose[:3, :3] = Rotation.from_rotvec(by[:3]).as_matrix() @ pose[:3, :3]
-            pose[:3, 3] += by[3:]
-            values.append(float(loss(replace(CAMERAS[0], world_from_camera=pose)).detach()))
+            pose[:3, 3] += by[3:6]
+            focal, centre = CAMERAS[0].focal + by[6:8], CAMERAS[0].centre + by[8:]
+            moved = replace(CAMERAS[0], world_from_camera=pose, focal=tuple(focal), centre=tuple(centre))
+            values.append(float(loss(moved).detach()))
         expected[index] = (values[0] - values[1]) / (2 * step)
-    got = motion.grad.numpy()[:6].astype(float)
-    for part in (slice(0, 3), slice(3, 6)):
+    got = motion.grad.numpy().astype(float)
+    for part in (slice(0, 3), slice(3, 6), slice(6, 8), slice(8, 10)):
         cosine = got[part] @ expected[part] / np.linalg.norm(got[part]) / np.linalg.norm(expected[part])
         assert cosine > 0.98, (got, expected)
         assert np.linalg.norm(got[part]) == pytest.approx(np.linalg.norm(expected[part]), rel=0.15)
