@@ -18,14 +18,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 ENGINE = Path(__file__).resolve().parent.parent
 LISTS = (Path(__file__).with_name("ahead_object.json"), Path(__file__).with_name("ahead_scene.json"))
 CHILDREN = 2  # a caller that waits for a kernel which one of them has begun leaves a core to the other
 PRIORITY = 10  # niceness: what the caller waits for comes first
+PRIORITY_ON_WINDOWS = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
 MEMORY_MB = 600  # of a child, which starts afresh above it
-STOP_SECONDS = 1.0  # that a child has to end by itself when its input has ended
+STOP_SECONDS = 1.0  # to wait for the end of a child
 
 
 class CompilingAhead:
@@ -47,14 +49,10 @@ class CompilingAhead:
         self._begun.add((root, naming[0]))
         if marker(root, naming[0]).exists():
             return
-        command = [sys.executable, "-m", "engine.kernels.ahead", str(root)]
-        for number in range(self.count):
-            with contextlib.suppress(OSError):  # the kernels are compiled when they are needed
-                self._children.append(
-                    subprocess.Popen(
-                        [*command, str(number), str(naming[0])], stdout=subprocess.DEVNULL, **module_command()
-                    )
-                )
+        command = [sys.executable, "-m", "engine.kernels.ahead", str(root), str(naming[0])]
+        settings = {"stdout": subprocess.DEVNULL, "creationflags": PRIORITY_ON_WINDOWS, **module_command()}
+        with contextlib.suppress(OSError):  # the kernels are compiled when they are needed
+            self._children.extend(subprocess.Popen([*command, str(n)], **settings) for n in range(self.count))
 
     def stop(self) -> None:
         """End the children."""
@@ -79,14 +77,11 @@ def module_command() -> dict[str, object]:
 
 
 def end_child(child: subprocess.Popen) -> None:
-    """End a child that watches for the end of its input; kill it where it does not."""
+    """Close a child's input, which ends it once it has stored what it may be storing; wait for a moment only."""
     with contextlib.suppress(OSError):  # what it did not read any more
         child.stdin.close()
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
 
 
 def end_with_the_caller(storing: threading.Lock, hear: Callable[[str], object]) -> None:
@@ -111,7 +106,7 @@ def _count() -> int:
 
 def marker(root: Path, path: Path) -> Path:
     """The file that says that the kernels of a list have been compiled from exactly these sources."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{sys.version} {metadata.version('numba')}".encode())
     for source in (path, *sorted(ENGINE.rglob("*.py"))):
         text = source.read_bytes() if source.exists() else b""
         if source == path or b"kernels.settings" in text:
@@ -137,8 +132,8 @@ def _memory_mb() -> float:
 
 
 def main() -> None:
-    """Compile what a list names: the arguments are the cache, the child's number and the list."""
-    root, number, path = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    """Compile what a list names: the arguments are the cache, the list and the child's number."""
+    root, path, number = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     if hasattr(os, "nice"):
         os.nice(max(0, PRIORITY - os.nice(0)))
     storing = threading.Lock()
@@ -150,7 +145,6 @@ def main() -> None:
         if not done.exists():
             compile_missing(entries(path), storing)
             done.touch()
-    os._exit(0)  # its other thread still reads
 
 
 def compile_missing(kernels: list[list[str]], storing: threading.Lock) -> None:
@@ -175,4 +169,7 @@ def compile_missing(kernels: list[list[str]], storing: threading.Lock) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        os._exit(0)  # the thread that still reads could not be ended otherwise

@@ -226,7 +226,7 @@ def serve() -> None:
         try:
             module, name, written = json.loads(requests.get(timeout=IDLE_SECONDS))
         except queue.Empty:
-            os._exit(0)  # its other thread still reads
+            return
         try:
             getattr(importlib.import_module(module), name).compile(read_signature(written))
             answer = "done"
@@ -242,4 +242,7 @@ if __name__ == "__main__":
     from engine.kernels import compiling  # the module that the kernels know, not this one, which is __main__
 
     compiling.COMPILER.elsewhere = False
-    compiling.serve()
+    try:
+        compiling.serve()
+    finally:
+        os._exit(0)  # the thread that still reads could not be ended otherwise
