@@ -127,6 +127,9 @@ class Background(QObject):
             failed(error)
         elif not isinstance(error, Cancelled):
             self.failed.emit(*described(error))
+        told: BaseException | None = error
+        while told is not None:  # whose frames hold the work, and what that held
+            told.__traceback__, told = None, told.__cause__ or told.__context__
 
     def _forget(self, handle: ProgressHandle) -> None:
         self._handles.remove(handle)

@@ -47,7 +47,7 @@ def listed_shortcuts(window: QMainWindow) -> dict[str, list[tuple[str, str]]]:
                 look(inner, title)
             elif not action.shortcut().isEmpty():
                 keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
-                found.setdefault(title, []).append((_plain(action.text()), keys))
+                found.setdefault(title, []).append((_plain(action.property("listed_as") or action.text()), keys))
 
     for action in window.menuBar().actions():
         if action.menu() is not None:

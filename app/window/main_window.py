@@ -187,6 +187,7 @@ class MainWindow(QMainWindow):
             ("redo", stack.createRedoAction(self, "Redo"), QKeySequence.StandardKey.Redo),
         ):
             made.setObjectName(f"edit_{name}")
+            made.setProperty("listed_as", name.capitalize())  # whatever there is to undo
             made.setShortcut(QKeySequence(keys))
             made.setToolTip(f"{name.capitalize()} the last change of options, photos, region or splats")
             self.menus["Edit"].addAction(made)

@@ -63,7 +63,7 @@ class PlotsPanel(QWidget):
         self.difference = RecipeDifference()
         self.empty = QLabel(EMPTY)
         self._clock = QTimer(self, singleShot=True)
-        self._clock.timeout.connect(self.redraw)
+        self._clock.timeout.connect(self._redraw_shown)
         self._make_controls()
         self._lay_out()
         self._connect()
@@ -202,6 +202,10 @@ class PlotsPanel(QWidget):
         """Draw what came while the panel was hidden."""
         super().showEvent(event)
         self.mark_stale()
+
+    def _redraw_shown(self) -> None:
+        if self.isVisible():  # else it is drawn when it is shown
+            self.redraw()
 
     def redraw(self) -> None:
         """Draw now."""

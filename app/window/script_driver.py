@@ -159,14 +159,27 @@ class StudioDriver(Driver):
 
     def _settle(self) -> bool:
         """Wait until nothing steps; whether all is done. Raises UnrenderError where the run failed."""
-        if self._studio.session is not None:
-            wait_for(self._studio.call(lambda session: None))  # what was asked of the run has reached it
-        self.on_gui(lambda: None)  # and what it said has reached the window
+        self._obeyed()
         wait_until(lambda: self._studio.state in RESTING)
         self.on_gui(lambda: None)
         if self._studio.state in ("failed", "ready", "empty"):
             raise UnrenderError(self._failure or "the run could not begin")
         return self._studio.state == "finished"
+
+    def _obeyed(self) -> None:
+        """Wait until what was asked of the run has reached it, and what it said of that has reached the window."""
+        if getattr(self._here, "session", None) is not None:  # within a call nothing else reaches the run
+            return
+        if self._studio.session is not None:
+            future: Future[None] = Future()
+
+            def there() -> None:
+                if future.set_running_or_notify_cancel():
+                    future.set_result(None)
+
+            self._studio.engine.call(there)
+            wait_for(future)
+        self.on_gui(lambda: None)
 
     def step(self, count: int) -> StepReport:
         begun = self._studio.session is not None
@@ -179,8 +192,7 @@ class StudioDriver(Driver):
 
     def pause(self) -> None:
         self.on_gui(self._studio.pause)
-        if self._studio.session is not None:
-            self.call(lambda session: None)
+        self._obeyed()
 
     def set_option(self, key: str, value: Any) -> None:
         set_option(self.recipe(), key, value)  # raises for what is not an option, or no value of it

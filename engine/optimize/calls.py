@@ -28,5 +28,6 @@ class Call(Generic[T]):
             result = self.function(session)
         except BaseException as error:  # whoever waits gets it, an interrupt too, as with any executor
             self.future.set_exception(error)
+            del self, session  # the error holds this frame, and the future, which must not hold itself, the error
         else:
             self.future.set_result(result)

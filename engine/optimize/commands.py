@@ -87,11 +87,13 @@ class CommandQueue:
                 call.run(self.session)
         finally:
             self._calling = before
+            del call  # as in `Call.run`
 
     def _apply(self, command: Command | Call) -> None:
         session = self.session
         if isinstance(command, Call):
             self._call(command)
+            del command  # as in `Call.run`
             return
         try:
             if isinstance(command, SetOption):

@@ -96,7 +96,7 @@ def run_monkey(options: argparse.Namespace, folder: Path) -> dict:
     hold.stop()
     studio.close()
     garbage.stop()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 120
     while (leaked := [t.name for t in threading.enumerate() if t not in before]) and time.monotonic() < until:
         time.sleep(0.05)
     for late in sorted(hold.late, key=lambda text: -float(text.split()[2]))[: options.holds]:

@@ -199,9 +199,12 @@ class Canvas(QWidget):
         if drawn is not None and drawn.problem:
             paint_hint(painter, QRectF(self.rect()), "This cannot be shown", drawn.problem)
             return
+        where = QRectF(0, self.height() - 90, self.width(), 60)
+        if drawn is None and model.studio.snapshot is not None:  # kernels may have to be compiled first
+            paint_hint(painter, where, "", "Preparing the view\u2026 The first time this takes longer.")
+            return
         if model.frame is None:
             if model.studio.snapshot is None:
-                where = QRectF(0, self.height() - 90, self.width(), 60)
                 waiting = model.studio.state in ("running", "opening")
                 text = "The first shape will appear here soon." if waiting else "Press Run to see the shape emerge."
                 paint_hint(painter, where, "", text)

@@ -48,6 +48,14 @@ def garbage(qapp):
     made.stop()
 
 
+@pytest.fixture
+def no_collector(garbage):
+    """What holds itself stays: only what nothing holds dies."""
+    garbage._timer.stop()
+    yield
+    garbage._timer.start()
+
+
 @pytest.fixture(scope="session")
 def tiny_capture(tmp_path_factory) -> Path:
     """Ten masked photos of 48 px; never to be changed."""

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QLabel, QPushButton
 from app.window.start_page import StartPage
 from engine.capture.reconstruction import Posed, PoseReport
 from engine.errors import Cancelled
-from tests.app.window.conftest import wait_for
+from tests.app.window.conftest import SECONDS, wait_for
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_bare_photos_open_as_a_capture(page, studio, photos, tiny_capture, qtbot
     def find_poses(path, progress, cancelled, keep_pixels):
         assert path == photos and not cancelled() and not keep_pixels
         progress(0.5, "placing photo 2 of 4")
-        go_on.wait(60)
+        go_on.wait(SECONDS)
         return Posed(tiny_capture, PoseReport(4, 4, 0.5, 100), False)
 
     monkeypatch.setattr("engine.capture.reconstruction.find_poses", find_poses)

@@ -182,7 +182,7 @@ def test_photos_are_left_out_during_a_run(panel, open_studio, qtbot):
     studio.set_option("stages", ["hull", "volume"])
     studio.set_option("run.evaluate", False)
     studio.run_until(3)
-    wait_for(qtbot, lambda: studio.state == "paused", 120)
+    wait_for(qtbot, lambda: studio.state == "paused")
     frame = studio.capture.train[2]
     click(qtbot, panel, check_box(panel, frame))
     wait_for(qtbot, lambda: studio.session.context.views.excluded == {frame})

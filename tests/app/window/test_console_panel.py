@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import threading
 import time
 
 import numpy as np
@@ -11,6 +13,7 @@ from PySide6.QtWidgets import QPushButton
 
 from app.window.console_panel import ConsolePanel
 from tests.app.window.conftest import wait_for
+from tests.app.window.watchdog import slowness
 
 
 class Typist:
@@ -19,6 +22,7 @@ class Typist:
     def __init__(self, qtbot, panel) -> None:
         self.qtbot, self.panel = qtbot, panel
         self.field = panel.console._control
+        self.running = 0  # the number of what does not end by itself
 
     @property
     def text(self) -> str:
@@ -37,20 +41,21 @@ class Typist:
         self.keys(text)
         self.qtbot.keyClick(self.field, Qt.Key.Key_Return)
 
-    def run(self, text: str, seconds: float = 30) -> str:
+    def run(self, text: str) -> str:
         """Type a line and wait for the next prompt; what came between."""
         before, number = len(self.text), self.number
         self.enter(text)
-        wait_for(self.qtbot, lambda: self.number == number + 1, seconds)
+        wait_for(self.qtbot, lambda: self.number == number + 1)
         return self.text[before:]
 
     def loop(self, text: str) -> None:
         """Type a line that does not end by itself."""
+        self.running = self.number
         self.enter(text)
-        self.qtbot.wait(100)
-        if not self.panel._host.busy:  # a block waits for an empty line
+        wait_for(self.qtbot, lambda: self.panel.console._executing or self.text.rstrip().endswith("...:"))
+        if not self.panel.console._executing:  # a block waits for an empty line
             self.qtbot.keyClick(self.field, Qt.Key.Key_Return)
-        wait_for(self.qtbot, lambda: self.panel._host.busy)
+        wait_for(self.qtbot, lambda: self.panel._host.busy and self.panel._host.client.kernel.busy)
 
 
 def shown(qtbot, studio) -> ConsolePanel:
@@ -78,14 +83,13 @@ def running(qtbot, open_studio) -> Typist:
 
 
 def interrupted(console, qtbot) -> float:
-    """Seconds from a click on Interrupt to the next prompt."""
+    """Processor seconds, which an endless loop uses up, from a click on Interrupt to the next prompt."""
     button = console.panel.findChild(QPushButton, "console_interrupt")
     assert button.isEnabled()
-    number = console.number
-    since = time.perf_counter()
+    since = time.process_time()
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    wait_for(qtbot, lambda: console.number == number + 1)
-    return time.perf_counter() - since
+    wait_for(qtbot, lambda: console.number == console.running + 1)
+    return time.process_time() - since
 
 
 def test_it_says_what_is_at_hand_and_shows_results_and_mistakes(console, shoot):
@@ -113,9 +117,7 @@ def test_an_endless_loop_is_interrupted_within_a_second_while_the_window_beats(c
     watchdog.forgive()
     console.loop("while True: pass")
     qtbot.wait(300)
-    taken = interrupted(console, qtbot)
-    print(f"endless loop: interrupted in {taken:.3f} s, event loop held at most {watchdog.worst:.3f} s")
-    assert taken < 1.0
+    assert interrupted(console, qtbot) < slowness()  # seconds
     assert "Interrupted" in console.text
     assert "Out[2]: 2" in console.run("1 + 1")  # the namespace and the thread live on
 
@@ -124,18 +126,21 @@ def test_endless_output_is_interrupted_with_ctrl_c_while_the_window_beats(consol
     console.loop("while True: print('all work and no play')")
     watchdog.forgive()
     qtbot.wait(500)
-    since = time.perf_counter()
+    since = time.process_time()
     qtbot.keyClick(console.field, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     wait_for(qtbot, lambda: console.number == 2)
-    assert time.perf_counter() - since < 1.0
+    assert time.process_time() - since < slowness()  # seconds
 
 
-def test_restart_leaves_behind_what_does_not_listen_to_interrupts(console, qtbot):
+def test_restart_leaves_behind_what_does_not_listen_to_interrupts(console, qtbot, monkeypatch):
+    gate = threading.Event()
+    monkeypatch.setattr(builtins, "gate", gate, raising=False)
     console.run("precious = 1")
-    console.loop("import time; time.sleep(3)")
+    console.loop("gate.wait()")
     qtbot.mouseClick(console.panel.findChild(QPushButton, "console_restart"), Qt.MouseButton.LeftButton)
-    wait_for(qtbot, lambda: console.number == 1, 2)
+    wait_for(qtbot, lambda: console.number == 1)
     assert "NameError" in console.run("precious")
+    gate.set()
 
 
 def test_calls_run_between_steps_and_come_back_as_copies(running, open_studio, qtbot, shoot):

@@ -6,11 +6,19 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from PySide6.QtGui import QAction
 
 from app.window.draw_with import DRAW_WITH, SETTING, chosen_draw_with
 from engine.optimize.preview import DISPLAYS
-from tests.app.window.viewing import picture, refined, settle
+from tests.app.window.viewing import TIMEOUT, picture, refined, settle
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(monkeypatch):
+    """Software drivers take the time they need, and photos that are scored meanwhile change no colours."""
+    monkeypatch.setattr("app.window.viewport.drawer.PATIENCE", 600.0)
+    monkeypatch.setattr("app.window.viewport.photo_scores.PhotoScoring._offer", lambda _: None)
 
 
 def warnings(studio) -> list[str]:
@@ -80,7 +88,7 @@ def test_a_lost_device_is_replaced_by_the_processor_with_one_notice(qtbot, view)
         settle(qtbot, view)
     assert view.model.thread._drawer.name == "processor" and not view.model.drawn.problem
     assert np.abs(picture(view) - before).mean() < 2  # lines are drawn by Qt now
-    qtbot.waitUntil(lambda: bool(heard))
+    qtbot.waitUntil(lambda: bool(heard), timeout=TIMEOUT)
     assert len(heard) == 1 and "processor" in heard[0] and "WebGPU failed" in heard[0]
     view.model.set_draw_with("webgpu")  # chosen anew, it is tried anew
     settle(qtbot, view)
@@ -98,7 +106,7 @@ def test_without_an_adapter_the_processor_draws_and_a_wish_for_webgpu_is_answere
     view.model.set_draw_with("webgpu")
     settle(qtbot, view)
     assert view.model.thread._drawer.name == "processor" and not view.model.drawn.problem
-    qtbot.waitUntil(lambda: bool(heard))
+    qtbot.waitUntil(lambda: bool(heard), timeout=TIMEOUT)
     assert len(heard) == 1 and "no WebGPU adapter" in heard[0]
 
 
@@ -134,5 +142,5 @@ def test_a_graphics_card_is_chosen_by_itself_and_given_up_where_it_does_not_open
     for _ in range(2):
         settle(qtbot, view)
     assert view.model.thread._drawer.name == "processor" and not view.model.drawn.problem
-    qtbot.waitUntil(lambda: bool(heard))
+    qtbot.waitUntil(lambda: bool(heard), timeout=TIMEOUT)
     assert len(heard) == 1 and "out of order" in heard[0]

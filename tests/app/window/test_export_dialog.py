@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QCheckBox, QLabel, QLineEdit, QPushButton
 
 from app.window.export_dialog import ExportDialog
-from tests.app.window.conftest import wait_for
+from tests.app.window.conftest import SECONDS, wait_for
 from tests.app.window.made_project import finished_project
 
 pytestmark = pytest.mark.slow
@@ -51,7 +52,7 @@ def test_the_dialog_states_what_one_has_to_know_and_writes_it(dialog, studio, tm
     click(qtbot, dialog, "format_hdr", QCheckBox)
     say(qtbot, dialog, "export_name", "cup")
     say(qtbot, dialog, "export_folder", str(tmp_path / "out"))
-    with qtbot.waitSignal(dialog.exported, timeout=300000) as exported:
+    with qtbot.waitSignal(dialog.exported, timeout=600_000) as exported:
         click(qtbot, dialog, "export_start")
         assert not dialog.start.isEnabled() and dialog.progress.isVisible()
     report = exported.args[0]
@@ -70,7 +71,7 @@ def test_the_dialog_states_what_one_has_to_know_and_writes_it(dialog, studio, tm
 def test_a_place_that_cannot_be_written_gets_one_clear_sentence(dialog, tmp_path, qtbot, shoot):
     (tmp_path / "file").write_text("not a folder")
     say(qtbot, dialog, "export_folder", str(tmp_path / "file" / "out"))
-    with qtbot.waitSignal(dialog.refused, timeout=300000) as refused:
+    with qtbot.waitSignal(dialog.refused, timeout=600_000) as refused:
         click(qtbot, dialog, "export_start")
     assert "cannot be written" in refused.args[0] and "\n" not in refused.args[0]
     assert dialog.findChild(QLabel, "export_words").text() == refused.args[0]
@@ -89,10 +90,20 @@ def test_nothing_can_be_exported_without_a_name_or_a_format(dialog, qtbot):
     assert not dialog.start.isEnabled()
 
 
-def test_closing_cancels_what_is_being_written(dialog, tmp_path, qtbot):
+def test_closing_cancels_what_is_being_written(dialog, tmp_path, qtbot, monkeypatch):
+    from engine.exchange import asset_child
+
+    closed, write = threading.Event(), asset_child.export_in_child
+
+    def late(*arguments):
+        closed.wait(SECONDS)  # else a quick export could be done before the click
+        return write(*arguments)
+
+    monkeypatch.setattr(asset_child, "export_in_child", late)
     say(qtbot, dialog, "export_folder", str(tmp_path / "out"))
     click(qtbot, dialog, "export_start")
     handle = dialog._handle
-    with qtbot.waitSignal(dialog.refused, timeout=300000):
+    with qtbot.waitSignal(dialog.refused, timeout=600_000):
         click(qtbot, dialog, "export_close")
+        closed.set()
     assert handle.cancelled and not dialog.isVisible() and not (tmp_path / "out").exists()

@@ -16,7 +16,7 @@ from app.window.project_copy import copy_project
 from app.window.recent import RecentProjects, thumbnail
 from engine.errors import Cancelled, ProjectError
 from engine.optimize.messages import Notice
-from tests.app.window.conftest import wait_for
+from tests.app.window.conftest import SECONDS, wait_for
 from tests.app.window.made_project import finished_project
 from tests.app.window.test_start_page import Answers, fake_project
 
@@ -71,11 +71,11 @@ def test_only_what_makes_sense_is_enabled(files, studio, answers, tiny_capture, 
 def test_save_and_save_as_keep_everything(files, studio, project, answers, tmp_path, qtbot):
     assert enabled(files) == {"new", "open", "sample", "light", "export", "save", "save_as"}
     before = {path.name for path in (project / "checkpoints").iterdir()}
-    with qtbot.waitSignal(files.saved, timeout=20000) as saved:
+    with qtbot.waitSignal(files.saved, timeout=600_000) as saved:
         files.actions["save"].trigger()
     assert saved.args[0].name not in before and f"Saved in {project}" in studio.said
     answers.path = tmp_path / "copies" / "cup two"
-    with qtbot.waitSignal(files.saved, timeout=20000):
+    with qtbot.waitSignal(files.saved, timeout=600_000):
         files.actions["save_as"].trigger()
     copy = answers.path
     assert answers.questions[-1].start == tmp_path / "cup copy"
@@ -96,7 +96,7 @@ def test_a_paused_run_leaves_a_picture_for_the_start_page(files, studio, project
 
     from app.window.project_picture import write_picture
 
-    assert studio.call(write_picture).result(20) == project / "preview.png"
+    assert studio.call(write_picture).result(SECONDS) == project / "preview.png"
     (project / "comparison.png").unlink(missing_ok=True)
     picture = thumbnail(project, QSize(148, 104))
     assert picture.size().toTuple() == (148, 104) and picture.pixelColor(74, 52).alpha() == 255
@@ -107,7 +107,7 @@ def test_leaving_an_unfinished_run_asks_and_saves_it(files, studio, tiny_capture
     studio.open(tiny_capture)
     wait_for(qtbot, lambda: studio.state == "ready")
     studio.run_until(3)
-    wait_for(qtbot, lambda: studio.state == "paused", 120)
+    wait_for(qtbot, lambda: studio.state == "paused")
     project = studio.project
     wait_for(qtbot, lambda: thumbnail(project, QSize(148, 104)) is not None)  # a photo, before there is a surface
     assert files.recent.projects()[0].running
@@ -124,7 +124,7 @@ def test_leaving_an_unfinished_run_asks_and_saves_it(files, studio, tiny_capture
     qtbot.mouseClick(leave, Qt.MouseButton.LeftButton)
     wait_for(qtbot, lambda: studio.state == "ready" and studio.session is None)
     assert not files.recent.projects()[0].running
-    assert any((project / "checkpoints").glob("*.json"))
+    wait_for(qtbot, lambda: any((project / "checkpoints").glob("*.json")))
 
 
 def test_a_copy_appears_whole_or_not_at_all(tmp_path):

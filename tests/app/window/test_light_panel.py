@@ -23,7 +23,7 @@ def panel(open_studio, shown):
 def begun(qtbot, studio, until: int = 45) -> None:
     """Run into the stage that has a light."""
     studio.run_until(until)
-    wait_for(qtbot, lambda: studio.state in ("paused", "finished", "failed"), 120)
+    wait_for(qtbot, lambda: studio.state in ("paused", "finished", "failed"))
     assert studio.state == "paused", studio.problems
 
 

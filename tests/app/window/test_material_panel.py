@@ -54,9 +54,9 @@ def test_thumbnails_follow_the_newest_textures(panel, open_studio, qtbot, shoot,
     shoot(panel, "material_panel")
     first = panel.buttons["metallic"].icon().cacheKey()
     publish(open_studio, snapshot(material(128), 2))
-    wait_for(qtbot, lambda: panel.buttons["metallic"].icon().cacheKey() != first, 5)
+    wait_for(qtbot, lambda: panel.buttons["metallic"].icon().cacheKey() != first)
     publish(open_studio, snapshot(replace(material(128), normal=None), 3))
-    wait_for(qtbot, lambda: not panel.buttons["normal"].isVisible(), 5)
+    wait_for(qtbot, lambda: not panel.buttons["normal"].isVisible())
 
 
 def test_a_click_opens_the_texture_with_zoom_channels_and_numbers(panel, open_studio, qtbot, shoot):
@@ -100,7 +100,7 @@ def test_scalar_maps_have_no_channels_and_normals_keep_their_sign(panel, open_st
 @pytest.mark.slow
 def test_textures_of_a_real_run_appear(panel, open_studio, qtbot, shoot):
     open_studio.run()
-    wait_for(qtbot, lambda: pictures(panel) == 5, 120)
-    wait_for(qtbot, lambda: open_studio.state in ("finished", "failed"), 120)
+    wait_for(qtbot, lambda: pictures(panel) == 5)
+    wait_for(qtbot, lambda: open_studio.state in ("finished", "failed"))
     assert open_studio.state == "finished"
     shoot(panel, "material_panel_run")

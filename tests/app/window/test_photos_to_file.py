@@ -20,7 +20,7 @@ def test_a_person_goes_from_photos_to_a_file_without_the_keyboard(window, studio
     click(window.start_page, "open_folder")
     wait_for(qtbot, lambda: studio.state == "ready" and studio.doctor is not None)
     click(window.start_page, "start_run")
-    wait_for(qtbot, lambda: studio.state in ("finished", "failed"), 300)
+    wait_for(qtbot, lambda: studio.state in ("finished", "failed"))
     assert not studio.problems, studio.problems
     assert window.files.recent.projects()[0].folder == str(studio.project)
     menu = window.menus["File"]
@@ -30,7 +30,7 @@ def test_a_person_goes_from_photos_to_a_file_without_the_keyboard(window, studio
     dialog = window.findChild(QDialog, "export_dialog")
     wait_for(qtbot, lambda: dialog.start.isEnabled())
     assert dialog.findChild(QCheckBox, "format_glb").isChecked()
-    with qtbot.waitSignal(dialog.exported, timeout=300000) as exported:
+    with qtbot.waitSignal(dialog.exported, timeout=600_000) as exported:
         click(dialog, "export_start")
     report = exported.args[0]
     assert (studio.project / "exports" / "asset.glb").stat().st_size == report.sizes["asset.glb"] and report.psnr > 35

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import time
 import weakref
 from types import SimpleNamespace
@@ -37,8 +38,14 @@ def panel(studio, shown):
 def filled(panel, qtbot):
     panel.studio.steps_reported.emit(whole_run())
     panel.studio.message_received.emit(EvalReport({"psnr": 27.5}))
-    wait_for(qtbot, lambda: panel.view.shown == [LOSS, PSNR], 10)
+    wait_for(qtbot, lambda: panel.view.shown == [LOSS, PSNR])
+    drawn(panel, qtbot)
     return panel
+
+
+def drawn(panel, qtbot) -> None:
+    """Wait until nothing is left to draw."""
+    wait_for(qtbot, lambda: not panel._clock.isActive())
 
 
 def part(panel, kind, name):
@@ -75,7 +82,7 @@ def test_curves_come_and_can_be_chosen(filled, qtbot, shoot):
     box.setX(filled.tree.indentation() * 2 + 8)
     qtbot.mouseClick(filled.tree.viewport(), Qt.MouseButton.LeftButton, pos=box)
     assert (LOSS, "mask") in filled.tree.chosen()
-    wait_for(qtbot, lambda: ("", (LOSS, "mask"), "line") in filled.view._lines[LOSS], 5)
+    wait_for(qtbot, lambda: ("", (LOSS, "mask"), "line") in filled.view._lines[LOSS])
 
 
 def test_all_plots_are_drawn_and_read_out_without_holding_the_window_up(filled, qtbot, watchdog, shoot):
@@ -83,12 +90,20 @@ def test_all_plots_are_drawn_and_read_out_without_holding_the_window_up(filled, 
     qtbot.wait(100)
     watchdog.forgive()
     tick_everything(filled)
-    wait_for(qtbot, lambda: len(filled.view.shown) == 6, 20)
+    wait_for(qtbot, lambda: len(filled.view.shown) == 6)
+    drawn(filled, qtbot)
     qtbot.wait(300)
-    plot = filled.view.plots[PSNR]
-    where = filled.view.mapFromScene(plot.getViewBox().mapViewToScene(QPointF(500, 22)))
-    qtbot.mouseMove(filled.view.viewport(), where)
-    wait_for(qtbot, lambda: filled.view._values[PSNR].isVisible(), 5)
+
+    steps = itertools.count()
+
+    def read_out() -> bool:
+        """Move the cursor, over and over: the axes may still be finding their ranges."""
+        place = QPointF(500 + next(steps) % 20, 22)
+        where = filled.view.mapFromScene(filled.view.plots[PSNR].getViewBox().mapViewToScene(place))
+        qtbot.mouseMove(filled.view.viewport(), where)
+        return filled.view._values[PSNR].isVisible()
+
+    wait_for(qtbot, read_out)
     texts = filled.view.read_out(500)
     assert "training" in texts[PSNR] and "step 500" in texts[PSNR] and "faces" in texts[MESH]
     watchdog.forgive()  # the whole picture at once is the test's wish
@@ -102,26 +117,27 @@ def test_seconds_log_scale_smoothing_zoom_and_fit(filled, qtbot, shoot):
     log = part(filled, QCheckBox, "plot_log")
     log.click()
     part(filled, QSlider, "plot_smoothing").setValue(60)
-    wait_for(qtbot, lambda: ("", (LOSS, "total"), "raw") in filled.view._lines[LOSS], 5)
-    qtbot.wait(100)
-    (left, right), (low, high) = filled.view.plots[LOSS].viewRange()
-    assert right == pytest.approx(37.5, rel=0.2) and -3 < low < high < 1  # seconds; powers of ten
+    wait_for(qtbot, lambda: ("", (LOSS, "total"), "raw") in filled.view._lines[LOSS])
+    plot = filled.view.plots[LOSS]
+    wait_for(qtbot, lambda: plot.viewRange()[0][1] == pytest.approx(37.5, rel=0.2))  # seconds
+    wait_for(qtbot, lambda: -3 < plot.viewRange()[1][0] < plot.viewRange()[1][1] < 1)  # powers of ten
+    drawn(filled, qtbot)
+    right = plot.viewRange()[0][1]
     shoot(filled, "plots_log_smooth")
     filled.view.plots[LOSS].getViewBox().scaleBy((0.3, 0.3))
-    assert filled.view.plots[LOSS].viewRange()[0][1] < right
+    assert plot.viewRange()[0][1] < right
     part(filled, QToolButton, "plot_fit").click()
-    qtbot.wait(100)
-    assert filled.view.plots[LOSS].viewRange()[0][1] == pytest.approx(right, rel=0.05)
+    wait_for(qtbot, lambda: plot.viewRange()[0][1] == pytest.approx(right, rel=0.05))
 
 
 def test_zeros_on_a_log_scale_draw_nothing_and_break_nothing(filled, qtbot):
     tick_everything(filled)
-    wait_for(qtbot, lambda: len(filled.view.shown) == 6, 20)
+    wait_for(qtbot, lambda: len(filled.view.shown) == 6)
     part(filled, QCheckBox, "plot_log").click()
-    qtbot.wait(200)
+    drawn(filled, qtbot)
     filled.view.grab()
     part(filled, QCheckBox, "plot_log").click()
-    qtbot.wait(200)
+    drawn(filled, qtbot)
     filled.view.grab()
 
 
@@ -133,13 +149,14 @@ def test_a_hidden_panel_draws_nothing_and_a_shown_one_not_too_often(filled, qtbo
     qtbot.wait(300)
     assert filled.drawings == before
     filled.show()
-    wait_for(qtbot, lambda: filled.drawings == before + 1, 5)
+    wait_for(qtbot, lambda: filled.drawings > before)
+    drawn(filled, qtbot)
     before, since = filled.drawings, time.monotonic()
     for entry in reports[5:45]:
         filled.studio.steps_reported.emit([entry])
         qtbot.wait(10)
-    wait_for(qtbot, lambda: filled.drawings > before, 5)
-    assert filled.drawings - before <= (time.monotonic() - since) / 0.2 + 1
+    wait_for(qtbot, lambda: filled.drawings > before)
+    assert filled.drawings - before <= (time.monotonic() - since) / 0.15 + 1  # timers may be early
 
 
 def test_previews_of_all_test_photos_make_a_curve(open_studio, qtbot):
@@ -164,37 +181,37 @@ def test_another_run_is_drawn_dashed_with_the_recipes_difference(filled, qtbot, 
     ]
     filled.compare_with(project(tmp_path / "brighter", recipe, faster))
     table = part(filled, QTableWidget, "difference_table")
-    wait_for(qtbot, lambda: table.isVisible() and table.rowCount() == 2, 20)
+    wait_for(qtbot, lambda: table.isVisible() and table.rowCount() == 2)
     cells = [[table.item(row, column).text() for column in range(3)] for row in range(2)]
     assert cells == [["light.frame", "world", "camera"], ["shape.steps", "700", "250"]]
     other = ("brighter", (LOSS, "total"), "line")
-    wait_for(qtbot, lambda: other in filled.view._lines[LOSS], 5)
+    wait_for(qtbot, lambda: other in filled.view._lines[LOSS])
     assert filled.view._lines[LOSS][other].opts["pen"].style() == Qt.PenStyle.DashLine
     filled.view.read_out(200)
     shoot(filled, "plots_compare")
     filled.studio.set_option("shape.steps", 250)
     assert table.rowCount() == 1
     part(filled, QToolButton, "end_comparison").click()
-    wait_for(qtbot, lambda: other not in filled.view._lines[LOSS], 5)
+    wait_for(qtbot, lambda: other not in filled.view._lines[LOSS])
     assert not table.isVisible() and filled.other is None
 
 
 def test_a_folder_that_is_no_run_is_named(filled, qtbot, tmp_path):
     filled.compare_with(tmp_path)
-    wait_for(qtbot, lambda: filled.studio.problems, 20)
+    wait_for(qtbot, lambda: filled.studio.problems)
     assert str(tmp_path) in filled.studio.problems[0][0] and filled.other is None
 
 
 def test_numbers_and_picture_are_exported(filled, qtbot, tmp_path):
     filled.export_csv(tmp_path / "curves.csv")
     filled.export_png(tmp_path / "plots.png")
-    wait_for(qtbot, lambda: (tmp_path / "curves.csv").exists() and (tmp_path / "plots.png").exists(), 10)
+    wait_for(qtbot, lambda: (tmp_path / "curves.csv").exists() and (tmp_path / "plots.png").exists())
     rows = list(csv.DictReader((tmp_path / "curves.csv").open()))
     losses = [float(row["value"]) for row in rows if row["curve"] == "total"]
     assert len(losses) == 750 and losses[9] == pytest.approx(whole_run()[9].loss)
-    wait_for(qtbot, lambda: not QImage(str(tmp_path / "plots.png")).isNull(), 5)
+    wait_for(qtbot, lambda: not QImage(str(tmp_path / "plots.png")).isNull())
     filled.export_csv(tmp_path / "nowhere" / "curves.csv")
-    wait_for(qtbot, lambda: filled.studio.problems, 10)
+    wait_for(qtbot, lambda: filled.studio.problems)
     assert "nowhere" in filled.studio.problems[0][0]
 
 
@@ -208,7 +225,7 @@ def test_a_closed_run_is_shown_but_not_kept_alive(panel, qtbot, tmp_path):
     panel.studio.session_changed.emit(None)
     kept = weakref.ref(run)
     del run
-    wait_for(qtbot, lambda: kept() is None, 10)
+    wait_for(qtbot, lambda: kept() is None)
     assert panel.run.curves
 
 
@@ -234,16 +251,16 @@ def test_a_project_that_is_opened_again_shows_how_it_went(open_studio, qtbot, mo
     qtbot.addWidget(panel)
     panel.show()
     studio.run_until(20)
-    wait_for(qtbot, lambda: studio.state == "paused", 120)
+    wait_for(qtbot, lambda: studio.state == "paused")
     assert len(panel.run.curves[(LOSS, "total")]) == 20
     studio.stop()
     folder = studio.project
-    wait_for(qtbot, lambda: list((folder / "checkpoints").glob("*.json")), 30)
+    wait_for(qtbot, lambda: list((folder / "checkpoints").glob("*.json")))
     studio.open(folder)
-    wait_for(qtbot, lambda: studio.state == "paused" and studio.session is not None, 60)
-    wait_for(qtbot, lambda: panel.run.stages, 10)
+    wait_for(qtbot, lambda: studio.state == "paused" and studio.session is not None)
+    wait_for(qtbot, lambda: panel.run.stages)
     assert len(panel.run.curves[(LOSS, "total")]) > 10
     studio.step_once()
-    wait_for(qtbot, lambda: panel.run.step == 21, 30)
+    wait_for(qtbot, lambda: panel.run.step == 21)
     assert panel.run.curves[(LOSS, "total")].points()[-1, 0] == 21
     assert not studio.problems

@@ -67,7 +67,7 @@ def test_a_narrow_row_keeps_its_icons_and_drops_the_text(controls, qtbot, shoot)
 def test_clicks_run_pause_step_stop_and_revert(controls, open_studio, qtbot, shoot, watchdog):
     studio = open_studio
     studio.set_option("stages", ["hull", "volume"])
-    studio.set_option("volume.steps", 3000)
+    studio.set_option("volume.steps", 1_000_000)
     studio.set_option("run.evaluate", False)
     assert enabled(controls) == {"run", "step", "until"}
 
@@ -78,8 +78,7 @@ def test_clicks_run_pause_step_stop_and_revert(controls, open_studio, qtbot, sho
     wait_for(qtbot, lambda: studio.session is not None and studio.session.total_step > 5)
     watchdog.forgive()  # the engine was loaded meanwhile
     assert enabled(controls) == {"pause", "until", "stop", "revert"}
-    qtbot.wait(200)
-    assert controls.stage_bar.text().startswith("Volume: ") and "left" in controls.left.text()
+    wait_for(qtbot, lambda: controls.stage_bar.text().startswith("Volume: ") and "left" in controls.left.text())
     shoot(controls, "run_controls")
     watchdog.forgive()
     press("pause")
@@ -90,9 +89,9 @@ def test_clicks_run_pause_step_stop_and_revert(controls, open_studio, qtbot, sho
     controls.until.setValue(step + 4)
     press("until")
     wait_for(qtbot, lambda: studio.session.total_step == step + 4 and studio.state == "paused")
-    assert controls.stage_bar.text() == "Paused in volume"
+    wait_for(qtbot, lambda: controls.stage_bar.text() == "Paused in volume")
     press("run")
-    wait_for(qtbot, lambda: studio.session.total_step > step + 8)
+    wait_for(qtbot, lambda: studio.session.total_step > step + 8 and studio.state == "running")
     press("stop")
     wait_for(qtbot, lambda: studio.state == "paused" and not studio.has_unsaved_steps)
     saved = studio.session.total_step

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import weakref
+from functools import partial
 
 import pytest
 
+from app.window.waiting import result_of
+from engine.errors import ProjectError
+from engine.optimize.calls import Call
+from engine.optimize.commands import CommandQueue
 from engine.optimize.messages import EvalReport, Notice, StageChanged
-from tests.app.window.conftest import wait_for
+from tests.app.window.conftest import SECONDS, wait_for
 
 
 @pytest.fixture
@@ -30,7 +36,7 @@ def test_a_run_goes_from_open_to_finished(open_studio, heard, qtbot):
     studio, states = open_studio, []
     studio.state_changed.connect(states.append)
     studio.run()
-    wait_for(qtbot, lambda: studio.state in ("finished", "failed"), 240)
+    wait_for(qtbot, lambda: studio.state in ("finished", "failed"))
     assert not studio.problems, studio.problems
     assert states[0] == "running" and states[-1] == "finished"
     assert [report.total_step for report in heard["steps"] if report.steps][-1] == 90
@@ -46,15 +52,15 @@ def test_pause_step_until_stop_and_revert(open_studio, heard, qtbot):
     studio = open_studio
     studio.set_option("stages", ["hull", "volume"])
     studio.set_option("run.evaluate", False)
-    studio.set_option("volume.steps", 400)
-    studio.set_option("run.checkpoint_seconds", 1000)  # only what `stop` writes
+    studio.set_option("volume.steps", 1_000_000)
+    studio.set_option("run.checkpoint_seconds", 1_000_000)  # only what `stop` writes
     studio.run_until(5)
-    wait_for(qtbot, lambda: studio.state == "paused", 120)
+    wait_for(qtbot, lambda: studio.state == "paused")
     session = studio.session
     assert session.total_step == 5
     studio.step_once()
     wait_for(qtbot, lambda: session.total_step == 6 and studio.state == "paused")
-    assert studio.call(lambda s: s.total_step).result(5) == 6  # calls are served while paused
+    assert studio.call(lambda s: s.total_step).result(SECONDS) == 6  # calls are served while paused
     studio.run()
     wait_for(qtbot, lambda: session.total_step > 12)
     studio.pause()
@@ -75,7 +81,7 @@ def test_options_change_in_mid_run_where_they_may(open_studio, heard, qtbot):
     studio.set_option("stages", ["hull", "volume"])
     studio.set_option("run.evaluate", False)
     studio.run_until(3)
-    wait_for(qtbot, lambda: studio.state == "paused", 120)
+    wait_for(qtbot, lambda: studio.state == "paused")
     assert studio.set_option("volume.learning_rate", 0.05)
     wait_for(qtbot, lambda: studio.session.recipe.volume.learning_rate == 0.05)
     studio.undo_stack.undo()
@@ -89,10 +95,10 @@ def test_options_change_in_mid_run_where_they_may(open_studio, heard, qtbot):
 
 
 def test_a_folder_without_images_is_said_and_nothing_breaks(studio, tmp_path, qtbot):
-    with qtbot.waitSignal(studio.failed, timeout=10000) as told:
+    with qtbot.waitSignal(studio.failed, timeout=600_000) as told:
         studio.open(tmp_path)
     assert "holds no camera poses" in told.args[0] and studio.state == "empty"
-    with qtbot.waitSignal(studio.failed, timeout=10000) as told:
+    with qtbot.waitSignal(studio.failed, timeout=600_000) as told:
         studio.open(tmp_path / "nowhere")
     assert "there is no such folder" in told.args[0]
 
@@ -104,11 +110,11 @@ def test_deleting_the_photos_in_mid_run_ends_in_a_sentence(studio, tiny_capture,
     wait_for(qtbot, lambda: studio.state == "ready")
     studio.set_option("run.evaluate", False)
     studio.run_until(3)
-    wait_for(qtbot, lambda: studio.state == "paused", 120)
+    wait_for(qtbot, lambda: studio.state == "paused")
     shutil.rmtree(folder)
     studio.call(lambda session: session.capture._cache.clear())
     studio.run()
-    wait_for(qtbot, lambda: studio.state in ("failed", "finished"), 240)
+    wait_for(qtbot, lambda: studio.state in ("failed", "finished"))
     if studio.state == "failed":
         assert studio.problems and "Traceback" in studio.problems[0][1]
         studio.run()  # tries again from the checkpoint, and says again what is missing
@@ -120,14 +126,14 @@ def test_another_capture_can_be_opened_while_a_run_goes_on(open_studio, tiny_cap
     studio = open_studio
     studio.set_option("volume.steps", 2000)
     studio.run()
-    wait_for(qtbot, lambda: heard["steps"], 120)
+    wait_for(qtbot, lambda: heard["steps"])
     studio.open(tiny_capture)
     wait_for(qtbot, lambda: studio.state == "ready")
     qtbot.wait(300)
     assert studio.session is None and studio.state == "ready" and not studio.problems
 
 
-def test_background_work_that_fails_keeps_nothing_alive(studio, qtbot):
+def test_background_work_that_fails_keeps_nothing_alive(studio, qtbot, no_collector):
     class Photos:
         pass
 
@@ -140,7 +146,26 @@ def test_background_work_that_fails_keeps_nothing_alive(studio, qtbot):
     studio.background("", work, failed=lambda error: heard.append(str(error)))
     del photos, work
     wait_for(qtbot, lambda: heard)
-    wait_for(qtbot, lambda: kept() is None, 2)  # without the collector, which is not due
+    wait_for(qtbot, lambda: kept() is None)
+
+
+def test_a_call_that_fails_keeps_no_run_alive(studio, qtbot, no_collector):
+    class Run:
+        pass
+
+    def fails(run):
+        raise ProjectError("this cannot be saved") from OSError("no space")
+
+    run, heard = Run(), []
+    kept, commands, call = weakref.ref(run), CommandQueue(run), Call(fails)
+    commands.put(call)
+    commands.wait()
+    work = partial(result_of, call.future)
+    studio.background("Saving", work, failed=lambda error: heard.append(str(error)))
+    del run, call, work
+    wait_for(qtbot, lambda: heard)
+    wait_for(qtbot, lambda: kept() is None)
+    assert heard == ["this cannot be saved"]
 
 
 def test_background_work_reports_is_cancelled_and_fails_in_words(studio, qtbot):
@@ -150,12 +175,13 @@ def test_background_work_reports_is_cancelled_and_fails_in_words(studio, qtbot):
     def work(handle):
         while True:
             handle.report(0.5, "half")
+            threading.Event().wait(0.01)
 
     failures = []
     studio.background("Counting", work, failed=failures.append)
     wait_for(qtbot, lambda: ("Counting: half", 0.5) in shown)
     studio.cancel_background()
     wait_for(qtbot, lambda: failures and shown[-1] == ("", -1.0))
-    with qtbot.waitSignal(studio.failed, timeout=5000) as told:
+    with qtbot.waitSignal(studio.failed, timeout=600_000) as told:
         studio.background("Dividing", lambda handle: 1 // 0)
     assert "division" in told.args[0] and "Traceback" in told.args[1]

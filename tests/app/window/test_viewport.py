@@ -77,7 +77,7 @@ def test_keys_fly_frame_and_turn_to_the_axes(qtbot, view):
     view.canvas.setFocus()
     place = control.position.copy()
     qtbot.keyPress(view.canvas, Qt.Key.Key_W)
-    qtbot.waitUntil(lambda: np.linalg.norm(control.position - place) > 0.02)
+    qtbot.waitUntil(lambda: np.linalg.norm(control.position - place) > 0.02, timeout=TIMEOUT)
     qtbot.keyRelease(view.canvas, Qt.Key.Key_W)
     stopped = control.position.copy()
     qtbot.wait(60)
@@ -104,7 +104,8 @@ def test_the_views_menu_has_six_that_differ(qtbot, view):
 def test_the_turntable_turns_until_it_is_switched_off(qtbot, view):
     rotation = view.model.control.rotation.copy()
     press(qtbot, view, "view_turntable")
-    qtbot.waitUntil(lambda: not np.allclose(view.model.control.rotation, rotation, atol=1e-2))
+    turned = lambda: not np.allclose(view.model.control.rotation, rotation, atol=1e-2)  # noqa: E731
+    qtbot.waitUntil(turned, timeout=TIMEOUT)
     qtbot.keyClick(view.canvas, Qt.Key.Key_T)
     assert not view.toolbar.turning.isChecked()
     stopped = view.model.control.rotation.copy()
