@@ -24,7 +24,7 @@ from pathlib import Path
 ENGINE = Path(__file__).resolve().parent.parent
 LISTS = (Path(__file__).with_name("ahead_object.json"), Path(__file__).with_name("ahead_scene.json"))
 CHILDREN = 2  # a caller that waits for a kernel which one of them has begun leaves a core to the other
-PRIORITY = 10  # niceness: what the caller waits for comes first
+PRIORITY = 10  # niceness above the caller's: what that one waits for comes first
 PRIORITY_ON_WINDOWS = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
 MEMORY_MB = 600  # of a child, which starts afresh above it
 STOP_SECONDS = 1.0  # to wait for the end of a child
@@ -49,7 +49,8 @@ class CompilingAhead:
         self._begun.add((root, naming[0]))
         if marker(root, naming[0]).exists():
             return
-        command = [sys.executable, "-m", "engine.kernels.ahead", str(root), str(naming[0])]
+        niceness = PRIORITY + (os.nice(0) if hasattr(os, "nice") else 0)
+        command = [sys.executable, "-m", "engine.kernels.ahead", str(root), str(naming[0]), str(niceness)]
         settings = {"stdout": subprocess.DEVNULL, "creationflags": PRIORITY_ON_WINDOWS, **module_command()}
         with contextlib.suppress(OSError):  # the kernels are compiled when they are needed
             self._children.extend(subprocess.Popen([*command, str(n)], **settings) for n in range(self.count))
@@ -132,10 +133,10 @@ def _memory_mb() -> float:
 
 
 def main() -> None:
-    """Compile what a list names: the arguments are the cache, the list and the child's number."""
-    root, path, number = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    """Compile what a list names: the arguments are the cache, the list, the niceness and the child's number."""
+    root, path, niceness, number = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     if hasattr(os, "nice"):
-        os.nice(max(0, PRIORITY - os.nice(0)))
+        os.nice(max(0, niceness - os.nice(0)))
     storing = threading.Lock()
     end_with_the_caller(storing, lambda line: None)
     from filelock import FileLock
