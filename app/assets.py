@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.capture import Capture
     from engine.optimize.evaluate import Renderer
     from engine.optimize.recipe import SplatsSection
-    from engine.scene import Camera, Gaussians
+    from engine.scene import Backdrop, Camera, Gaussians
 
 
 LARGEST_SIDE = 16384  # pixels of a picture
@@ -195,14 +195,16 @@ def _of_project(folder: Path, view: str | None, environment: Path | None) -> _Sh
     if splats is None:
         return _lit(scene.mesh, scene.material, scene.environment, capture.up, camera, environment)
     _check_unlit(folder, environment)
-    return _of_splats(splats, project.recipe.splats, capture, camera)
+    return _of_splats(splats, scene.backdrop, project.recipe.splats, capture, camera)
 
 
-def _of_splats(splats: Gaussians, options: SplatsSection, capture: Capture, camera: Camera | None) -> _Shown:
+def _of_splats(
+    splats: Gaussians, backdrop: Backdrop | None, options: SplatsSection, capture: Capture, camera: Camera | None
+) -> _Shown:
     """Splats of an object as an object; those of a whole scene from where photos were taken, and as far away."""
     from engine.optimize.evaluate_splats import splat_renderer
 
-    renderer, up = splat_renderer(splats, options, capture), np.asarray(capture.up, float)
+    renderer, up = splat_renderer(splats, options, capture, backdrop), np.asarray(capture.up, float)
     if renderer.background is None:
         return _Shown(renderer, splats.most_box, up, camera)
     cameras = [capture.frames[index].camera for index in capture.train]

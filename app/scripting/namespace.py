@@ -103,7 +103,7 @@ class Commands:
         self._driver.new_run(Path(folder), dict(options or {}))
 
     def metrics(self) -> dict[str, Any]:
-        """The newest numbers: of the last step, and with what metrics.json has once the asset has been evaluated."""
+        """The newest numbers: of the last step, and with what metrics.json has once the result has been evaluated."""
         result: dict[str, Any] = {}
         if self._driver.session is not None:
             folder = self._driver.call(lambda session: session.project.folder)
@@ -116,7 +116,7 @@ class Commands:
         return result
 
     def evaluate(self) -> dict[str, Any]:
-        """Measure the exported asset on the test views, between two steps; metrics.json has it from then on."""
+        """Measure what was exported on the test views, between two steps; metrics.json has it from then on."""
         return self._driver.call(lambda session: session.evaluate())
 
     def lens(
@@ -154,7 +154,10 @@ class Commands:
         return {part.group: {" - ".join(pair): value for pair, value in part.cosines.items()} for part in report}
 
     def export(self, folder: Path | str | None = None) -> Path:
-        """Write the asset as it is now (GLB, OBJ, PLY, HDR) to a folder, by default the project's exports."""
+        """Write the mesh (GLB, OBJ, PLY, HDR) or the splats (PLY, SPZ, HTML) as they are now.
+
+        They go to a folder, by default the project's exports.
+        """
         return self._driver.call(lambda session: _exported(session, folder))
 
     def turntable(self, path: Path | str, frames: int = 90, size: int = 512) -> Path:
@@ -179,12 +182,19 @@ def _exported(session: Session, folder: Path | str | None) -> Path:
 
     from engine.optimize.scene_state import SceneState
     from engine.optimize.stages.export import ExportStage
+    from engine.scene import Backdrop
 
     shot = require_session(session).snapshot_now()
-    if shot.mesh is None or shot.material is None or shot.environment is None:
-        raise ExchangeError("there is no textured mesh to export yet: run() on until the stage mesh is done")
     target = session.project.exports if folder is None else Path(folder)
-    scene = SceneState(box=shot.box, mesh=shot.mesh, material=shot.material, environment=shot.environment)
+    if shot.shows_splats:
+        behind = shot.splat_look.background
+        scene = SceneState(gaussians=shot.gaussians, backdrop=behind if isinstance(behind, Backdrop) else None)
+    elif shot.mesh is None or shot.material is None or shot.environment is None:
+        raise ExchangeError(
+            "there is nothing to export yet: run() on until the stage splats has begun, or the stage mesh is done"
+        )
+    else:
+        scene = SceneState(box=shot.box, mesh=shot.mesh, material=shot.material, environment=shot.environment)
     stage = ExportStage()
     stage.begin(replace(session.context, scene=scene, exports=target))
     stage.finish()

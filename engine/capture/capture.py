@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.capture.depths import DepthCache, read_depth
 from engine.capture.entry import FrameProblem, Reading
 from engine.capture.options import CaptureOptions
 from engine.capture.pixels import (
@@ -105,6 +106,7 @@ class Capture:
         self.mask_statistics: dict[str, MaskStatistics] = {}  # by frame, filled as images are decoded
         self._cache: OrderedDict[str, Pixels] = OrderedDict()
         self._cached_bytes, self._limit = 0, options.cache_megabytes << 20
+        self._depths = DepthCache(self._limit // 4)
         self._lock = threading.Lock()
         self._points_of, self._points, self._has_read_points = reading.points, None, False
         if options.up:
@@ -206,6 +208,24 @@ class Capture:
             self._keep(name, pixels)
         return pixels
 
+    @property
+    def has_depth(self) -> bool:
+        """Whether some frames come with depth."""
+        return any(view.depth is not None for view in self.views)
+
+    def depth(self, index: int) -> np.ndarray | None:
+        """[H,W] float32 depth along the axis of frame `index`'s camera, capture units; 0 where it is not known.
+
+        None where the frame has none; treat it as read-only. Raises CaptureError naming the file that cannot be read.
+        """
+        view = self.views[index]
+        if view.depth is None:
+            return None
+        try:
+            return self._depths.of(view)
+        except FrameProblem as problem:
+            raise CaptureError(f"{self.path}: frame {view.frame.name}: {problem}") from problem
+
     def _keep(self, name: str, pixels: Pixels) -> None:
         if pixels.mask is not None and name not in self.mask_statistics:
             self.mask_statistics[name] = mask_statistics(pixels.mask)
@@ -236,6 +256,8 @@ class Capture:
     def _reason_against(self, view: View, look: Callable[[View, Pixels], None] | None) -> str:
         try:
             pixels = load_pixels(view, self.options, self.uses_alpha)
+            if view.depth is not None:
+                read_depth(view.depth)
         except FrameProblem as problem:
             return str(problem)
         with self._lock:
@@ -298,4 +320,6 @@ class Capture:
             lens = [view.lens.model, view.lens.coefficients]
             numbers = [camera.world_from_camera.tolist(), camera.focal, camera.centre, camera.size]
             described.append([frame.name, frame.split, sizes, lens, numbers])
+            if view.depth is not None:
+                described.append([view.depth.path.stat().st_size if view.depth.path.exists() else -1, view.depth.unit])
         return hashlib.sha256(json.dumps(described, default=float).encode()).hexdigest()

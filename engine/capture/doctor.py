@@ -45,6 +45,7 @@ class Report:
     target_distance: tuple[float, float] | None = None  # least and greatest distance of a camera to it
     mask_source: str = ""
     masks: int = 0
+    depths: int = 0  # frames with depth
     covered: float | None = None  # median share of the image that is object
     cut: int = 0  # masks that touch the image border
     axes_through: int | None = None  # camera axes that pass through the object
@@ -88,6 +89,8 @@ class Report:
             out.append(f"Masks: {self.masks} of {self.frames}, from {self.mask_source}; white (1) = object")
         if self.covered is not None:
             out.append(f"Mask coverage: {self.covered:.0%} of a typical image; {self.cut} touch the image border")
+        if self.depths:
+            out.append(f"Depth: {self.depths} of {self.frames} photos; splats learn from it (splats.depth_weight)")
         if self.hull_is_empty is not None:
             text = "empty"
             if not self.hull_is_empty and self.hull_box is not None:
@@ -193,6 +196,7 @@ def _describe(capture: Capture, report: Report) -> None:
     report.camera_models = dict(Counter(_model(view) for view in capture.views))
     report.image_sizes = dict(Counter(f"{view.header.width}x{view.header.height}" for view in capture.views))
     report.color_spaces = dict(Counter(view.header.color_space for view in capture.views))
+    report.depths = sum(view.depth is not None for view in capture.views)
     report.up, report.up_source = tuple(float(value) for value in capture.up), capture.up_source
     cameras = [frame.camera for frame in capture.frames]
     if not cameras:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from engine.capture.lens import Lens
 from engine.capture.options import CaptureOptions
 from engine.errors import CaptureError
 from engine.scene.frame import Split
+
+if TYPE_CHECKING:
+    from engine.capture.depths import DepthFile
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".exr", ".hdr")
 
@@ -30,6 +34,7 @@ class Entry:
     world_from_camera: np.ndarray  # [4,4] OpenCV axes, not yet checked
     lens_of: Callable[[int, int], Lens]  # from the stored image's width and height; raises FrameProblem
     split: Split | None  # None: the capture does not say
+    depth: DepthFile | None = None
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.capture.depths import UNIT, DepthFile
 from engine.capture.entry import IMAGE_SUFFIXES, Entry, FrameProblem, Reading, locate
 from engine.capture.lens import PANORAMA, Lens
 from engine.capture.options import CaptureOptions
@@ -209,6 +210,14 @@ def _entry(
         if not isinstance(frame["mask_path"], str):
             raise FrameProblem("mask_path is not a file name; correct or remove it")
         mask = locate(folder, folder, frame["mask_path"], options, "mask")
+    depth = None
+    if frame.get("depth_file_path") not in (None, ""):
+        if not isinstance(frame["depth_file_path"], str):
+            raise FrameProblem("depth_file_path is not a file name; correct or remove it")
+        unit = _number({**document, **frame}.get("depth_unit_scale_factor", UNIT), "depth_unit_scale_factor")
+        if unit <= 0:
+            raise FrameProblem(f"depth_unit_scale_factor is {unit:g}; give capture units per stored number, above zero")
+        depth = DepthFile(locate(folder, folder, frame["depth_file_path"], options, "depth"), unit)
     return Entry(
         name=_name(frame),
         image_path=image,
@@ -216,6 +225,7 @@ def _entry(
         world_from_camera=_pose(frame.get("transform_matrix")),
         lens_of=partial(_lens, {**document, **frame}),
         split=split,
+        depth=depth,
     )
 
 

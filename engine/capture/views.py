@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.capture.depths import DepthFile, check_depth
 from engine.capture.entry import IMAGE_SUFFIXES, Entry, FrameProblem, Reading, is_inside
 from engine.capture.images import Header, read_header, read_image
 from engine.capture.lens import PANORAMA, Lens
@@ -27,6 +28,7 @@ class View:
     lens: Lens  # of the stored image
     undistorted: Camera  # before scaling to capture.max_size
     header: Header
+    depth: DepthFile | None = None
 
 
 def build_views(reading: Reading, options: CaptureOptions) -> tuple[list[View], list[tuple[str, str]], list[str]]:
@@ -95,8 +97,11 @@ def _view(
             )
     elif options.masks is not None:
         raise FrameProblem(f"there is no mask for it in {options.masks}; add {Path(entry.name).stem}.png")
+    if entry.depth is not None:
+        check_depth(entry.depth, header.width, header.height)
     frame = Frame(entry.name, camera.resized(*size), entry.split or "train", entry.image_path, mask)
-    return View(replace(frame, split=entry.split), lens, camera, header)  # type: ignore[arg-type]  # filled by _with_splits
+    split = replace(frame, split=entry.split)  # type: ignore[arg-type]  # filled by _with_splits
+    return View(split, lens, camera, header, entry.depth)
 
 
 def _rigid(pose: np.ndarray, note) -> np.ndarray:

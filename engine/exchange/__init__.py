@@ -27,6 +27,8 @@ _HOMES = {
     "read_splats": "splats",
     "write_splats": "splats",
     "write_splat_html": "splat_html",
+    "write_backdrop": "backdrop",
+    "read_backdrop": "backdrop",
     "write_png": "film",
     "write_video": "film",
 }

@@ -20,6 +20,8 @@ from engine.errors import ExchangeError
 from engine.exchange.atomic import write_file
 from engine.exchange.film import turntable
 from engine.exchange.splats import FLAT, check_writable
+from engine.exchange.textures import bytes_from_unit
+from engine.scene.backdrop import Backdrop
 from engine.scene.camera import Camera
 from engine.scene.gaussians import Gaussians
 from engine.splats import constants
@@ -34,12 +36,13 @@ def write_splat_html(
     cameras: Sequence[Camera] = (),
     up: Sequence[float] = (0.0, 1.0, 0.0),
     title: str = "",
-    background: Sequence[float] = (0.0, 0.0, 0.0),
+    background: Sequence[float] | Backdrop = (0.0, 0.0, 0.0),
 ) -> None:
     """Write the page; it begins at the first of `cameras`, or where most splats are in view with `up` upward.
 
-    `up` [3] in the capture's frame, around which the viewer orbits; `background` is sRGB-encoded. A splat takes 43
-    bytes with harmonics of degree 0 and 107 with degree 3. Raises ExchangeError for no, non-finite or too many splats.
+    `up` [3] in the capture's frame, around which the viewer orbits; `background` is sRGB-encoded, a Backdrop takes 4
+    bytes a texel. A splat takes 43 bytes with harmonics of degree 0 and 107 with degree 3. Raises ExchangeError for no,
+    non-finite or too many splats.
     """
     check_writable(path, splats)
     records, value_range = splat_records(splats)
@@ -64,7 +67,7 @@ def write_splat_html(
         "up": upward.tolist(),
         "centre": np.median(splats.means, 0).astype(float).tolist(),
         "extent": extent,
-        "background": [float(value) for value in background],
+        **_described_background(background),
         "cameras": [_described(camera) for camera in shown],
     }
     parts = {
@@ -121,6 +124,19 @@ def _described(camera: Camera) -> dict:
         "centre": [float(value) for value in camera.centre],
         "size": [camera.width, camera.height],
     }
+
+
+def _described_background(background: Sequence[float] | Backdrop) -> dict:
+    if not isinstance(background, Backdrop):
+        return {"background": [float(value) for value in background]}
+    rows, columns = background.colors.shape[:2]
+    backdrop = {
+        "rows": rows,
+        "columns": columns,
+        "texels": base64.b64encode(bytes_from_unit(background.colors)).decode(),  # RGB
+        "turn": np.asarray(background.world_from_environment, float).T.ravel().tolist(),  # environment from world
+    }
+    return {"background": [0.0, 0.0, 0.0], "backdrop": backdrop}
 
 
 def _page(parts: dict[str, str]) -> str:

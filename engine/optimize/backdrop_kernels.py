@@ -1,4 +1,4 @@
-"""Looking up what a camera sees of an equirectangular map, and the way back; as shading/equirectangular.py, but fast."""
+"""Looking up what a camera sees of an equirectangular map, and the way back; shading/equirectangular.py, but fast."""
 
 from __future__ import annotations
 

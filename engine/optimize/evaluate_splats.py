@@ -6,21 +6,26 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ExchangeError
+from engine.exchange.backdrop import read_backdrop
 from engine.exchange.splats import read_splats
 from engine.optimize.evaluate import image_metrics
 from engine.optimize.snapshot import SplatLook
 from engine.optimize.splat_renderer import SplatRenderer
 
+BACKDROP = "background.png"  # in exports/
+
 if TYPE_CHECKING:
     from engine.capture import Capture
     from engine.optimize.recipe import SplatsSection
     from engine.optimize.session import Session
-    from engine.scene import Camera, Gaussians
+    from engine.scene import Backdrop, Camera, Gaussians
 
 
-def splat_renderer(splats: Gaussians, options: SplatsSection, capture: Capture) -> SplatRenderer:
-    """Draws splats as they were trained."""
-    look = SplatLook.trained(options, capture)
+def splat_renderer(
+    splats: Gaussians, options: SplatsSection, capture: Capture, backdrop: Backdrop | None = None
+) -> SplatRenderer:
+    """Draws splats as they were trained, before the backdrop that was learned with them."""
+    look = SplatLook.trained(options, capture, backdrop)
     return SplatRenderer(splats, look.background, look.antialiased, look.rescaled)
 
 
@@ -35,6 +40,9 @@ def evaluated_splats(
     if not path.exists():
         raise ExchangeError(f"{path}: there are no exported splats to evaluate; resume the run to its end")
     splats, capture = read_splats(path), session.capture
-    renderer = splat_renderer(splats, session.recipe.splats, capture)
+    backdrop = None
+    if session.recipe.splats.background == "environment":
+        backdrop = read_backdrop(session.project.exports / BACKDROP, capture.up)
+    renderer = splat_renderer(splats, session.recipe.splats, capture, backdrop)
     result = image_metrics(renderer, capture, capture.test, None, progress, cameras)
     return result | {"primitives": len(splats), "megabytes": round(splats.megabytes, 3)}, renderer

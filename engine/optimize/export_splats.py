@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.exchange.backdrop import write_backdrop
 from engine.exchange.splat_html import write_splat_html
 from engine.exchange.splats import read_splats, write_splats
 from engine.optimize.evaluate import rendered_on_white
-from engine.optimize.evaluate_splats import splat_renderer
+from engine.optimize.evaluate_splats import BACKDROP, splat_renderer
 from engine.optimize.metrics import psnr
+from engine.optimize.snapshot import SplatLook
 
 if TYPE_CHECKING:
     from engine.optimize.stage import StageContext
@@ -33,8 +35,14 @@ def export_splats(context: StageContext) -> None:
     for done, path in enumerate(written):
         write_splats(path, splats, context.notice)
         context.progress(STAGE, 0.2 + 0.2 * done, f"wrote {path.name}")
+    backdrop = context.scene.backdrop
+    if backdrop is not None:
+        write_backdrop(folder / BACKDROP, backdrop, capture.up)
+        shown = f"; {options.name}.html shows it" if options.html else ""
+        context.notice(f"PLY and SPZ hold no environment: what is behind the splats is in {BACKDROP}{shown}")
     if options.html:
-        write_splat_html(folder / f"{options.name}.html", splats, cameras, capture.up, options.name)
+        background = SplatLook.trained(context.recipe.splats, capture, backdrop).background or (0.0, 0.0, 0.0)
+        write_splat_html(folder / f"{options.name}.html", splats, cameras, capture.up, options.name, background)
         context.progress(STAGE, 0.6, f"wrote {options.name}.html")
     chosen = sorted(set(np.linspace(0, len(cameras) - 1, CHECKED_VIEWS).round().astype(int).tolist()))
     expected = _images(context, splats, [cameras[i] for i in chosen])
@@ -48,5 +56,5 @@ def export_splats(context: StageContext) -> None:
 
 
 def _images(context: StageContext, splats, cameras) -> list[np.ndarray]:
-    renderer = splat_renderer(splats, context.recipe.splats, context.capture)
+    renderer = splat_renderer(splats, context.recipe.splats, context.capture, context.scene.backdrop)
     return [rendered_on_white(renderer, camera) for camera in cameras]

@@ -84,7 +84,7 @@ class SplatPreview:
 
     def _drawn(self, camera: Camera, display: Display, with_depth: bool) -> SplatImage:
         splats = self._scored if display == "density" else self._renderer.tensors
-        background = self._renderer.background if display in ("shaded", "base_color") else None
+        background = self._renderer.behind(camera) if display in ("shaded", "base_color") else None
         options = SplatOptions(
             background=background,
             degree=None if display == "shaded" else 0,

@@ -255,8 +255,16 @@ class SplatsSection:
         "object",
         "what masks mean: the object, with nothing around it; or the pixels to learn from",
     )
-    background: Literal["auto", "black", "white", "random"] = option(
-        "auto", "colour behind all splats; auto: random around masked objects, else black"
+    background: Literal["auto", "black", "white", "random", "environment"] = option(
+        "auto",
+        "what is behind all splats; auto: random colours around masked objects, else black; environment: a learned map "
+        "of what is infinitely far, such as the sky",
+    )
+    background_rows: int = option(
+        64, "rows of background=environment; it is twice as wide", unit="texels", low=4, high=512
+    )
+    background_smoothness: float = option(
+        1.0, "weight of squared differences between the environment's neighbouring texels", low=0.0, live=True
     )
     exposure: bool = option(False, "fit gain and offset of each photo's colours; test photos keep theirs")
     ssim: float = option(0.2, "weight of structure (D-SSIM) against L1", low=0.0, high=1.0, live=True)
@@ -264,6 +272,9 @@ class SplatsSection:
     mask: float = option(0.1, "weight of the mask loss around masked objects", low=0.0, live=True)
     distortion: float = option(0.0, "weight of the depth distortion of discs", low=0.0, live=True)
     normal: float = option(0.05, "weight of normals against the depth's slope, of discs", low=0.0, live=True)
+    depth_weight: float = option(
+        0.1, "weight of inverse depth, in relation to the photo's, where the capture carries depth", low=0.0, live=True
+    )
     geometry: bool = option(True, "move, turn and scale splats", live=True)
     color: bool = option(True, "change colours", live=True)
     learning_rate: float = option(0.00016, "Adam step of means in scene radii; falls to 1 %", low=0.0, live=True)
@@ -272,6 +283,9 @@ class SplatsSection:
     learning_rate_opacity: float = option(0.05, "Adam step of the opacity's logit", low=0.0, live=True)
     learning_rate_color: float = option(0.0025, "Adam step of colour; a 20th for the rest", low=0.0, live=True)
     learning_rate_shapes: float = option(0.01, "Adam step of the shapes of kind exponential", low=0.0, live=True)
+    learning_rate_background: float = option(
+        0.01, "Adam step of background=environment; falls to a tenth", low=0.0, live=True
+    )
 
 
 @dataclass

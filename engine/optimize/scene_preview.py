@@ -11,7 +11,7 @@ from torch import Tensor
 from engine.errors import GeometryError
 from engine.optimize.grids import surface_of
 from engine.optimize.snapshot import SplatLook
-from engine.scene import Environment, Gaussians, Material, Mesh
+from engine.scene import Backdrop, Environment, Gaussians, Material, Mesh
 
 if TYPE_CHECKING:
     from engine.optimize.stage import StageContext
@@ -41,12 +41,17 @@ def copied_environment(environment: Environment | None) -> Environment | None:
     return Environment(environment.radiance.copy(), rotation, environment.frame)
 
 
-def splat_fields(context: StageContext, splats: Gaussians, scores: Tensor | None = None) -> dict[str, Any]:
-    """The fields of a SceneSnapshot that show splats, which must not be written to; `scores` [N] of density control."""
+def splat_fields(
+    context: StageContext, splats: Gaussians, scores: Tensor | None = None, backdrop: Backdrop | None = None
+) -> dict[str, Any]:
+    """The fields of a SceneSnapshot that show splats before a learned backdrop; neither may be written to.
+
+    `scores` [N] of density control.
+    """
     known = scores is not None and len(scores) == len(splats)
     return {
         "gaussians": splats,
-        "splat_look": SplatLook.trained(context.recipe.splats, context.capture),
+        "splat_look": SplatLook.trained(context.recipe.splats, context.capture, backdrop),
         "splat_scores": scores.detach().cpu().numpy().astype(np.float32) if known else None,
     }
 
@@ -82,7 +87,7 @@ def _surface(context: StageContext) -> dict[str, Any]:
         mesh = copied_mesh(scene.mesh)
         return {"mesh": mesh, "vertex_colors": _field_or_plain(context, mesh)}
     if scene.gaussians is not None:
-        return splat_fields(context, scene.gaussians)  # nobody writes to the scene's own
+        return splat_fields(context, scene.gaussians, backdrop=scene.backdrop)  # nobody writes to the scene's own
     mesh = _found(context)
     return {} if mesh is None else {"mesh": mesh, "vertex_colors": _photo_colors(context, mesh)}
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.scene import Environment, Gaussians, Material, Mesh
+from engine.scene import Backdrop, Environment, Gaussians, Material, Mesh
 
 _MESH = ("vertices", "triangles", "uvs", "uv_triangles")
 _MATERIAL = ("base_color", "occlusion_roughness_metallic", "normal")
@@ -29,6 +29,7 @@ class SceneState:
     hull: Mesh | None = None  # the carved visual hull, the baseline
     hull_colors: np.ndarray | None = None  # [V,3] float32 linear mean colours of the hull's vertices
     gaussians: Gaussians | None = None
+    backdrop: Backdrop | None = None  # what was learned behind the Gaussians
     tensors: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # anything else
     values: dict[str, Any] = dataclasses.field(default_factory=dict)  # JSON-able
 
@@ -49,6 +50,9 @@ class SceneState:
             arrays["environment.radiance"] = self.environment.radiance
             arrays["environment.rotation"] = np.asarray(self.environment.world_from_environment)
             values["environment.frame"] = self.environment.frame
+        if self.backdrop is not None:
+            arrays["backdrop.colors"] = self.backdrop.colors
+            arrays["backdrop.rotation"] = np.asarray(self.backdrop.world_from_environment)
         if self.gaussians is not None:
             arrays |= {f"gaussians.{name}": array for name, array in self.gaussians.arrays().items()}
             values["gaussians.kind"] = self.gaussians.kind
@@ -78,6 +82,8 @@ class SceneState:
             state.environment = Environment(
                 array("environment.radiance"), array("environment.rotation"), values["environment.frame"]
             )
+        if "backdrop.colors" in tensors:
+            state.backdrop = Backdrop(array("backdrop.colors"), array("backdrop.rotation"))
         if "gaussians.kind" in values:
             prefix = "gaussians."
             splats = {name[len(prefix) :]: tensors[name].cpu().numpy() for name in tensors if name.startswith(prefix)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.scene import Environment, Gaussians, Material, Mesh
+from engine.scene import Backdrop, Environment, Gaussians, Material, Mesh
 
 if TYPE_CHECKING:
     from engine.capture import Capture
@@ -28,13 +28,15 @@ class VolumeSnapshot:
 class SplatLook:
     """How splats are drawn as they were trained."""
 
-    background: tuple[float, float, float] | None = None  # sRGB-encoded, behind all splats; None: they stand free
+    background: tuple[float, float, float] | Backdrop | None = None  # sRGB-encoded, behind all; None: they stand free
     antialiased: bool = False
     rescaled: bool = False
 
     @classmethod
-    def trained(cls, options: SplatsSection, capture: Capture) -> SplatLook:
-        """Free-standing where masks showed an object, else over their background."""
+    def trained(cls, options: SplatsSection, capture: Capture, backdrop: Backdrop | None = None) -> SplatLook:
+        """Free-standing where masks showed an object, else before what was learned, or over their background."""
+        if backdrop is not None:
+            return cls(backdrop, options.antialiased, options.rescaled)
         free = capture.has_masks and options.masks == "object"
         background = None if free else ((1.0, 1.0, 1.0) if options.background == "white" else (0.0, 0.0, 0.0))
         return cls(background, options.antialiased, options.rescaled)

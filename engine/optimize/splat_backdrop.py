@@ -6,6 +6,8 @@ has to be splats. Its gradient goes to its texels alone: not to the camera, whic
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,9 +18,13 @@ from engine.scene import Backdrop, Camera
 from engine.scene.conventions import gltf_from_capture
 from engine.shading.equirectangular import sample
 
+if TYPE_CHECKING:
+    from engine.optimize.encoded_photos import EncodedPhotos
+    from engine.optimize.views import ViewSet
+
 CHUNKS = 8
 FINAL_RATE = 0.1  # share of the learning rate at the end
-JUDGES = 8  # photos at most whose mean colour is the start
+JUDGES, JUDGED_SIZE = 8, 64  # photos at most whose mean colour is the start, and their pixels
 
 
 def backdrop_image(colors: Tensor, world_from_environment: np.ndarray, camera: Camera) -> Tensor:
@@ -63,6 +69,13 @@ def roughness(colors: Tensor) -> Tensor:
     return across + (colors.diff(dim=0) ** 2).mean()
 
 
+def mean_color(views: ViewSet, photos: EncodedPhotos) -> Tensor:
+    """[3] encoded, of a few training photos."""
+    frames = views.train
+    chosen = frames[:: -(-len(frames) // JUDGES) or 1]
+    return torch.stack([photos.of(views.view(frame, JUDGED_SIZE)).color.mean((0, 1)) for frame in chosen]).mean(0)
+
+
 class LearnedBackdrop:
     """A map of `rows` x 2 `rows` texels and its Adam; it stands upright in a world whose up is `up` [3]."""
 
@@ -70,6 +83,23 @@ class LearnedBackdrop:
         self.colors = color.float().clamp(0, 1).expand(rows, 2 * rows, 3).clone().requires_grad_()
         self.world_from_environment = gltf_from_capture(up).T
         self.optimizer = torch.optim.Adam([self.colors], lr=0.0)
+
+    @classmethod
+    def of(cls, colors: Tensor, up: np.ndarray) -> LearnedBackdrop:
+        """One that goes on from texels [H,2H,3], which are copied."""
+        learned = cls(len(colors), up, torch.zeros(3))
+        with torch.no_grad():
+            learned.colors.copy_(colors)
+        return learned
+
+    @property
+    def rate(self) -> float:
+        """Adam's step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def set_rate(self, rate: float, along: float) -> None:
+        """Take `rate`, lowered as far as the stage is `along` in [0,1]."""
+        self.optimizer.param_groups[0]["lr"] = rate * FINAL_RATE**along
 
     def image(self, camera: Camera) -> Tensor:
         """[H,W,3] with gradients."""
@@ -83,11 +113,6 @@ class LearnedBackdrop:
     def confine(self) -> None:
         """Keep colours to what a picture can show; after each step."""
         self.colors.clamp_(0, 1)
-
-    @torch.no_grad()
-    def restore(self, colors: Tensor) -> None:
-        """Go on from other texels of the same size."""
-        self.colors.copy_(colors)
 
     def snapshot(self) -> Backdrop:
         """A copy."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.errors import ExchangeError
 from engine.exchange.asset_files import AssetReport, placed_together
+from engine.exchange.backdrop import write_backdrop
 from engine.exchange.splat_html import write_splat_html
 from engine.exchange.splats import read_splats, write_splats
 from engine.optimize.evaluate import rendered_on_white
@@ -17,7 +18,7 @@ from engine.optimize.metrics import psnr
 from engine.optimize.snapshot import SplatLook
 from engine.optimize.splat_renderer import SplatRenderer
 from engine.optimize.turns import kernel_turn
-from engine.scene import Camera, Gaussians
+from engine.scene import Backdrop, Camera, Gaussians
 from engine.scene.conventions import linear_to_srgb
 
 FORMATS = ("ply", "spz", "html")
@@ -41,12 +42,15 @@ def splat_facts(scene: SplatScene) -> dict[str, str]:
     splats = scene.splats
     up = ", ".join(f"{value:.3g}" for value in np.asarray(scene.up, float) + 0.0)
     sides = " x ".join(f"{side:.3g}" for side in splats.most_box[1] - splats.most_box[0])
-    return {
+    facts = {
         "Axes": f"The capture's frame, in which up is ({up}). SPZ turns y and z, as all programs that read it expect.",
         "Units": f"The capture's own, scale 1. Most splats lie within {sides}.",
         "Splats": f"{len(splats):,} {KINDS[splats.kind]}, harmonics of degree {splats.degree}",
         "Colour": "sRGB-encoded, as trained: the light of the photos is in it.",
     }
+    if isinstance(scene.look.background, Backdrop):
+        facts["Background"] = "PLY and SPZ hold none: the environment is written beside them as PNG; the page shows it."
+    return facts
 
 
 def splat_sizes(scene: SplatScene) -> dict[str, int]:
@@ -85,6 +89,8 @@ def write_splat_files(
                 write_splat_html(path, scene.splats, scene.cameras, scene.up, name, background)
             else:
                 write_splats(path, scene.splats, notice)
+        if isinstance(scene.look.background, Backdrop):
+            write_backdrop(aside / f"{name}_background.png", scene.look.background, scene.up)
         again, value = scene.splats, None
         readable = next((kind for kind in ("ply", "spz") if kind in chosen), None)
         if readable is not None:

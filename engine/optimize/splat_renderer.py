@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from engine.scene import Camera, Gaussians
+from engine.optimize.splat_backdrop import backdrop_image
+from engine.scene import Backdrop, Camera, Gaussians
 from engine.scene.conventions import srgb_to_linear
 from engine.splats import splatter
 from engine.splats.contract import SplatImage, SplatOptions
@@ -18,21 +20,29 @@ class SplatRenderer:
     def __init__(
         self,
         splats: Gaussians,
-        background: tuple[float, float, float] | None = None,  # encoded; None: alpha stays
+        background: tuple[float, float, float] | Backdrop | None = None,  # encoded; None: alpha stays
         antialiased: bool = False,
         rescaled: bool = False,
         name: str = "numba",
     ) -> None:
         self.splats = splats
         self.tensors = SplatTensors.of(splats)
-        self.background = None if background is None else torch.tensor(background)
+        self.background = background
+        self._behind = None if background is None else torch.from_numpy(_values(background))
         self._settings = {"antialiased": antialiased, "rescaled": rescaled}
         self.splatter = splatter(name)
 
     @torch.no_grad()
+    def behind(self, camera: Camera) -> Tensor | None:
+        """What is behind all splats: [3] or [H,W,3] encoded, None where they stand free."""
+        if isinstance(self.background, Backdrop):
+            return backdrop_image(self._behind, self.background.world_from_environment, camera)
+        return self._behind
+
+    @torch.no_grad()
     def image(self, camera: Camera, depth: bool = False) -> SplatImage:
         """What `camera` sees, sRGB-encoded."""
-        options = SplatOptions(background=self.background, depth=depth, **self._settings)
+        options = SplatOptions(background=self.behind(camera), depth=depth, **self._settings)
         return self.splatter.render(self.tensors, camera, options)
 
     def render(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
@@ -43,3 +53,7 @@ class SplatRenderer:
             return srgb_to_linear(np.clip(color, 0, 1)).astype(np.float32), np.ones_like(alpha)
         straight = color / np.maximum(alpha, 1e-6)[..., None]
         return (srgb_to_linear(np.clip(straight, 0, 1)) * alpha[..., None]).astype(np.float32), alpha
+
+
+def _values(background: tuple[float, float, float] | Backdrop) -> np.ndarray:
+    return np.array(background.colors if isinstance(background, Backdrop) else background, np.float32)

@@ -1,4 +1,4 @@
-"""The nouns every room speaks: Camera, Frame, Mesh, Material, Environment, Backdrop, Gaussians. NumPy only, no torch."""
+"""The nouns every room speaks: Camera, Frame, Mesh, Material, Environment, Backdrop, Gaussians. No torch."""
 
 from engine.scene.backdrop import Backdrop
 from engine.scene.camera import Camera

@@ -19,6 +19,7 @@ class Drawing {
     const full = Math.floor(records.length / 4 / WIDTH), rest = records.length / 4 - full * WIDTH;
     if (full) gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, WIDTH, full, gl.RGBA_INTEGER, gl.UNSIGNED_INT, records, 0);
     if (rest) gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, full, rest, 1, gl.RGBA_INTEGER, gl.UNSIGNED_INT, records, 4 * full * WIDTH);
+    this.backdrop = scene.backdrop ? this.mapped(scene.backdrop) : null;
     this.array = gl.createVertexArray();
     gl.bindVertexArray(this.array);
     this.order = gl.createBuffer();
@@ -56,6 +57,17 @@ class Drawing {
     gl.bindTexture(gl.TEXTURE_2D, texture);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
+    return texture;
+  }
+
+  /* The texture of a map of all directions. */
+  mapped({ rows, columns, texels }) {
+    const gl = this.gl, texture = this.texture(), bytes = Uint8Array.from(atob(texels), (letter) => letter.charCodeAt(0));
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB8, columns, rows, 0, gl.RGB, gl.UNSIGNED_BYTE, bytes);
+    for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, filter, gl.LINEAR);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.REPEAT);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
     return texture;
   }
 
@@ -111,6 +123,21 @@ class Drawing {
     gl.bindTexture(gl.TEXTURE_2D, this.target.texture);
     gl.uniform1i(this.show.places.image, 0);
     gl.uniform3fv(this.show.places.background, scene.background);
+    gl.uniform1i(this.show.places.mapped, this.backdrop ? 1 : 0);
+    if (this.backdrop) this.look(pose, lens, height);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  /* Have the backdrop shown as a pose sees it. */
+  look(pose, lens, height) {
+    const gl = this.gl, { places } = this.show, { turn } = this.scene.backdrop;
+    const columns = [pose.right, pose.down, pose.forward].flatMap((axis) => [0, 3, 6].map((row) => dot(turn.slice(row, row + 3), axis)));
+    gl.activeTexture(gl.TEXTURE1);
+    gl.bindTexture(gl.TEXTURE_2D, this.backdrop);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.uniform1i(places.backdrop, 1);
+    gl.uniformMatrix3fv(places.turn, false, columns);
+    gl.uniform4fv(places.lens, lens);
+    gl.uniform1f(places.height, height);
   }
 }

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.errors import CaptureError
+from engine.errors import CaptureError, RecipeError
 from engine.optimize.camera_refinement import CameraRefinement
 from engine.optimize.encoded_photos import EncodedPhotos
 from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.scene_preview import splat_fields
 from engine.optimize.splat_adam import SplatAdam
+from engine.optimize.splat_backdrop import LearnedBackdrop, mean_color
+from engine.optimize.splat_depth import TrainingDepths, depth_loss, drawn_depth, with_depths
 from engine.optimize.splat_loss import frequency_loss, splat_loss
 from engine.optimize.splat_start import found_points, scene_radius, splats_of_file, starting_splats, within_budget
 from engine.optimize.stage import IteratingStage, StageContext, register
@@ -29,6 +31,7 @@ from engine.splats.surface_terms import normal_consistency
 if TYPE_CHECKING:
     from engine.capture import Capture
     from engine.optimize.views import View
+    from engine.scene import Camera
 
 FINAL_RATE = 0.01  # share of the means' learning rate at the end
 DENSIFY_UNTIL = {"classic": 0.5, "error": 0.8, "relocation": 0.8}  # share of the steps after which none are added
@@ -46,6 +49,11 @@ class SplatsStage(IteratingStage):
     def check(cls, recipe: Any, capture: Capture) -> None:
         if recipe.splats.masks == "ignore" and not capture.has_masks:
             raise CaptureError(f"{capture.path}: splats.masks=ignore needs masks; add them with --masks or leave it")
+        if recipe.splats.background == "environment" and recipe.splats.masks == "object" and capture.has_masks:
+            raise RecipeError(
+                "splats.background=environment: masks cut the surroundings out of these photos; "
+                "set splats.masks=ignore, or another background"
+            )
         if recipe.splats.start_file:
             splats_of_file(recipe.splats.start_file, recipe.splats.kind, recipe.splats.degree, lambda text: None)
 
@@ -65,6 +73,9 @@ class SplatsStage(IteratingStage):
             given = starting_splats(points, colors, options.kind, options.degree, random)
         given = within_budget(given, self.budget, random, context.notice)
         self._control(len(given))
+        if options.background == "environment":
+            color = mean_color(context.views, self.photos)
+            self.backdrop = LearnedBackdrop(options.background_rows, capture.up, color)
         self._own(SplatTensors.of(given))
 
     def _control(self, first: int) -> None:
@@ -92,6 +103,8 @@ class SplatsStage(IteratingStage):
         self.exposures = torch.zeros(len(context.capture.frames), 2, 3)
         self.exposures[:, 0] = 1
         self.photos = EncodedPhotos()
+        self.depths = TrainingDepths(context.capture)
+        self.backdrop: LearnedBackdrop | None = None
 
     def _budget(self) -> int:
         options, budget = self.options, self.options.budget
@@ -108,6 +121,8 @@ class SplatsStage(IteratingStage):
         if self.options.exposure:
             self.exposures.requires_grad_()
             self.optimizers.append(torch.optim.Adam([self.exposures], lr=0.001))
+        if self.backdrop is not None:
+            self.optimizers.append(self.backdrop.optimizer)
 
     @property
     def steps(self) -> int:
@@ -126,9 +141,12 @@ class SplatsStage(IteratingStage):
         }
         for group in self.optimizers[0].param_groups:
             group["lr"] = rates[group["name"]] * self.learning_rate_scale
+        if self.backdrop is not None:
+            self.backdrop.set_rate(color * options.learning_rate_background * self.learning_rate_scale, along)
 
     def learning_rates(self) -> dict[str, float]:
-        return {group["name"]: float(group["lr"]) for group in self.optimizers[0].param_groups}
+        rates = {group["name"]: float(group["lr"]) for group in self.optimizers[0].param_groups}
+        return rates if self.backdrop is None else rates | {"background": self.backdrop.rate}
 
     def step(self, index: int) -> dict[str, float]:
         self.clock.start()
@@ -136,8 +154,11 @@ class SplatsStage(IteratingStage):
         self._set_rates(index)
         view = self.refinement.moved(self.context.views.view(self.context.views.next()[0], self._image_size(index)))
         motion = self.refinement.motion()
-        background = self._background(generator)
+        background = self._background(generator, view.camera)
+        depth = self.depths.of(view, self.photos.of(view)) if options.depth_weight else None
         extra = self.density.extra(self.splats)
+        if depth is not None:
+            extra = with_depths(extra, self.splats, view.camera)
         drawn = self.splatter.render(
             self.splats,
             view.camera,
@@ -156,6 +177,12 @@ class SplatsStage(IteratingStage):
         loss = loss + self.density.weighed(drawn, error) + self.density.penalty(self.splats)
         if options.kind == "surface":
             loss = loss + self._surface_terms(drawn, view, terms)
+        if depth is not None:
+            value = options.depth_weight * depth_loss(drawn_depth(drawn), drawn.alpha, depth)
+            terms["depth"], loss = float(value.detach()), loss + value
+        if self.backdrop is not None and options.background_smoothness:
+            value = options.background_smoothness * self.backdrop.roughness()
+            terms["background"], loss = float(value.detach()), loss + value
         self.clock.lap("loss")
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -163,6 +190,8 @@ class SplatsStage(IteratingStage):
         self.clock.lap("backward")
         for optimizer in self.optimizers:
             optimizer.step()
+        if self.backdrop is not None:
+            self.backdrop.confine()
         self.refinement.take(view, motion, index / max(self.steps, 1), self.learning_rate_scale)
         self.clock.lap("optimizer")
         with torch.no_grad():
@@ -187,8 +216,10 @@ class SplatsStage(IteratingStage):
     def _masked(self) -> bool:
         return self.context.capture.has_masks and self.options.masks == "object"
 
-    def _background(self, generator: torch.Generator) -> Tensor | None:
+    def _background(self, generator: torch.Generator, camera: Camera) -> Tensor | None:
         chosen = self.options.background
+        if self.backdrop is not None:
+            return self.backdrop.image(camera)
         if chosen == "random" or (chosen == "auto" and self._masked()):
             return torch.rand(3, generator=generator)
         return torch.ones(3) if chosen == "white" else None
@@ -238,6 +269,7 @@ class SplatsStage(IteratingStage):
         own = {f"splats.{name}": tensor for name, tensor in self.splats.tensors().items()}
         own |= {f"density.{name}": tensor for name, tensor in tensors.items()} | {"exposures": self.exposures}
         own |= self.refinement.named_state()
+        own |= {} if self.backdrop is None else {"backdrop": self.backdrop.colors}
         return own, {"kind": self.splats.kind, "first": self.first, "density": values}
 
     def restore(self, context: StageContext, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
@@ -250,12 +282,15 @@ class SplatsStage(IteratingStage):
         with torch.no_grad():
             self.exposures.copy_(tensors["exposures"])
         self._control(values["first"])
+        if "backdrop" in tensors:
+            self.backdrop = LearnedBackdrop.of(tensors["backdrop"], context.capture.up)
         self._own(SplatTensors(kind=values["kind"], **parts["splats"]))
         self.density.restore(parts["density"], values["density"])
         self.refinement.restore_named(tensors)
 
     def preview(self) -> dict[str, Any]:
-        return splat_fields(self.context, self.splats.gaussians(), self.density.scores())
+        backdrop = None if self.backdrop is None else self.backdrop.snapshot()
+        return splat_fields(self.context, self.splats.gaussians(), self.density.scores(), backdrop)
 
     def edit(self, kept: Tensor, added: SplatTensors | None = None) -> None:
         """Have the splats at `kept` [K] (indices) and then `added`, which begin with no moments and nothing seen."""
@@ -267,6 +302,7 @@ class SplatsStage(IteratingStage):
 
     def finish(self) -> None:
         self.context.scene.gaussians = self.splats.gaussians()
+        self.context.scene.backdrop = None if self.backdrop is None else self.backdrop.snapshot()
         self.refinement.finish()
 
 

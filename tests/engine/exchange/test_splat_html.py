@@ -14,6 +14,7 @@ from PIL import Image
 
 from engine.errors import ExchangeError
 from engine.exchange.splat_html import packed_rotations, write_splat_html
+from engine.scene.backdrop import Backdrop
 from engine.scene.camera import Camera, look_at
 from engine.scene.gaussians import KINDS, Gaussians
 
@@ -62,7 +63,7 @@ def photographed(page, folder, address: str = "", *flags: str) -> np.ndarray:
         pytest.skip("Chromium is not installed")
     picture = folder / "page.png"
     command = [CHROMIUM, *FLAGS, *flags, f"--user-data-dir={folder / 'profile'}", f"--screenshot={picture}"]
-    run = subprocess.run([*command, f"{page.as_uri()}#{address}"], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([*command, f"{page.as_uri()}#{address}"], capture_output=True, text=True, timeout=600)
     assert picture.exists(), run.stderr[-2000:]
     return np.asarray(Image.open(picture).convert("RGB"), np.float32) / 255
 
@@ -120,7 +121,7 @@ def test_splats_are_sorted_the_farthest_first_and_those_behind_left_out(tmp_path
     asked = f"farthestFirst(new Float32Array([{data}]), [0, 0, 1, 0.25], 0.01).join()"
     script.write_text(f"globalThis.document = {{}};\n{source}\nconsole.log({asked});")
     node = Path(sys.executable).with_name("node")
-    order = subprocess.run([node, script], capture_output=True, text=True, check=True, timeout=30).stdout
+    order = subprocess.run([node, script], capture_output=True, text=True, check=True, timeout=600).stdout
     depths = means[:, 2] + np.float32(0.25)
     front = np.flatnonzero(depths > 0.01)
     expected = front[np.lexsort((-front, -depths[front]))]
@@ -144,6 +145,22 @@ def test_chromium_draws_what_our_splatter_draws(tmp_path, kind):
         for name, picture in (("shown", shown), ("expected", expected), ("difference", np.abs(shown - expected))):
             Image.fromarray((picture * 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
     assert expected.std() > 0.1 and psnr >= 45, f"{psnr:.1f} dB; see {tmp_path}"
+
+
+@pytest.mark.slow
+def test_chromium_draws_the_backdrop_where_our_renderer_does(tmp_path):
+    from engine.optimize.splat_renderer import SplatRenderer
+
+    random = np.random.default_rng(5)
+    turn = np.linalg.qr(random.normal(size=(3, 3)))[0]
+    turn[:, 0] *= np.linalg.det(turn)
+    backdrop = Backdrop(random.random((6, 12, 3)).astype(np.float32), turn)
+    splats, view = some(60), camera()
+    write_splat_html(tmp_path / "a.html", splats, background=backdrop)
+    shown = photographed(tmp_path / "a.html", tmp_path, fragment(view))[:HEIGHT, :WIDTH]
+    expected = SplatRenderer(splats, backdrop).image(view).color.numpy().clip(0, 1)
+    psnr = -10 * np.log10(np.mean((shown - expected) ** 2))
+    assert expected.std() > 0.05 and psnr >= 45, f"{psnr:.1f} dB"
 
 
 @pytest.mark.slow
@@ -172,7 +189,7 @@ def test_keys_and_pointer_move_the_view(tmp_path):
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
-    text = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    text = subprocess.run(command, capture_output=True, text=True, timeout=600).stdout
     poses = re.search(r'<pre id="told">(.*?)</pre>', text)[1].split(" ")
     start, orbited, nearer, again = (np.reshape([float(v) for v in pose.split(",")], (3, 4)) for pose in poses)
     assert np.allclose(start, camera().world_from_camera[:3], atol=1e-5) and np.allclose(again, start, atol=1e-5)

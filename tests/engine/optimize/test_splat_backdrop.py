@@ -1,6 +1,6 @@
 """The backdrop of splats: what a camera sees of it, its gradient, its priors and its file.
 
-The scene of the gradient tests is a wide camera that looks past a pole, so that pixels lie across the seam and the pole.
+The gradient tests look past a pole through a wide camera, so that pixels lie across the seam and the pole.
 """
 
 import numpy as np
