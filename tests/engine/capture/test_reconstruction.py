@@ -135,11 +135,17 @@ def test_what_is_a_capture_already_is_refused(ball):
 
 
 @pytest.mark.parametrize("when", ["reading photo", "finding details"])
-def test_cancelling_ends_it_and_leaves_nothing(tmp_path, when):
-    folder, heard = write_photos(tmp_path / "room", cameras(4)), []
+def test_cancelling_ends_it_and_leaves_nothing(tmp_path, monkeypatch, when):
+    child, beside = tmp_path / "child.py", tmp_path / "photos"  # one that does not get beyond its first words
+    child.write_text(
+        "import json, os\nprint(json.dumps({'stage': 'features', 'rows': 'keypoints', 'total': 4}), flush=True)\n"
+        "os.read(0, 1)\n"
+    )
+    monkeypatch.setattr("engine.capture.reconstruction.CHILD", child)
+    folder, heard = write_photos(beside / "room", cameras(4)), []
     with pytest.raises(Cancelled, match="nothing was written"):
         find_poses(folder, lambda _, text: heard.append(text), lambda: bool(heard) and when in heard[-1])
-    assert when in heard[-1] and os.listdir(tmp_path) == ["room"]
+    assert when in heard[-1] and os.listdir(beside) == ["room"]
 
 
 def test_a_child_that_fails_is_said(tmp_path, monkeypatch):

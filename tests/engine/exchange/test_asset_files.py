@@ -1,5 +1,7 @@
 """All files of an asset appear together, checked, or none does; the child process does the same."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +55,17 @@ def test_a_child_exports_the_same_bytes_and_tells_how_far_it_is(scene, tmp_path)
     assert report.psnr > 40 and report.thumbnail is not None and "reading the files back" in said
 
 
-@pytest.mark.slow
-def test_a_cancelled_export_leaves_nothing(scene, tmp_path):
+def test_a_cancelled_export_ends_its_child_and_leaves_nothing(scene, tmp_path, monkeypatch):
+    begun, popen = [], subprocess.Popen
+
+    def endless(command, **more):  # in the child's place, so that it is not done before it is cancelled
+        begun.append(popen([sys.executable, "-c", "import time\nwhile True: time.sleep(1)"], **more))
+        return begun[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", endless)
     with pytest.raises(Cancelled):
         export_in_child(tmp_path / "out", "ball", ("glb",), scene, cancelled=lambda: True)
-    assert not (tmp_path / "out").exists()
+    assert len(begun) == 1 and begun[0].returncode and not (tmp_path / "out").exists()
 
 
 def test_a_child_says_what_is_wrong_with_the_place(scene):

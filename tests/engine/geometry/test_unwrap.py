@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -102,17 +101,27 @@ def test_padding_that_leaves_no_room_is_named():
         unwrap(bumpy(), UnwrapOptions(texture_size=64, padding=32))
 
 
-def test_cancelling_ends_the_child_at_once():
+@pytest.fixture
+def children(tmp_path, monkeypatch) -> list[subprocess.Popen]:
+    """The children begun, none of which ends by itself."""
+    endless, begun, popen = tmp_path / "child.py", [], subprocess.Popen
+    endless.write_text("import time\nwhile True:\n    time.sleep(1)\n")
+    monkeypatch.setattr("engine.geometry.unwrap.CHILD", endless)
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **more: begun.append(popen(*given, **more)) or begun[-1])
+    return begun
+
+
+def test_cancelling_ends_the_child(children):
     said = []
-    start = time.monotonic()
     with pytest.raises(Cancelled):
         unwrap(bumpy(5), UnwrapOptions(), lambda done, total, text: said.append(text), lambda: bool(said))
-    assert time.monotonic() - start < 2 and "20480 faces" in said[0]
+    assert "20480 faces" in said[0] and len(children) == 1 and children[0].returncode  # killed
 
 
-def test_a_timeout_names_its_option():
+def test_a_timeout_names_its_option_and_ends_the_child(children):
     with pytest.raises(GeometryError, match="timeout"):
         unwrap(bumpy(), UnwrapOptions(timeout=0.0))
+    assert len(children) == 1 and children[0].returncode  # killed
 
 
 def test_the_child_imports_neither_torch_nor_the_engine():

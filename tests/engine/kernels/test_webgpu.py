@@ -1,7 +1,6 @@
 """The WebGPU device: arithmetic, limits, errors that name lines, and what happens when it is lost or hangs."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from engine.errors import DeviceError, ShaderError
 from engine.kernels import adapters as found
 from engine.kernels.adapters import NONE_FOUND, Adapter, adapters, choose_adapter
+from engine.kernels.readback import _Question
 from engine.kernels.webgpu import DeviceFull, DeviceLost, Gpu, fold, gpu, recovering
 from engine.kernels.wgsl import compose
 
@@ -29,16 +29,6 @@ fn main(
 }
 """
 FACTOR = "fn factor() -> f32 {\n    return 2.0;\n}\n"
-SLOW = """@group(0) @binding(0) var<storage, read_write> data: array<u32>;
-@compute @workgroup_size(1)
-fn main() {
-    var x = data[0];
-    for (var i = 0u; i < 60000u; i++) {
-        x = x * 1664525u + 1013904223u + data[i & 3u];
-    }
-    data[0] = x;
-}
-"""
 
 
 def doubling(factor: str = FACTOR, **constants):
@@ -102,7 +92,7 @@ def test_readings_of_several_threads_do_not_mix():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(600)
     assert seen == {0: True, 1: True, 2: True}
 
 
@@ -241,16 +231,15 @@ def test_a_second_loss_is_the_error():
 
 
 def test_a_device_that_does_not_answer_counts_as_lost():
-    device = Gpu()
+    device, over = Gpu(), threading.Event()
+    device.waiter._asked.put(_Question(over.wait))  # the driver is at something that does not end
     device.answer_seconds = 0.05
-    source = compose("slow", sources={"slow": SLOW})
-    encoder = device.encoder()
-    device.dispatch(encoder, device.compute(source, "main"), [device.buffer(64)], 600)
-    device.submit(encoder)
-    start = time.perf_counter()
-    with pytest.raises(DeviceLost, match="did not answer within 0.05 s"):
-        device.wait()
-    assert device.lost and time.perf_counter() - start < 5
+    try:
+        with pytest.raises(DeviceLost, match="did not answer within 0.05 s"):
+            device.wait()
+    finally:
+        over.set()
+    assert device.lost
 
 
 def adapter(name: str, kind: str, backend: str = "Vulkan") -> Adapter:

@@ -12,7 +12,7 @@ from engine.optimize.messages import Pause, SetOption, StepReport
 from engine.optimize.session import Session
 from tests.engine.optimize.small_run import create, result
 
-WAIT = 20  # seconds, only when something is broken
+WAIT = 120  # seconds, only when something is broken
 
 
 def test_calls_run_between_steps_and_return_their_result(tmp_path):

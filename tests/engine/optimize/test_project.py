@@ -128,11 +128,11 @@ def test_a_newer_project_is_refused(tmp_path):
 def test_one_process_at_a_time_and_a_dead_one_does_not_block(tmp_path):
     make(tmp_path / "a").close()
     code = (
-        "import sys, time; from engine.optimize.project_lock import ProjectLock; from pathlib import Path\n"
-        "ProjectLock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+        "import sys; from engine.optimize.project_lock import ProjectLock; from pathlib import Path\n"
+        "ProjectLock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a" / "project.lock")]
-    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(ProjectError, match=f"process {holder.pid} is running"):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from engine.optimize.turns import FairLock
+
+WAIT = 120  # seconds, only when something is broken
 
 
 def test_turns_go_round_and_nest():
@@ -18,12 +21,13 @@ def test_turns_go_round_and_nest():
     thread = threading.Thread(target=view)
     with lock, lock:
         thread.start()
-        waiting.wait(20)
-        while lock._next < 2:  # until it stands in line
-            pass
+        assert waiting.wait(WAIT)
+        end = time.monotonic() + WAIT
+        while lock._next < 2 and time.monotonic() < end:  # until it stands in line
+            time.sleep(0.001)
     with lock:  # at once, as steps do
         order.append("step")
-    thread.join(20)
+    thread.join(WAIT)
     assert order == ["view", "step"]
 
 
@@ -41,5 +45,5 @@ def test_only_one_thread_is_inside():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(WAIT)
     assert most == [1] and not lock._depth
