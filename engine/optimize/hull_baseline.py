@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,12 +60,18 @@ def depth_renderer(mesh: Mesh, rasterizer: Rasterizer) -> UnlitRenderer:
 
 
 def mean_vertex_colors(
-    mesh: Mesh, capture: Capture, rasterizer: Rasterizer, frames: Iterable[int] | None = None, device: str = "cpu"
+    mesh: Mesh,
+    capture: Capture,
+    rasterizer: Rasterizer,
+    frames: Iterable[int] | None = None,
+    device: str = "cpu",
+    cameras: Sequence[Camera] | None = None,
 ) -> np.ndarray:
     """[V,3] float32 linear mean, over the training photos that see a vertex, of what they show there.
 
     A vertex is seen where it faces the camera, lies within DEPTH_TOLERANCE of the nearest surface and falls on the
-    mask; one that no photo sees takes the colour of the nearest one that is.
+    mask; one that no photo sees takes the colour of the nearest one that is. `cameras` are those of all frames where
+    they are not the capture's own.
     """
     count = len(mesh.vertices)
     renderer = UnlitRenderer(mesh, np.zeros((count, 3)), rasterizer, device)
@@ -73,7 +79,7 @@ def mean_vertex_colors(
     vertices = np.asarray(mesh.vertices, np.float64)
     total, weight = np.zeros((count, 3)), np.zeros(count)
     for frame in capture.train if frames is None else frames:
-        camera, pixels = capture.frames[frame].camera, capture.pixels(frame)
+        camera, pixels = capture.frames[frame].camera if cameras is None else cameras[frame], capture.pixels(frame)
         position, depth = camera.project(vertices)
         facing = ((camera.position - vertices) * normals).sum(1) > 0
         column, row = np.floor(np.clip(position, -1, 1e6)).astype(np.int64).T

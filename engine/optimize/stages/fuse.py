@@ -15,6 +15,7 @@ from engine.geometry.fusion import fused_distance
 from engine.optimize.evaluate_splats import splat_renderer
 from engine.optimize.grids import known_surface, resampled, surface_of
 from engine.optimize.hull_baseline import mean_vertex_colors
+from engine.optimize.refined_cameras import refined_cameras
 from engine.optimize.stage import Stage, StageContext, register
 from engine.scene import Camera, Gaussians
 
@@ -45,7 +46,9 @@ class FuseStage(Stage):
         if not options.resolution:
             return
         capture = context.capture
-        self.cameras = [capture.frames[index].camera for index in capture.train]
+        self.refined = refined_cameras(capture, scene.tensors)  # with which the splats were trained
+        everywhere = self.refined or [frame.camera for frame in capture.frames]
+        self.cameras = [everywhere[index] for index in capture.train]
         self.free = capture.has_masks and context.recipe.splats.masks == "object"
         hull = None
         if self.free:
@@ -89,7 +92,7 @@ class FuseStage(Stage):
         if not self.free:
             limit = context.recipe.fuse.truncation / context.recipe.fuse.resolution
             mesh = known_surface(mesh, scene.field, scene.box, limit)
-        colors = mean_vertex_colors(mesh, context.capture, context.rasterizer)
+        colors = mean_vertex_colors(mesh, context.capture, context.rasterizer, cameras=self.refined)
         context.exports.mkdir(parents=True, exist_ok=True)
         path = context.exports / f"{context.recipe.export.name}-surface.ply"
         write_ply(path, mesh, colors)

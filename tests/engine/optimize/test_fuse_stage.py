@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from engine.device import Device
@@ -66,10 +67,10 @@ def ball_of_discs(count: int = 600) -> Gaussians:
     return Gaussians(*(part.astype(np.float32) for part in parts), kind="surface")
 
 
-def fused(masks: bool, tmp_path, splats: Gaussians | None = None, **options) -> SceneState:
+def fused(masks: bool, tmp_path, splats: Gaussians | None = None, tensors: dict | None = None, **options) -> SceneState:
     given = {"fuse.resolution": 32, "hull.resolution": 24, "splats.kind": "surface", **options}
     recipe = load_recipe("object-from-splats", [f"{key}={value}" for key, value in given.items()])
-    scene = SceneState(gaussians=ball_of_discs() if splats is None else splats)
+    scene = SceneState(gaussians=ball_of_discs() if splats is None else splats, tensors=tensors or {})
     context = StageContext(
         recipe, Ball(masks), None, scene, rasterizer("numba"), Device("cpu", "numba"), exports=tmp_path / "exports"
     )
@@ -87,6 +88,20 @@ def test_discs_on_a_ball_fuse_into_the_ball(depth, tmp_path):
     assert scene.field.shape == (33, 33, 33) and scene.field[16, 16, 16] < 0
     assert np.abs(radius - 1).mean() < 0.3 * cell and np.abs(radius - 1).max() < 1.5 * cell
     assert trimesh.Trimesh(mesh.vertices, mesh.triangles).is_watertight
+
+
+def test_refined_cameras_are_those_that_see_the_splats(tmp_path):
+    splats, way = ball_of_discs(), np.array([0.5, 0.0, 0.0])
+    splats.means[:] += way.astype(np.float32)
+    tensors = {
+        "cameras.rotations": torch.eye(3, dtype=torch.float64).repeat(12, 1, 1),
+        "cameras.offsets": torch.from_numpy(way).repeat(12, 1),
+        "cameras.lens": torch.zeros(4, dtype=torch.float64),
+        "cameras.steps": torch.ones(13, dtype=torch.int64),
+    }
+    scene = fused(True, tmp_path, splats, tensors)
+    radius = np.linalg.norm(surface_of(scene.field, scene.box).vertices - way, axis=1)
+    assert np.abs(radius - 1).max() < 0.15
 
 
 def test_without_masks_only_what_was_seen_is_written(tmp_path):
