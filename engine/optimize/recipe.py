@@ -46,7 +46,7 @@ class LightSection:
 
 @dataclass
 class OptimizeSection:
-    """How the photo loss is differentiated with respect to the surface, in the stages shape and refine."""
+    """How the photo loss is differentiated, in the stages shape, refine and splats."""
 
     gradient: Literal["analytic", "stochastic"] = option(
         "analytic", "analytic: autograd and antialiased edges; stochastic: random perturbation, works with any shading"

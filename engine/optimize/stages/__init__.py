@@ -13,6 +13,7 @@ from engine.optimize.stages import (
     shape,
     splats,
     stereo,
+    stochastic_splats,
     subdivision,
     volume,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "shape",
     "splats",
     "stereo",
+    "stochastic_splats",
     "subdivision",
     "volume",
 ]

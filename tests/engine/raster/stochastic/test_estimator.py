@@ -4,11 +4,14 @@ same bits on any number of threads.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numba
 import numpy as np
 import pytest
 import torch
 
+import engine.optimize.splat_gradient  # noqa: F401 (registers the rule for splats)
 from engine.errors import UnrenderError
 from engine.geometry.normals import vertex_normals
 from engine.kernels.signs import VERTICES, sign_key, signs
@@ -34,6 +37,9 @@ from engine.raster.stochastic.smoothing import smoothed
 from engine.raster.stochastic.texel_credit import TexelCredit, TexturePoints
 from engine.raster.stochastic.vertex_credit import Stencils, VertexCredit
 from engine.raster.texture import build_pyramid
+from engine.splats.parameters import SplatTensors
+from engine.splats.stochastic_ids import SplatIds
+from tests.engine.splats.scenes import camera, scene
 
 SIZE = (64, 96)
 
@@ -74,6 +80,10 @@ def rule(name: str):
         return TexelCredit(points(1), points(2), (16, 32))
     if name == "environment":
         return EnvironmentCredit(cones(1), cones(2), (16, 32))
+    if name == "splats":
+        splats, view = SplatTensors.of(scene("gaussian", 40, 0, seed=2)), camera(SIZE[1], SIZE[0], 0.8 * SIZE[1])
+        moved = replace(splats, means=splats.means + 0.1)
+        return RULES[name](SplatIds.of(splats, view), SplatIds.of(moved, view))
     return PixelCredit(SIZE) if name == "pixels" else PoseCredit(SIZE)
 
 
