@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.optimize.messages import StepReport
 from engine.optimize.options import option
 from engine.optimize.session import Session
 from engine.optimize.stage import IteratingStage, Stage, register
@@ -196,8 +199,15 @@ def uninterrupted(folder: Path, **draw) -> torch.Tensor:
 
 
 if __name__ == "__main__":
-    # small_run.py FOLDER STEPS: begin or go on, say every step, and print the result's bits at the end
-    folder, steps = Path(sys.argv[1]), int(sys.argv[2])
+    # small_run.py FOLDER STEPS [DEATH]: begin or go on, say every step, and print the result's bits at the end; the
+    # process is killed when it has taken DEATH steps
+    folder, steps, death = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None
+
+    def say(message) -> None:
+        print(type(message).__name__, getattr(message, "total_step", ""), flush=True)
+        if isinstance(message, StepReport) and message.total_step == death:
+            os.kill(os.getpid(), signal.SIGKILL)
+
     session = reopen(folder) if (folder / "project.toml").exists() else create(folder, steps=steps)
-    session.run(lambda message: print(type(message).__name__, getattr(message, "total_step", ""), flush=True))
+    session.run(say)
     print("result", result(session).numpy().tobytes().hex(), flush=True)
