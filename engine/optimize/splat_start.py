@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -14,6 +15,10 @@ from engine.errors import RecipeError
 from engine.exchange.splats import read_splats
 from engine.scene import Camera, Gaussians, Mesh
 from engine.scene.gaussians import CONSTANT, TERMS, Kind
+from engine.splats.density.contract import primitives_in
+
+if TYPE_CHECKING:
+    from engine.optimize.recipe import SplatsSection
 
 OPACITY = 0.1
 NEIGHBOURS = 3  # whose mean distance is a splat's scale
@@ -96,7 +101,10 @@ def on_surface(mesh: Mesh, count: int, random: np.random.Generator) -> np.ndarra
 
 
 def seen_points(cameras: Sequence[Camera], count: int, random: np.random.Generator) -> np.ndarray:
-    """[N,3] random points in view of two cameras at least (of one, where there is no other), near ones more often."""
+    """[count,3] random points in view of two cameras at least, near ones more often.
+
+    Points in view of one make up the number where there is one camera, or little that two share.
+    """
     radius = scene_radius(cameras)
     needed = min(2, len(cameras))
     found: list[np.ndarray] = []
@@ -107,19 +115,20 @@ def seen_points(cameras: Sequence[Camera], count: int, random: np.random.Generat
         seen = sum(_sees(camera, points).astype(int) for camera in cameras)
         found.append(points[seen >= needed])
         total += len(found[-1])
-    chosen = np.concatenate(found)
-    return chosen[:count] if len(chosen) else _in_view(cameras, count, radius, random)
+    chosen = np.concatenate(found)[:count]
+    return np.concatenate([chosen, _in_view(cameras, count - len(chosen), radius, random)])
 
 
 def _in_view(cameras: Sequence[Camera], count: int, radius: float, random: np.random.Generator) -> np.ndarray:
     chosen = random.integers(0, len(cameras), count)
     corner, depth = random.random((count, 2)), FAR * radius * random.random(count) ** 2
-    rays = []
-    for index, at in zip(chosen, corner, strict=True):
-        camera = cameras[index]
-        local = [*((at * (camera.width, camera.height) - camera.centre) / camera.focal), 1.0]
-        rays.append(camera.world_from_camera[:3, :3] @ local)
-    return np.stack([cameras[index].position for index in chosen]) + np.stack(rays) * depth[:, None]
+    size, centre, focal = (
+        np.array([each(camera) for camera in cameras], float)[chosen]
+        for each in (lambda c: (c.width, c.height), lambda c: c.centre, lambda c: c.focal)
+    )
+    local = np.concatenate([(corner * size - centre) / focal, np.ones((count, 1))], 1) * depth[:, None]
+    poses = np.stack([camera.world_from_camera for camera in cameras])[chosen]
+    return poses[:, :3, 3] + np.einsum("nij,nj->ni", poses[:, :3, :3], local)
 
 
 def _sees(camera: Camera, points: np.ndarray) -> np.ndarray:
@@ -127,13 +136,30 @@ def _sees(camera: Camera, points: np.ndarray) -> np.ndarray:
     return (depth > 0) & (pixels >= 0).all(1) & (pixels < (camera.width, camera.height)).all(1)
 
 
+def budget_of(options: SplatsSection) -> int:
+    """How many splats there may be at most, by number and by megabytes. Raises RecipeError where not one fits."""
+    if not options.budget_megabytes:
+        return options.budget
+    count = primitives_in(options.budget_megabytes, options.kind, options.degree)
+    if primitives_in(2 * options.budget_megabytes, options.kind, options.degree) < 2:
+        raise RecipeError(
+            f"splats.budget_megabytes={options.budget_megabytes:g} holds not one splat of degree {options.degree}; "
+            "give more, or 0 for no such limit"
+        )
+    return min(options.budget, count)
+
+
 def within_budget(
-    splats: Gaussians, budget: int, random: np.random.Generator, notice: Callable[[str], None]
+    splats: Gaussians,
+    budget: int,
+    random: np.random.Generator,
+    notice: Callable[[str], None],
+    name: str = "splats.budget",  # of the option that sets it
 ) -> Gaussians:
     """At most `budget` of the splats, chosen at random and grown so that they cover as much; says so."""
     if len(splats) <= budget:
         return splats
-    notice(f"the start has {len(splats):,} splats; {budget:,} of them, the budget, are taken (splats.budget)")
+    notice(f"the start has {len(splats):,} splats; {budget:,} of them, the budget, are taken ({name})")
     kept = splats.select(np.sort(random.permutation(len(splats))[:budget]))
     kept.log_scales[:] += np.float32(np.log(len(splats) / budget) / 3)
     return kept

@@ -18,12 +18,19 @@ from engine.optimize.splat_adam import SplatAdam
 from engine.optimize.splat_backdrop import LearnedBackdrop, mean_color
 from engine.optimize.splat_depth import TrainingDepths, depth_loss, drawn_depth, with_depths
 from engine.optimize.splat_loss import frequency_loss, splat_loss
-from engine.optimize.splat_start import found_points, scene_radius, splats_of_file, starting_splats, within_budget
+from engine.optimize.splat_start import (
+    budget_of,
+    found_points,
+    scene_radius,
+    splats_of_file,
+    starting_splats,
+    within_budget,
+)
 from engine.optimize.stage import IteratingStage, StageContext, register
 from engine.splats import splatter
 from engine.splats.contract import SplatOptions
 from engine.splats.density import density
-from engine.splats.density.contract import DensityOptions, primitives_in
+from engine.splats.density.contract import DensityOptions
 from engine.splats.editing import edited
 from engine.splats.parameters import SplatTensors
 from engine.splats.surface_terms import normal_consistency
@@ -49,6 +56,7 @@ class SplatsStage(IteratingStage):
     def check(cls, recipe: Any, capture: Capture) -> None:
         if recipe.splats.masks == "ignore" and not capture.has_masks:
             raise CaptureError(f"{capture.path}: splats.masks=ignore needs masks; add them with --masks or leave it")
+        budget_of(recipe.splats)
         if recipe.splats.background == "environment" and recipe.splats.masks == "object" and capture.has_masks:
             raise RecipeError(
                 "splats.background=environment: masks cut the surroundings out of these photos; "
@@ -71,7 +79,8 @@ class SplatsStage(IteratingStage):
             points, colors, source = found_points(capture, self.cameras, hull, options.start, random)
             context.notice(f"splats start from {source}")
             given = starting_splats(points, colors, options.kind, options.degree, random)
-        given = within_budget(given, self.budget, random, context.notice)
+        limit = "splats.budget" if self.budget == options.budget else "splats.budget_megabytes"
+        given = within_budget(given, self.budget, random, context.notice, limit)
         self._control(len(given))
         if options.background == "environment":
             color = mean_color(context.views, self.photos)
@@ -98,19 +107,13 @@ class SplatsStage(IteratingStage):
         self.splatter = splatter("webgpu" if on_gpu else elsewhere)
         self.cameras = [context.capture.frames[index].camera for index in context.capture.train]
         self.radius = scene_radius(self.cameras)
-        self.budget = self._budget()
+        self.budget = budget_of(self.options)
         self.refinement = CameraRefinement(context)
         self.exposures = torch.zeros(len(context.capture.frames), 2, 3)
         self.exposures[:, 0] = 1
         self.photos = EncodedPhotos()
         self.depths = TrainingDepths(context.capture)
         self.backdrop: LearnedBackdrop | None = None
-
-    def _budget(self) -> int:
-        options, budget = self.options, self.options.budget
-        if options.budget_megabytes:
-            budget = min(budget, primitives_in(options.budget_megabytes, options.kind, options.degree))
-        return max(budget, 1)
 
     def _own(self, splats: SplatTensors) -> None:
         """Make the tensors leaves with an optimizer."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -51,8 +49,7 @@ def test_a_sky_is_learned_shown_exported_and_evaluated(capture, tmp_path):
     assert "backdrop" in (session.project.exports / "scene.html").read_text()
     told = " | ".join(message.text for message in session.heard if isinstance(message, Notice))
     assert "PLY and SPZ hold no environment: what is behind the splats is in background.png" in told
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    black = json.loads((tmp_path / "plain" / "metrics.json").read_text())
+    metrics, black = session.evaluate(), plain.evaluate()
     assert metrics["export_psnr"] > 45
     assert metrics["psnr"] > black["psnr"] + 1, (metrics["psnr"], black["psnr"])
     session.close(), plain.close()
