@@ -16,6 +16,7 @@ from app.window.viewport.view_model import ViewModel
 BACKGROUND = QColor(46, 47, 50)
 CLICK_PIXELS = 4  # a press that moves less is a click
 DIVIDER_PIXELS = 8
+FOG_STEPS = 200  # before which new splats are large, faint and, where no points are known, grey
 FLY_MS = 16
 TURN_MS = 33
 AXIS_KEYS = {
@@ -200,13 +201,14 @@ class Canvas(QWidget):
             paint_hint(painter, QRectF(self.rect()), "This cannot be shown", drawn.problem)
             return
         where = QRectF(0, self.height() - 90, self.width(), 60)
-        if drawn is None and model.studio.snapshot is not None:  # kernels may have to be compiled first
-            paint_hint(painter, where, "", "Preparing the view\u2026 The first time this takes longer.")
+        if model.studio.snapshot is not None and (drawn is None or drawn.request.snapshot is None):  # kernels compile
+            paint_hint(
+                painter, where, "", "Preparing the view\u2026 The first time this takes longer."
+            )  # kernels compile
             return
         if model.frame is None:
-            if model.studio.snapshot is None:
-                waiting = model.studio.state in ("running", "opening")
-                text = "The first shape will appear here soon." if waiting else "Press Run to see the shape emerge."
+            text = self._hint()
+            if text:
                 paint_hint(painter, where, "", text)
             return
         area, compare = areas[0], model.comparing
@@ -226,6 +228,16 @@ class Canvas(QWidget):
                 paint_caption(painter, area, "Measuring the error…")
         elif drawn is not None and drawn.picture is None:
             paint_caption(painter, area, "Photo")
+
+    def _hint(self) -> str:
+        """What one should know of a free view on what there is."""
+        studio, snapshot = self.model.studio, self.model.studio.snapshot
+        waiting = studio.state in ("running", "opening")
+        if snapshot is None:
+            return "The first shape will appear here soon." if waiting else "Press Run to see the shape emerge."
+        if snapshot.shows_splats and snapshot.total_step < FOG_STEPS and (waiting or studio.state == "paused"):
+            return "Splats begin as a fog: shape and colour emerge within the first few hundred steps."
+        return ""
 
     # ---- mouse and keys
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
 from PySide6.QtCore import QPoint, QPointF, Qt
 
+from app.window.viewport import canvas
+from app.window.viewport.drawer import Drawer
 from engine.optimize.displays import DISPLAYS
 from tests.app.window.viewing import (
     TIMEOUT,
@@ -16,9 +19,11 @@ from tests.app.window.viewing import (
     move,
     picture,
     press,
+    publish,
     refined,
     roll,
     settle,
+    snapshot,
 )
 
 
@@ -53,6 +58,26 @@ def test_the_first_snapshot_is_framed_and_shown(qtbot, view, shoot):
     assert (image.alpha > 0).mean() > 0.1
     assert image.alpha[[0, -1]].max() == 0 and image.alpha[:, [0, -1]].max() == 0
     shoot(view, "viewport_shaded")
+
+
+def test_until_the_first_picture_comes_it_says_that_it_prepares_it(qtbot, open_studio, empty_view, monkeypatch, shoot):
+    settle(qtbot, empty_view)
+    gate, draw, said = threading.Event(), Drawer.image, []
+
+    def late(*arguments):
+        gate.wait(TIMEOUT / 1000)  # as long as kernels compile
+        return draw(*arguments)
+
+    monkeypatch.setattr(Drawer, "image", late)
+    monkeypatch.setattr(canvas, "paint_hint", lambda *painted: said.append(painted[-1]))
+    publish(open_studio, snapshot())
+    shoot(empty_view, "viewport_preparing")
+    assert "Preparing the view" in said[-1]
+    gate.set()
+    settle(qtbot, empty_view)
+    said.clear()
+    picture(empty_view)
+    assert not said
 
 
 def test_dragging_orbits_and_the_picture_follows(qtbot, view):
