@@ -191,7 +191,7 @@ def _exported(session: Session, folder: Path | str | None) -> Path:
         scene = SceneState(gaussians=shot.gaussians, backdrop=behind if isinstance(behind, Backdrop) else None)
     elif shot.mesh is None or shot.material is None or shot.environment is None:
         raise ExchangeError(
-            "there is nothing to export yet: run() on until the stage splats has begun, or the stage mesh is done"
+            "there is no textured mesh to export yet, and there are no splats: run() on until the stage mesh or splats"
         )
     else:
         scene = SceneState(box=shot.box, mesh=shot.mesh, material=shot.material, environment=shot.environment)

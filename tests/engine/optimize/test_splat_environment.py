@@ -16,6 +16,7 @@ from engine.scene import Backdrop
 from tests.engine.optimize.splatted_capture import draw, sky, wall
 
 SHORT = ["splats.start=300", "splats.budget=400", "splats.degree=0", "splats.coarse=0", "splats.background_rows=16"]
+SHORT += ["export.spz=false"]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def capture(tmp_path_factory):
     return open_capture(draw(tmp_path_factory.mktemp("sky") / "photos", wall(), sky()), CaptureOptions())
 
 
-def ended(capture, out, background: str, steps: int = 250) -> Session:
+def ended(capture, out, background: str, steps: int = 160) -> Session:
     recipe = load_recipe("scene", [*SHORT, f"splats.background={background}", f"splats.steps={steps}"])
     session = Session.create(capture, recipe, out, "cpu")
     session.heard = []

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import trimesh
 
+from engine.errors import RecipeError
+from engine.optimize.recipe import SplatsSection
 from engine.optimize.splat_start import (
+    budget_of,
     found_points,
     on_surface,
     scene_radius,
@@ -56,14 +59,16 @@ def test_a_hull_comes_next_and_is_covered_evenly():
     assert np.abs(points.mean(0)).max() < 0.03
 
 
+def inside(camera, points) -> np.ndarray:
+    """[N] 1 where a point lies in the camera's picture, or on its border."""
+    pixels, depth = camera.project(points)
+    return ((depth >= 0) & (pixels > -1e-6).all(1) & (pixels < (64 + 1e-6, 48 + 1e-6)).all(1)).astype(int)
+
+
 def test_chance_stays_where_two_cameras_see():
     cameras = ring()
     points = seen_points(cameras, 500, np.random.default_rng(0))
-    seen = np.zeros(len(points), int)
-    for camera in cameras:
-        pixels, depth = camera.project(points)
-        seen += (depth > 0) & (pixels >= 0).all(1) & (pixels < (64, 48)).all(1)
-    assert len(points) == 500 and seen.min() >= 2
+    assert len(points) == 500 and sum(inside(camera, points) for camera in cameras).min() >= 2
 
 
 def test_one_photo_and_cameras_that_share_nothing_still_start():
@@ -71,6 +76,7 @@ def test_one_photo_and_cameras_that_share_nothing_still_start():
     for cameras in (ring(1), away):
         points = seen_points(cameras, 40, np.random.default_rng(0))
         assert len(points) == 40 and np.isfinite(points).all()
+        assert sum(inside(camera, points) for camera in cameras).min() >= 1
     assert scene_radius(ring(1)) == 1.0
 
 
@@ -94,3 +100,18 @@ def test_a_budget_below_the_start_is_kept_and_said():
     kept = within_budget(splats, 120, np.random.default_rng(0), said.append)
     assert len(kept) == 120 and "300" in said[0] and "splats.budget" in said[0]
     assert within_budget(splats, 300, np.random.default_rng(0), said.append) is splats and len(said) == 1
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "exponential"])
+def test_a_budget_in_megabytes_holds_as_many_splats_as_fit(kind):
+    options = SplatsSection(kind=kind, degree=2, budget=1000, budget_megabytes=0.02)
+    count = budget_of(options)
+    splats = starting_splats(np.eye(3).repeat(100, 0), np.zeros((300, 3)), kind, 2, np.random.default_rng(0))
+    assert count * splats.megabytes / 300 <= 0.02 < (count + 1) * splats.megabytes / 300
+    assert budget_of(SplatsSection(budget=1000, budget_megabytes=50)) == 1000
+
+
+def test_megabytes_that_hold_no_splat_are_refused():
+    assert budget_of(SplatsSection(degree=3, budget_megabytes=0.00024)) == 1
+    with pytest.raises(RecipeError, match=r"splats.budget_megabytes=0.0002 holds not one splat of degree 3; give more"):
+        budget_of(SplatsSection(degree=3, budget_megabytes=0.0002))
