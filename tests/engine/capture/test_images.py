@@ -12,8 +12,7 @@ from engine.capture.entry import FrameProblem
 from engine.capture.images import read_header, read_image, read_mask
 from engine.scene.conventions import srgb_to_linear
 
-GENERATOR = np.random.default_rng(0)
-BYTES = GENERATOR.integers(0, 256, (12, 17, 4), dtype=np.uint8)
+BYTES = np.random.default_rng(0).integers(0, 256, (12, 17, 4), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp"])
@@ -35,7 +34,7 @@ def test_alpha_is_straight_and_not_decoded(tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_16_bit_keeps_its_precision(tmp_path, suffix, channels):
-    deep = GENERATOR.integers(0, 65536, (9, 11, channels), dtype=np.uint16)
+    deep = np.random.default_rng(1).integers(0, 65536, (9, 11, channels), dtype=np.uint16)
     file = tmp_path / f"a.{suffix}"
     cv2.imwrite(str(file), deep[..., [2, 1, 0, 3][:channels]])
     color, alpha = read_image(file)
@@ -54,7 +53,7 @@ def test_grey_and_palette_images_become_three_channels(tmp_path):
 
 
 def test_hdr_stays_linear(tmp_path):
-    radiance = GENERATOR.uniform(0.1, 8, (9, 11, 3)).astype(np.float32)
+    radiance = np.random.default_rng(2).uniform(0.1, 8, (9, 11, 3)).astype(np.float32)
     cv2.imwrite(str(tmp_path / "a.hdr"), radiance[..., ::-1])
     color, _ = read_image(tmp_path / "a.hdr")
     np.testing.assert_allclose(color, radiance, atol=0.05)
@@ -66,7 +65,7 @@ def test_hdr_stays_linear(tmp_path):
 def test_exr_stays_linear_with_straight_alpha(tmp_path, layout, depth):
     """ffmpeg's writer takes straight values and, as EXR asks, stores them multiplied by alpha."""
     count = {"grayf32le": 1, "gbrpf32le": 3, "gbrapf32le": 4}[layout]
-    planes = GENERATOR.uniform(0, 8, (count, 9, 11))
+    planes = np.random.default_rng(3).uniform(0, 8, (count, 9, 11))
     planes[3:] = planes[3:] / 9 + 0.1
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo", "-pix_fmt", layout, "-s", "11x9"]
     command += ["-i", "-", "-c:v", "exr", "-format", depth, "-compression", "zip16", "-frames:v", "1"]
