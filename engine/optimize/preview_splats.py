@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from engine.errors import Cancelled
+from engine.errors import Cancelled, DeviceError, DeviceLost
 from engine.optimize.displays import Display
 from engine.optimize.preview_colors import depth_colors, scaled_colors
 from engine.optimize.preview_image import PreviewImage
@@ -19,7 +19,7 @@ from engine.scene import Camera
 from engine.scene.conventions import linear_to_srgb, srgb_to_linear
 from engine.scene.gaussians import CONSTANT
 from engine.splats.channels import camera_depths
-from engine.splats.contract import SplatImage, SplatOptions
+from engine.splats.contract import SplatImage, SplatOptions, Splatter
 from engine.splats.numba_outlines import outlined
 from engine.splats.parameters import SplatTensors
 
@@ -37,6 +37,7 @@ class SplatPreview:
         self.splats, self.look, self._scores = snapshot.gaussians, snapshot.splat_look, snapshot.splat_scores
         look = self.look
         self._renderer = SplatRenderer(self.splats, look.background, look.antialiased, look.rescaled)
+        self._splatter = self._renderer.splatter
 
     @property
     def box(self) -> np.ndarray:
@@ -51,6 +52,10 @@ class SplatPreview:
             return 0.0, 1.0
         near, far = np.percentile(depth[inside], SPAN)
         return float(near), float(max(far, near + 1e-6))
+
+    def draw_with(self, splatter: Splatter) -> None:
+        """Have pictures drawn by another splatter, as far as it can; numbers and outlines stay on the processor."""
+        self._splatter = splatter
 
     def render(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
         """(premultiplied linear colour [H,W,3], alpha [H,W]), opaque where there is a background."""
@@ -93,7 +98,13 @@ class SplatPreview:
             depth=display == "normal",
             extra=camera_depths(splats.means, camera)[:, None] if with_depth else None,
         )
-        return self._renderer.splatter.render(splats, camera, options)
+        try:
+            return self._splatter.render(splats, camera, options)
+        except DeviceLost:
+            raise
+        except DeviceError:  # too much for the device
+            self._splatter = self._renderer.splatter
+            return self._splatter.render(splats, camera, options)
 
     def _image(
         self, camera: Camera, display: Display, drawn: SplatImage, alpha: np.ndarray, depth: np.ndarray, span

@@ -2,8 +2,8 @@
 
 Triangles are drawn as numbers, then each pixel is shaded once in a compute pass (shaders/preview.wgsl and what it
 includes), silhouettes are antialiased by the same walk as on the processor, and the picture is read back. Agrees with
-`PreviewRenderer` but for pixels whose centre lies within 1/256 pixel of an edge. Volumes and splats are left to the
-processor.
+`PreviewRenderer` but for pixels whose centre lies within 1/256 pixel of an edge. Splats are drawn by the WGSL splatter;
+their outlines and volumes are left to the processor.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +40,7 @@ from engine.optimize.preview_volume import region_of
 from engine.optimize.preview_webgpu_uploads import MeshBuffers, PreviewUploads
 from engine.raster.webgpu.visibility import VisibilityPass
 from engine.scene import Camera, Environment
+from engine.splats.webgpu_splatter import WebgpuSplatter
 
 if TYPE_CHECKING:
     from engine.optimize.snapshot import SceneSnapshot
@@ -149,6 +150,11 @@ class PreviewDevice:
             self._targets.popitem(last=False)
         return self._targets[size]
 
+    @cached_property
+    def splatter(self) -> WebgpuSplatter:
+        """What draws splats; those of a snapshot never change."""
+        return WebgpuSplatter(self.gpu)
+
     @property
     def ramp(self) -> Any:
         """The colours of depth."""
@@ -160,7 +166,7 @@ class PreviewDevice:
 
 
 class WebGpuPreview(PreviewRenderer):
-    """`PreviewRenderer` whose meshes are drawn by WebGPU; volumes, `render` and its numbers stay on the processor.
+    """`PreviewRenderer` whose meshes and splats are drawn by WebGPU; volumes, `render` and its numbers are not.
 
     Raises DeviceLost where the device fails, after which every further call does.
     """
@@ -168,6 +174,8 @@ class WebGpuPreview(PreviewRenderer):
     def __init__(self, snapshot: SceneSnapshot, device: PreviewDevice) -> None:
         super().__init__(snapshot)
         self.device = device
+        if self._splats is not None:
+            self._splats.draw_with(device.splatter)
 
     def image(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -82,6 +83,7 @@ class SplatPasses:
         self.capacity = 0  # places there is room for
         self.wanted = 0  # places that the last view had
         self.drawn: SplatArrays | None = None  # what the buffers hold
+        self._sent: dict[str, np.ndarray] = {}  # what they hold of inputs
 
     def forward(self, arrays: SplatArrays) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarray | None]:
         """(images [H,W,4], transmittance [H,W], shown [N,3]: centre and radius in pixels, depths), as read back.
@@ -127,7 +129,7 @@ class SplatPasses:
         by_tile = sort_passes(self.capacity, tiles.bit_length(), 1)
         sums = SortPass(length=count)
         uniform, of_sums, *rest = self.buffers.uniforms([view, *(p.record() for p in (sums, *by_depth, *by_tile))])
-        geometry, harmonics = filled("geometry", arrays.geometry), filled("harmonics", arrays.harmonics)
+        geometry, harmonics = self._input("geometry", arrays.geometry), self._input("harmonics", arrays.harmonics)
         extra = filled("extra", arrays.groups[0]) if arrays.groups else get("extra", 16)
         features = [get("features 0", 16 * count)]
         features += [filled(f"features {k}", group) for k, group in enumerate(arrays.groups[1:], 1)]
@@ -166,6 +168,15 @@ class SplatPasses:
             bound = uniform, starts, splats, records, geometry, image_of_depths
             work.dispatch(splat_source("splat_median", kind), "find_median_depths", bound, tiles)
         return work
+
+    def _input(self, name: str, data: np.ndarray) -> Any:
+        """The buffer `name`, filled anew but where it holds this very array."""
+        if self._sent.get(name) is data:
+            return self.buffers.get(name, data.nbytes)
+        self._sent.pop(name, None)
+        buffer = self.buffers.filled(name, data)
+        self._sent[name] = data
+        return buffer
 
     def backward(
         self, arrays: SplatArrays, slopes: list[np.ndarray]

@@ -32,15 +32,9 @@ class _Splat(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, drawing, camera, degree, antialiased, kind, deep, screen, motion, extra, *parameters):
-        means, rotations, log_scales, logits, harmonics, shapes = parameters
-        geometry = np.empty((len(means), GEOMETRY), np.float32)
-        for first, past, part in zip(ENDS, ENDS[1:], (means, rotations, log_scales), strict=False):
-            geometry[:, first:past] = part.detach().numpy()
-        geometry[:, 10] = logits.detach().numpy()
-        geometry[:, 11] = 2 if shapes is None else shapes.detach().numpy()
-        values = harmonics.detach().contiguous().numpy()
-        arrays = SplatArrays(geometry, values, _fours(extra), camera, degree, antialiased, kind, deep)
+    def forward(ctx, splatter, camera, degree, antialiased, kind, deep, screen, motion, extra, *parameters):
+        drawing = splatter.drawing
+        arrays = SplatArrays(*splatter.packed(parameters), _fours(extra), camera, degree, antialiased, kind, deep)
         images, transmittance, shown, depths = drawing(lambda passes: passes.forward(arrays))
         count = 3 if extra is None else 3 + extra.shape[1]
         image = images[0][..., :count] if len(images) == 1 else np.concatenate(images, -1)[..., :count]
@@ -125,20 +119,50 @@ def _add_depth(slope: np.ndarray, depths: np.ndarray, d_depth: np.ndarray, d_dis
     slope[:, :, 2, 0] = mean
 
 
+def _packed(parameters: tuple[Tensor | None, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(geometry [N,12], harmonics [N,K,3]) as shaders read them."""
+    means, rotations, log_scales, logits, harmonics, shapes = parameters
+    geometry = np.empty((len(means), GEOMETRY), np.float32)
+    for first, past, part in zip(ENDS, ENDS[1:], (means, rotations, log_scales), strict=False):
+        geometry[:, first:past] = part.detach().numpy()
+    geometry[:, 10] = logits.detach().numpy()
+    geometry[:, 11] = 2 if shapes is None else shapes.detach().numpy()
+    return geometry, harmonics.detach().contiguous().numpy()
+
+
 class WebgpuSplatter:
     """Float32 tensors of the CPU; on one machine and driver the same inputs give the same bits.
 
-    Parameters cross over, images and gradients come back. A lost device is opened again and the call repeated, once.
-    Raises DeviceError where there is no adapter, and for more than the adapter lets a shader see at once.
+    Parameters cross over, images and gradients come back. A lost device is opened again and the call repeated, once,
+    but for one that was given: there the loss is raised, and tensors must never change once they were drawn, since they
+    cross over but once. Raises DeviceError where there is no adapter, and for more than the adapter lets a shader see
+    at once.
     """
 
     name = "webgpu"
 
-    def __init__(self) -> None:
+    def __init__(self, device: Gpu | None = None) -> None:
         self._lock = threading.Lock()
-        self._passes = SplatPasses(gpu())
+        self._given = device
+        self._passes = SplatPasses(device or gpu())
+        self._known: tuple[tuple[Tensor | None, ...], tuple[np.ndarray, np.ndarray]] | None = None
 
-    def _drawing(self, work: Callable[[SplatPasses], T]) -> T:
+    def packed(self, parameters: tuple[Tensor | None, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """(geometry [N,12], harmonics [N,K,3]) of means, rotations, log_scales, logits, harmonics and shapes."""
+        if self._given is None:
+            return _packed(parameters)
+        if self._known is None or any(a is not b for a, b in zip(self._known[0], parameters, strict=True)):
+            self._known = parameters, _packed(parameters)
+        return self._known[1]
+
+    def drawing(self, work: Callable[[SplatPasses], T]) -> T:
+        """What `work` returns on the device."""
+        if self._given is not None:
+            with self._lock:
+                if self._given.lost:
+                    raise self._given.lose("it was lost before")
+                return work(self._passes)
+
         def on(device: Gpu) -> T:
             if device is not self._passes.gpu:
                 self._passes = SplatPasses(device)
@@ -166,7 +190,7 @@ class WebgpuSplatter:
             median = depth = distortion = torch.zeros(camera.size)
         else:
             image, transmittance, radii, seen, median, depth, distortion = _Splat.apply(
-                self._drawing, camera, degree, options.antialiased, splats.kind, options.depth,
+                self, camera, degree, options.antialiased, splats.kind, options.depth,
                 screen, options.motion, more,
                 splats.means, splats.rotations, splats.log_scales, splats.logits, splats.harmonics, splats.shapes,
             )  # fmt: skip
