@@ -73,7 +73,7 @@ def _mapped(path: Path) -> np.ndarray:
     """The array [H,W] of a .npy file, not yet read."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
         text = "is missing; restore" if isinstance(error, FileNotFoundError) else "cannot be decoded; restore"
         raise FrameProblem(f"depth {path.name} {text} the file") from error
     if not isinstance(array, np.ndarray):

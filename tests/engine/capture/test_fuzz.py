@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from engine.capture import Capture, CaptureOptions, open_capture
+from engine.capture.depths import DepthFile, read_depth
+from engine.capture.entry import FrameProblem
 from engine.errors import CaptureError
 
+NUMPY = b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': "
 SETTINGS = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
@@ -62,13 +65,20 @@ intrinsics = st.fixed_dictionaries(
             "camera_angle_x",
             "camera_model",
             "is_fisheye",
+            "depth_unit_scale_factor",
         )
     },
 )
 frames = st.builds(
     lambda a, b: {**a, **b},
     st.fixed_dictionaries(
-        {}, optional={"file_path": known | anything, "transform_matrix": poses, "mask_path": known | anything}
+        {},
+        optional={
+            "file_path": known | anything,
+            "transform_matrix": poses,
+            "mask_path": known | anything,
+            "depth_file_path": known | anything,
+        },
     ),
     intrinsics,
 )
@@ -96,6 +106,18 @@ def test_any_bytes_as_json_give_a_capture_error(folder, data):
     file.write_bytes(data)
     with pytest.raises(CaptureError):
         open_capture(file)
+
+
+@SETTINGS
+@given(st.binary(max_size=200), st.sampled_from([b"", NUMPY]))
+def test_any_bytes_as_depth_give_numbers_or_a_frame_problem(folder, data, head):
+    file = folder / "fuzzed.npy"
+    file.write_bytes(head + data)
+    try:
+        depth = read_depth(DepthFile(file))
+        assert depth.ndim == 2 and np.isfinite(depth).all()
+    except FrameProblem as problem:
+        assert "fuzzed.npy" in str(problem)
 
 
 def valid_binary() -> tuple[bytes, bytes]:
