@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 ENGINE = Path(__file__).resolve().parent.parent
 LISTS = (Path(__file__).with_name("ahead_object.json"), Path(__file__).with_name("ahead_scene.json"))
@@ -31,7 +32,7 @@ STOP_SECONDS = 1.0  # to wait for the end of a child
 
 
 class CompilingAhead:
-    """The children of this process."""
+    """The children of this process, one for each cache and list, which fork."""
 
     def __init__(self) -> None:
         self.lists = list(LISTS)
@@ -50,10 +51,16 @@ class CompilingAhead:
         if marker(root, naming[0]).exists():
             return
         niceness = PRIORITY + (os.nice(0) if hasattr(os, "nice") else 0)
-        command = [sys.executable, "-m", "engine.kernels.ahead", str(root), str(naming[0]), str(niceness)]
-        settings = {"stdout": subprocess.DEVNULL, "creationflags": PRIORITY_ON_WINDOWS, **module_command()}
+        values = map(str, (root, naming[0], niceness, self.count))
         with contextlib.suppress(OSError):  # the kernels are compiled when they are needed
-            self._children.extend(subprocess.Popen([*command, str(n)], **settings) for n in range(self.count))
+            self._children.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "engine.kernels.ahead", *values],
+                    stdout=subprocess.DEVNULL,
+                    creationflags=PRIORITY_ON_WINDOWS,
+                    **module_command(),
+                )
+            )
 
     def stop(self) -> None:
         """End the children."""
@@ -73,7 +80,7 @@ def module_command() -> dict[str, object]:
         "stderr": subprocess.DEVNULL,
         "text": True,
         "env": {**os.environ, "PYTHONPATH": path},
-        "start_new_session": True,
+        "process_group": 0,  # not a session, between which Linux shares the cores whatever the niceness
     }
 
 
@@ -85,12 +92,14 @@ def end_child(child: subprocess.Popen) -> None:
         child.wait(STOP_SECONDS)
 
 
-def end_with_the_caller(storing: threading.Lock, hear: Callable[[str], object]) -> None:
+def end_with_the_caller(storing: threading.Lock, hear: Callable[[str], object] | None = None) -> None:
     """Within a child, tell `hear` the lines of standard input, and end the process with it, but not while `storing`."""
 
     def listen() -> None:
-        for line in sys.stdin:
-            hear(line)
+        with open(0, closefd=False) as lines:  # sys.stdin's own lock would be forked
+            for line in lines:
+                if hear is not None:
+                    hear(line)
         with storing:
             os._exit(0)
 
@@ -133,40 +142,59 @@ def _memory_mb() -> float:
 
 
 def main() -> None:
-    """Compile what a list names: the arguments are the cache, the list, the niceness and the child's number."""
-    root, path, niceness, number = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    """Compile what a list names: the arguments are the cache, the list, the niceness and how many processes to become.
+
+    They fork (on Linux) once all is imported, which takes seconds. One that goes on afresh, with less memory, gives zero.
+    """
+    root, path, niceness, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     if hasattr(os, "nice"):
         os.nice(max(0, niceness - os.nice(0)))
     storing = threading.Lock()
-    end_with_the_caller(storing, lambda line: None)
+    end_with_the_caller(storing)
     from filelock import FileLock
 
-    with FileLock(root / f"ahead-{number}.lock", poll_interval=0.5):
-        done = marker(root, path)
-        if not done.exists():
-            compile_missing(entries(path), storing)
-            done.touch()
+    others = FileLock(root / "ahead.lock", poll_interval=0.5)
+    if count:
+        others.acquire()
+    done = marker(root, path)
+    if done.exists():
+        return
+    kernels = imported(entries(path))
+    for _ in range(count - 1 if sys.platform == "linux" else 0):
+        if os.fork() == 0:
+            end_with_the_caller(storing)  # threads are not forked
+            break
+    compile_missing(kernels, storing)
+    done.touch()
 
 
-def compile_missing(kernels: list[list[str]], storing: threading.Lock) -> None:
+def imported(kernels: list[list[str]]) -> list[tuple[Any, tuple]]:
+    """Kernels and signatures that exist."""
+    from engine.kernels.compiling import CompiledElsewhere, read_signature
+
+    found = []
+    for module, name, written in kernels:
+        with contextlib.suppress(Exception):  # a list that is out of date does no harm
+            kernel, signature = getattr(importlib.import_module(module), name), read_signature(written)
+            if signature is not None and isinstance(kernel._cache, CompiledElsewhere):
+                found.append((kernel, signature))
+    return found
+
+
+def compile_missing(kernels: list[tuple[Any, tuple]], storing: threading.Lock) -> None:
     """Compile every kernel that is neither stored nor held by another process."""
-    from engine.kernels.compiling import COMPILER, read_signature
+    from engine.kernels.compiling import COMPILER
 
     COMPILER.elsewhere, COMPILER.storing = False, storing
-    for module, name, written in kernels:
-        try:
-            kernel = getattr(importlib.import_module(module), name)
-            cache, signature = kernel._cache, read_signature(written)
-            missing = signature is not None and not cache.holds(signature, kernel.targetctx)
-            if not missing or not COMPILER.locks.take(cache.lock, wait=False):
-                continue
-            kernel.compile(signature)
-        except Exception:  # a list that is out of date does no harm
+    for kernel, signature in kernels:
+        cache = kernel._cache
+        if cache.holds(signature, kernel.targetctx) or not COMPILER.locks.take(cache.lock, wait=False):
             continue
-        finally:
-            COMPILER.locks.free_all()
+        with contextlib.suppress(Exception):  # it cannot be compiled any more
+            kernel.compile(signature)
+        COMPILER.locks.free_all()
         if _memory_mb() > MEMORY_MB:
-            os.execv(sys.executable, [sys.executable, "-m", "engine.kernels.ahead", *sys.argv[1:]])
+            os.execv(sys.executable, [sys.executable, "-m", "engine.kernels.ahead", *sys.argv[1:4], "0"])
 
 
 if __name__ == "__main__":
