@@ -12,6 +12,7 @@ import torch
 from engine.errors import UnrenderError
 from engine.optimize.guard import is_out_of_memory
 from engine.optimize.messages import PreviewReady
+from engine.optimize.refined_cameras import moved_cameras
 from engine.optimize.scene_preview import scene_preview
 from engine.optimize.snapshot import SceneSnapshot, SnapshotSlot
 from engine.optimize.turns import kernel_turn
@@ -52,7 +53,8 @@ class Publisher:
         else:
             name = session.stage_name
         self._version += 1
-        return SceneSnapshot(name, session.total_step, self._version, **content)
+        cameras = moved_cameras(stage, session.context.scene.tensors)
+        return SceneSnapshot(name, session.total_step, self._version, cameras=cameras, **content)
 
     def after_step(self, changed: bool = False) -> None:
         """Publish if it is time, or at once where the scene `changed` as a whole."""

@@ -75,6 +75,13 @@ def refined_cameras(capture: Capture, tensors: dict[str, Tensor]) -> list[Camera
     return [with_lens(camera, own["lens"].tolist()) for camera in refined]
 
 
+def moved_cameras(stage: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of what a running stage, else of what earlier ones left among a scene's `tensors`, moved cameras by."""
+    refinement = getattr(stage, "refinement", None)
+    found = tensors if refinement is None else refinement.named_state()
+    return {name: tensor.detach().clone() for name, tensor in found.items() if name.startswith(PREFIX)}
+
+
 def what_cameras(tensors: dict[str, Tensor]) -> str:
     """What metrics.json says of the cameras that it was measured with."""
     if f"{PREFIX}lens" not in tensors:

@@ -10,6 +10,7 @@ from engine.optimize.evaluate import on_white, rendered_on_white
 from engine.optimize.loss_photo import loss_camera, loss_photo
 from engine.optimize.metrics import psnr
 from engine.optimize.preview import PreviewRenderer
+from engine.optimize.refined_cameras import refined_cameras
 
 if TYPE_CHECKING:
     from engine.capture import Capture
@@ -23,13 +24,16 @@ class PhotoScores:
         """`image_size`: longest side in pixels, 0 the photos' own."""
         self.capture, self.image_size = capture, image_size
         self._renderer = PreviewRenderer(snapshot)
+        self._cameras = refined_cameras(capture, snapshot.cameras)
 
     def psnr(self, frame: int) -> float:
         """dB over the whole image, sRGB-encoded, of the snapshot and the masked photo, both on white.
 
-        `frame` is an index into `capture.frames`. Raises CaptureError when the photo cannot be read.
+        `frame` is an index into `capture.frames`; its camera is where the snapshot's run has moved it. Raises
+        CaptureError when the photo cannot be read.
         """
-        camera = loss_camera(self.capture.frames[frame].camera, self.image_size)
+        cameras = self._cameras or [each.camera for each in self.capture.frames]
+        camera = loss_camera(cameras[frame], self.image_size)
         color, alpha = loss_photo(self.capture.pixels(frame), camera)
         photo = on_white(color / np.maximum(alpha, 1e-6)[..., None], alpha)
         return psnr(rendered_on_white(self._renderer, camera), photo)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import Tensor
 
 from engine.scene import Backdrop, Environment, Gaussians, Material, Mesh
 
@@ -62,6 +64,8 @@ class SceneSnapshot:
     gaussians: Gaussians | None = None
     splat_look: SplatLook = SplatLook()
     splat_scores: np.ndarray | None = None  # [N] how much each splat asks to grow, where density control knows
+
+    cameras: Mapping[str, Tensor] = field(default_factory=dict)  # what moved them (refined_cameras.py); empty: nothing
 
     @property
     def shows_splats(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from scipy.spatial.transform import Rotation
 from engine.capture import CaptureOptions, open_capture
 from engine.errors import CaptureError, ExchangeError
 from engine.optimize.evaluate import image_metrics, material_metrics
-from engine.optimize.refined_cameras import refined_cameras, what_cameras, write_cameras
+from engine.optimize.refined_cameras import moved_cameras, refined_cameras, what_cameras, write_cameras
+from engine.optimize.scores import PhotoScores
+from engine.optimize.snapshot import SceneSnapshot
 from engine.optimize.truth import Truth
 from engine.scene import Camera
 from engine.scene.camera import look_at
@@ -148,6 +151,22 @@ class Looking:
             metallic, alpha = np.zeros(camera.size, np.float32), np.zeros(camera.size, np.float32)
 
         return Maps
+
+
+def test_photos_are_scored_from_where_a_running_stage_has_moved_their_cameras(tmp_path):
+    capture = open_capture(written(tmp_path / "made"))
+    given = [frame.camera for frame in capture.frames]
+    running = SimpleNamespace(refinement=SimpleNamespace(named_state=lambda: tensors(given, still=capture.test)))
+    before = {"other": torch.zeros(1)}
+    assert moved_cameras(None, before) == {}
+    assert moved_cameras(None, tensors(given)).keys() == moved_cameras(running, before).keys()
+    for cameras in (moved_cameras(running, before), {}):
+        scores = PhotoScores(SceneSnapshot("shape", 1, 1, cameras=cameras), capture)
+        scores._renderer = looking = Looking(capture)
+        scores.psnr(1)
+        expected = refined_cameras(capture, cameras) or given
+        same(looking.asked[0], expected[1])
+        assert (looking.asked[0].position == given[1].position).all() == (not cameras)
 
 
 def test_the_asset_is_seen_by_refined_cameras_and_the_hull_by_those_that_carved_it(tmp_path):
