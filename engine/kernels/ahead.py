@@ -144,7 +144,7 @@ def _memory_mb() -> float:
 def main() -> None:
     """Compile what a list names: the arguments are the cache, the list, the niceness and how many processes to become.
 
-    They fork (on Linux) once all is imported, which takes seconds. One that starts afresh, with less memory, gives zero.
+    They fork (on Linux) once all is imported, which takes seconds. One that starts afresh with less memory gives zero.
     """
     root, path, niceness, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     if hasattr(os, "nice"):
