@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from engine.scene import Backdrop, Environment, Gaussians, Material, Mesh
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from engine.capture import Capture
     from engine.optimize.recipe import SplatsSection
 
