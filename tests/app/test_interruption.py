@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from app.__main__ import main
 from tests.app.test_run import checkpoints, lasting, metrics_of
-from tests.app.tiny import HULL_ONLY, TINY, flags, started, unrender
+from tests.app.tiny import HULL_ONLY, MAIN, PATIENCE, TINY, before_step, flags, started, unrender, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")]
 
@@ -24,51 +22,50 @@ def position(project: Path) -> tuple[str, int]:
     return values["stage"], values["index"]
 
 
-def wait_for_checkpoint(project: Path, number: int, process) -> None:
-    """Until the checkpoint of that number is written; fails when the run ends or a minute passes first."""
-    end = time.monotonic() + 60
-    while not any(int(path.stem.split("-")[1]) >= number for path in checkpoints(project)):
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < end
-        time.sleep(0.002)
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+BETWEEN_FILES = f"""
+import os, signal
+from engine.optimize import checkpoint
+write = checkpoint.write_atomically
+def dying(path, data):
+    if path.name == "checkpoint-000006.json":
+        {KILL}
+    return write(path, data)
+checkpoint.write_atomically = dying
+"""
 
 
-@pytest.mark.parametrize("stage", ["volume", "anywhere"])
-def test_a_killed_run_ends_with_the_same_metrics(finished, capture, tmp_path, stage):
-    # Checkpoints: 1 after the hull, then every 20 steps; 2 and 3 lie inside the volume, 10 is before the export.
-    draws = random.Random()
-    number, delay = (2, 0.02) if stage == "volume" else (draws.randint(1, 10), draws.uniform(0, 0.1))
+# Checkpoints: after the hull, in the volume of 60 steps after 20 and 40 and at its end, after stereo, in the shape, ...
+@pytest.mark.parametrize(
+    "killed, number, where",
+    [(before_step(33, KILL), 2, ("volume", 20)), (BETWEEN_FILES, 5, ("shape", 0))],
+    ids=["in a step", "between the files of a checkpoint"],
+)
+def test_a_killed_run_ends_with_the_same_metrics(finished, capture, tmp_path, killed, number, where):
     project = tmp_path / "run"
-    process = started("run", capture, "--out", project, *flags(TINY))
-    wait_for_checkpoint(project, number, process)
-    time.sleep(delay)
-    process.kill()
-    process.communicate()
-    where = position(project)
+    process = started("run", capture, "--out", project, *flags(TINY), first=killed)
+    said = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == -signal.SIGKILL, said
+    assert checkpoints(project)[-1].stem == f"checkpoint-{number:06d}" and position(project) == where
     assert not (project / "metrics.json").exists()
-    if stage == "volume":
-        assert where[0] == "volume" and 0 < where[1] < 60
     told = unrender("resume", project)
     assert told.code == 0, told.err
-    assert lasting(project) == lasting(finished[0]), f"killed after checkpoint {number} at {where}, {delay:.3f} s later"
+    assert lasting(project) == lasting(finished[0])
     records = [(stage["name"], stage["steps"]) for stage in metrics_of(project)["stages"]]
     assert records == [(stage["name"], stage["steps"]) for stage in metrics_of(finished[0])["stages"]]
 
 
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_resume(capture, tmp_path):
     project = tmp_path / "run"
-    late = {"stages": "hull,volume", "run.evaluate": "false", "run.checkpoint_seconds": 1000, "volume.steps": 900}
-    process = started("run", capture, "--out", project, *flags({**TINY, **late}))
-    wait_for_checkpoint(project, 1, process)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[0]
+    late = {"stages": "hull,volume", "run.evaluate": "false", "run.checkpoint_seconds": 1000}
+    pressed = before_step(7, "signal.raise_signal(signal.SIGINT)")
+    process = started("run", capture, "--out", project, *flags({**TINY, **late}), first=pressed)
+    said = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 130, said
-    stage, index = position(project)
-    assert stage == "volume" and 0 < index < 900
-    assert f"stopped at step {index}; go on with: unrender resume {project}" in said
+    assert position(project) == ("volume", 8), "the step that was begun is ended"
+    assert f"stopped at step 8; go on with: unrender resume {project}" in said
     told = unrender("resume", project, "--set", "volume.rays=256")
-    assert told.code == 0 and f"resuming {project} at step {index}" in told.out
+    assert told.code == 0 and f"resuming {project} at step 8" in told.out
     assert position(project) == ("", 0) and 'key = "volume.rays"' in (project / "project.toml").read_text()
 
 
@@ -134,22 +131,31 @@ def test_a_failing_job_does_not_stop_the_others(capture, inputs, tmp_path):
 
 
 def test_an_interrupted_batch_goes_on(capture, tmp_path):
-    late = {"stages": "hull,volume", "run.checkpoint_seconds": 0, "volume.steps": 800, "volume.rays": 2048}
+    late = {"stages": "hull,volume", "run.checkpoint_seconds": 0}
     jobs = write_jobs(
         tmp_path / "jobs.toml",
         {"name": "a", "capture": str(capture), "set": options(HULL_ONLY)},
-        {"name": "b", "capture": str(capture), "set": options({**HULL_ONLY, **late})},
+        {"name": "b", "capture": str(capture), "set": options({**TINY, **HULL_ONLY, **late})},
     )
-    process = started("batch", jobs, "--out", tmp_path / "out")
-    wait_for_checkpoint(tmp_path / "out" / "b", 2, process)  # after 20 steps of the volume
+    here = tmp_path / "here"
+    held = before_step(27, f"while not session._stop.wait(0.01): pathlib.Path({str(here)!r}).touch()")
+    replaced = f"""
+import app.batch
+command = app.batch._command
+def holding(*arguments):
+    python, isolated, _module, _app, *rest = command(*arguments)
+    return [python, isolated, "-c", {held + MAIN!r}, *rest]
+app.batch._command = holding
+"""
+    process = started("batch", jobs, "--out", tmp_path / "out", first=replaced)
+    wait_until(here.exists, process)
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[0]
-    assert process.returncode == 130 and "stopped in job b" in said
-    stage, index = position(tmp_path / "out" / "b")
-    assert stage == "volume" and 20 <= index < 800
+    said = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == 130 and "stopped in job b" in said, said
+    assert position(tmp_path / "out" / "b") == ("volume", 28)
     told = unrender("batch", jobs, "--out", tmp_path / "out")
     log = (tmp_path / "out" / "b.log").read_text()
-    assert told.code == 0 and f"resuming {tmp_path / 'out' / 'b'} at step {index}" in log
+    assert told.code == 0 and f"resuming {tmp_path / 'out' / 'b'} at step 28" in log
 
 
 @pytest.mark.parametrize(

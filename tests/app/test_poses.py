@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from pathlib import Path
 
 import cv2
@@ -10,9 +12,9 @@ import numpy as np
 import pytest
 
 from app.poses import posed
-from app.progress import BarProgress, PlainProgress
+from app.progress import PLAIN_INTERVAL, BarProgress, PlainProgress
 from engine.capture.reconstruction import Posed, PoseReport
-from tests.app.tiny import started, unrender
+from tests.app.tiny import PATIENCE, started, unrender, wait_until
 from tests.engine.capture.room import cameras, write_photos
 
 
@@ -61,11 +63,14 @@ def test_a_capture_is_left_alone(capture):
     assert posed(capture, False) == capture
 
 
-def test_progress_of_posing_is_shown_on_terminals_and_in_logs(capsys):
+def test_progress_of_posing_is_shown_on_terminals_and_in_logs(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     plain = PlainProgress()
     plain.posing(0.5, "too soon")
-    plain.shown = -10.0
+    now[0] += PLAIN_INTERVAL
     plain.posing(0.5, "placing photo 2 of 3")
+    monkeypatch.undo()
     assert capsys.readouterr().out == "poses 50%: placing photo 2 of 3\n"
     with BarProgress() as bar:
         bar.posing(0.5, "placing photo 2 of 3")
@@ -75,12 +80,21 @@ def test_progress_of_posing_is_shown_on_terminals_and_in_logs(capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_nothing_behind(tmp_path, number):
-    folder = write_photos(tmp_path / "room", cameras(12))
-    process = started("run", folder, "--out", tmp_path / "out")
-    line = process.stdout.readline()
-    while not any(path.name == "work" for path in tmp_path.glob(".room-posed.*/*")):
-        assert process.poll() is None, line
+    """While COLMAP works: a child in its place says that it has begun, and ends with its parent only."""
+    child, here = tmp_path / "child.py", tmp_path / "pid"
+    child.write_text(
+        f"import os, pathlib\nmade = pathlib.Path({str(tmp_path / 'partly')!r})\n"
+        f"made.write_text(str(os.getpid()))\nmade.rename({str(here)!r})\nos.read(0, 1)\n"
+    )
+    replaced = "import pathlib, engine.capture.reconstruction as made\n"
+    replaced += f"made.CHILD = pathlib.Path({str(child)!r})"
+    beside = tmp_path / "photos"
+    folder = write_photos(beside / "room", cameras(4))
+    process = started("run", folder, "--out", beside / "out", first=replaced)
+    wait_until(here.exists, process)
     process.send_signal(number)
-    told, _ = process.communicate(timeout=60)
+    told, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and "stopped" in told
-    assert [path.name for path in tmp_path.iterdir()] == ["room"]
+    assert [path.name for path in beside.iterdir()] == ["room"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(here.read_text()), 0)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from engine.exchange.splats import read_splats
-from tests.app.test_interruption import position, wait_for_checkpoint
+from tests.app.test_interruption import KILL, position
 from tests.app.test_run import lasting, metrics_of
-from tests.app.tiny import flags, started, unrender
+from tests.app.tiny import PATIENCE, before_step, flags, started, unrender
 
 SCENE = {
     "run.checkpoint_seconds": 0,
@@ -41,13 +44,13 @@ def test_a_run_ends_with_files_and_metrics(splatted):
     assert f"{len(splats):,} splats" in told.out and "points on the masks' hull" in told.out
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 def test_a_killed_run_ends_with_the_same_splats(splatted, capture, tmp_path):
-    process = started("run", capture, "--recipe", "scene", "--out", tmp_path / "run", *flags(SCENE))
-    wait_for_checkpoint(tmp_path / "run", 2, process)
-    process.kill()
-    process.communicate()
-    stage, index = position(tmp_path / "run")
-    assert stage == "splats" and 0 < index < 120
+    arguments = ("run", capture, "--recipe", "scene", "--out", tmp_path / "run", *flags(SCENE))
+    process = started(*arguments, first=before_step(51, KILL))
+    said = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == -signal.SIGKILL, said
+    assert position(tmp_path / "run") == ("splats", 40)
     told = unrender("resume", tmp_path / "run")
     assert told.code == 0, told.err
     assert lasting(tmp_path / "run") == lasting(splatted[0])

@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,8 @@ TINY = {
     "refine.steps": 40,
 }
 HULL_ONLY = {"stages": "hull", "run.evaluate": "false", "hull.resolution": 16}
+PATIENCE = 600  # seconds, only when something hangs: on a slow machine kernels may have to be compiled
+MAIN = "import sys; from app.__main__ import main; sys.exit(main(sys.argv[1:]))"
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,24 @@ def _hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def started(*arguments: object, cwd: Path | None = None) -> subprocess.Popen:
-    """One command in a process of its own, its output in a pipe."""
+def before_step(step: int, deed: str) -> str:
+    """Python for `started` that does `deed` before the step of that number of a run, on a machine of any speed."""
+    return (
+        "import os, pathlib, signal, time\n"
+        "from engine.optimize.session import Session\n"
+        "advance = Session._advance\n"
+        "def watched(session):\n"
+        f"    if session.total_step == {step}:\n"
+        f"        {deed}\n"
+        "    return advance(session)\n"
+        "Session._advance = watched\n"
+    )
+
+
+def started(*arguments: object, cwd: Path | None = None, first: str = "") -> subprocess.Popen:
+    """One command in a process of its own that runs the Python text `first` before; its output in a pipe."""
     return subprocess.Popen(
-        [sys.executable, "-m", "app", *map(str, arguments)],
+        [sys.executable, "-c", f"{first}\n{MAIN}", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -74,6 +92,15 @@ def started(*arguments: object, cwd: Path | None = None) -> subprocess.Popen:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
         preexec_fn=_hear_interrupts if os.name != "nt" else None,
     )
+
+
+def wait_until(happened: Callable[[], object], process: subprocess.Popen) -> None:
+    """Until that is true; fails when the process ends or all patience does first."""
+    end = time.monotonic() + PATIENCE
+    while not happened():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def content(folder: Path) -> dict[str, bytes | None]:
