@@ -12,6 +12,7 @@ it, as JSON list [module, function, signature]; nothing is compiled ahead then.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -184,7 +185,7 @@ class CompiledElsewhere(FunctionCache):
         COMPILER.locks.take(self.lock)
         try:
             if not self.holds(sig, data.target_context):  # else others may have loaded that one
-                with COMPILER.storing:
+                with COMPILER.storing, contextlib.suppress(OSError):  # a full disk: compile each time rather than fail
                     super().save_overload(sig, data)
         finally:
             COMPILER.locks.free(self.lock)

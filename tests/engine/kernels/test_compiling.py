@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import itertools
 
 import numba
 import numpy as np
 import pytest
+from numba.core.caching import FunctionCache
 from numba.core.errors import TypingError
 
 from engine.kernels.compiling import COMPILER
@@ -81,4 +83,13 @@ def test_a_kernel_that_no_module_holds_is_compiled_here(module):
 
 def test_without_a_child_it_is_compiled_here(module, monkeypatch):
     monkeypatch.setattr("sys.executable", "/nowhere/python")
+    assert doubled(module.double) and sum(module.double.stats.cache_misses.values()) == 1
+
+
+def test_what_cannot_be_stored_is_compiled_each_time(module, monkeypatch):
+    def full(cache, signature, compiled):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(COMPILER, "_ask", lambda request: False)
+    monkeypatch.setattr(FunctionCache, "save_overload", full)
     assert doubled(module.double) and sum(module.double.stats.cache_misses.values()) == 1
