@@ -69,7 +69,8 @@ def test_until_the_first_picture_comes_it_says_that_it_prepares_it(qtbot, open_s
         return draw(*arguments)
 
     monkeypatch.setattr(Drawer, "image", late)
-    monkeypatch.setattr(canvas, "paint_hint", lambda *painted: said.append(painted[-1]))
+    paint = canvas.paint_hint
+    monkeypatch.setattr(canvas, "paint_hint", lambda *painted: (said.append(painted[-1]), paint(*painted)))
     publish(open_studio, snapshot())
     shoot(empty_view, "viewport_preparing")
     assert "Preparing the view" in said[-1]

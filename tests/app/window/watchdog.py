@@ -102,8 +102,9 @@ class Watchdog(QObject):
         self.worst = 0.0
 
     def skip(self) -> None:
-        """Do not count the time since the last beat."""
-        self._restart()
+        """Do not count the time since the last beat; of no effect on another thread."""
+        if threading.get_ident() == self._gui:
+            self._restart()
 
     def stop(self) -> None:
         """End the sampler."""
