@@ -22,7 +22,7 @@ LIMIT = 512 * 2**20  # bytes
 
 @dataclass(frozen=True)
 class EncodedPhoto:
-    """One photo at one size."""
+    """One photo at one size, on the CPU."""
 
     color: Tensor  # [H,W,3] float32 sRGB-encoded, times alpha
     alpha: Tensor  # [H,W]
@@ -30,14 +30,15 @@ class EncodedPhoto:
     @classmethod
     def of(cls, view: View) -> EncodedPhoto:
         """The photo of a view."""
-        straight = view.premultiplied / view.alpha.clamp_min(1e-6)[..., None]
-        encoded = torch.from_numpy(linear_to_srgb(straight.cpu().numpy()).astype(np.float32)).to(view.alpha.device)
-        return cls((encoded * view.alpha[..., None]).contiguous(), view.alpha)
+        alpha = view.alpha.cpu()
+        straight = view.premultiplied.cpu() / alpha.clamp_min(1e-6)[..., None]
+        encoded = torch.from_numpy(linear_to_srgb(straight.numpy()).astype(np.float32))
+        return cls((encoded * alpha[..., None]).contiguous(), alpha)
 
     @functools.cached_property
     def statistics(self) -> TargetStatistics | None:
         """What the fused loss needs of `color`; None for a picture under its window."""
-        small = min(self.color.shape[:2]) < WINDOW or self.color.device.type != "cpu"
+        small = min(self.color.shape[:2]) < WINDOW
         return None if small else TargetStatistics.of_encoded(self.color)
 
     @property
