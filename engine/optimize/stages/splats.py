@@ -102,9 +102,8 @@ class SplatsStage(IteratingStage):
 
     def _take(self, context: StageContext) -> None:
         self.context, self.options = context, context.recipe.splats
-        on_gpu = context.device.rasterizer == "webgpu"
-        elsewhere = "numba" if context.device.torch_device == "cpu" else "reference"
-        self.splatter = splatter("webgpu" if on_gpu else elsewhere)
+        gaussian = self.options.kind == "gaussian" or (self.options.kind == "exponential" and self.options.rescaled)
+        self.splatter = splatter(splatter_on(context.device, gaussian))
         self.cameras = [context.capture.frames[index].camera for index in context.capture.train]
         self.radius = scene_radius(self.cameras)
         self.budget = budget_of(self.options)
