@@ -27,7 +27,7 @@ from engine.optimize.splat_start import (
     within_budget,
 )
 from engine.optimize.stage import IteratingStage, StageContext, register
-from engine.splats import splatter
+from engine.splats import splatter, splatter_on
 from engine.splats.contract import SplatOptions
 from engine.splats.density import density
 from engine.splats.density.contract import DensityOptions
