@@ -20,6 +20,7 @@ from numba import float64, types
 from engine.kernels import ahead
 from engine.kernels.ahead import LISTS, CompilingAhead, entries, marker
 from engine.kernels.compiling import COMPILER, Locks, read_signature
+from engine.kernels.settings import parallel_kernel
 
 NUMBER = itertools.count()
 SUITE = Path(__file__).resolve().parents[2] / "ahead.json"  # of conftest.py
@@ -171,6 +172,21 @@ def test_a_kernel_is_one_process_at_a_time_and_free_when_that_one_dies(tmp_path)
     locks.free_all()
     with FileLock(path, timeout=0):
         pass
+
+
+def test_what_another_process_stored_while_this_one_waited_is_loaded(module, monkeypatch):
+    twin, take = parallel_kernel(module.double.py_func), COMPILER.locks.take
+
+    def waited(path):
+        monkeypatch.setattr(COMPILER.locks, "take", take)
+        twin.compile((ARRAY,))  # stands for the other process
+        return take(path)
+
+    monkeypatch.setattr(COMPILER, "elsewhere", False)
+    monkeypatch.setattr(COMPILER.locks, "take", waited)
+    module.double.compile((ARRAY,))
+    assert sum(twin.stats.cache_misses.values()) == 1 and sum(module.double.stats.cache_hits.values()) == 1
+    assert not module.double.stats.cache_misses and not COMPILER.locks._held
 
 
 def test_the_lists_name_kernels_that_exist():
