@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,27 +26,41 @@ FAINT = 0.05  # least alpha of a pixel whose depth says something
 INSIDE = 0.5  # least mask of a pixel whose depth counts
 
 
+@dataclass(frozen=True)
+class DepthTarget:
+    """The depth of one photo at one size."""
+
+    inverse: Tensor  # [H,W] its median depth over depth; 0 where depth is unknown
+    usual: float  # the median depth, capture units
+    known: int  # pixels that have a depth
+
+    @classmethod
+    def of(cls, depth: Tensor) -> DepthTarget:
+        """Of depths [H,W], 0 where unknown."""
+        inside = depth > 0
+        usual = float(depth[inside].median()) if bool(inside.any()) else 0.0
+        inverse = torch.where(inside, usual / torch.where(inside, depth, 1.0), 0.0)
+        return cls(inverse, usual, int(inside.sum()))
+
+
 class TrainingDepths:
     """The depth maps of training photos, at their views' sizes; those used last are kept, as many as fit in LIMIT."""
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
-        self._kept: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, int], DepthTarget] = OrderedDict()
 
-    def of(self, view: View, photo: EncodedPhoto) -> Tensor | None:
-        """[H,W] capture units along the camera's axis, 0 where unknown or masked out; None for a photo without any.
-
-        Raises CaptureError.
-        """
+    def of(self, view: View, photo: EncodedPhoto) -> DepthTarget | None:
+        """That of a view; what is masked out is unknown. None for a photo without any. Raises CaptureError."""
         key = view.frame, view.camera.width
         if key not in self._kept:
             stored = self._capture.depth(view.frame)
             if stored is None:
                 return None
             depth = torch.from_numpy(np.array(nearest(stored, *view.camera.size))).to(photo.alpha)
-            self._kept[key] = torch.where(photo.alpha > INSIDE, depth, 0.0)
+            self._kept[key] = DepthTarget.of(torch.where(photo.alpha > INSIDE, depth, 0.0))
         self._kept.move_to_end(key)
-        while len(self._kept) > 1 and 4 * sum(depth.numel() for depth in self._kept.values()) > LIMIT:
+        while len(self._kept) > 1 and 4 * sum(target.inverse.numel() for target in self._kept.values()) > LIMIT:
             self._kept.popitem(last=False)
         return self._kept[key]
 
@@ -63,18 +78,14 @@ def drawn_depth(image: SplatImage) -> Tensor:
     return image.extra[..., -1] if image.depth is None else image.depth
 
 
-def depth_loss(depth: Tensor, alpha: Tensor, target: Tensor) -> Tensor:
-    """Scalar L1 between inverse depths, in units of the photo's median one, over the pixels where `target` is known.
+def depth_loss(depth: Tensor, alpha: Tensor, target: DepthTarget) -> Tensor:
+    """Scalar L1 between inverse depths, in units of the photo's median one, over the pixels where depth is known.
 
-    `depth` [H,W] is a sum of weight times depth, `alpha` [H,W] that of the weights, `target` [H,W] 0 where unknown.
-    Each pixel counts as far as something is drawn there, which is not differentiated: depth is not to close holes.
-    Inverse, because a sensor's error grows with distance; L1, because single pixels may be far off.
+    `depth` [H,W] is a sum of weight times depth, `alpha` [H,W] that of the weights. Each pixel counts as far as
+    something is drawn there, which is not differentiated: depth is not to close holes. Inverse, because a sensor's
+    error grows with distance; L1, because single pixels may be far off.
     """
-    known = target > 0
-    solid = known & (alpha.detach() > FAINT) & (depth.detach() > 0)
-    if not bool(solid.any()):
-        return depth.new_zeros(())
-    usual = target[known].median()
-    inverse = torch.where(solid, alpha, 1.0) / torch.where(solid, depth, 1.0)
-    difference = (inverse - 1 / torch.where(solid, target, 1.0)).abs() * usual
-    return (difference * alpha.detach() * solid).sum() / known.sum()
+    with torch.no_grad():
+        weight = alpha * ((target.inverse > 0) & (alpha > FAINT) & (depth > 0)) / max(target.known, 1)
+    expected = depth.masked_fill(weight == 0, float("inf"))
+    return ((alpha * target.usual / expected - target.inverse).abs() * weight).sum()

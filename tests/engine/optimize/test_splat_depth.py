@@ -10,7 +10,7 @@ from engine.capture import CaptureOptions, open_capture
 from engine.optimize.evaluate_splats import splat_renderer
 from engine.optimize.recipe import load_recipe
 from engine.optimize.session import Session
-from engine.optimize.splat_depth import TrainingDepths, depth_loss
+from engine.optimize.splat_depth import DepthTarget, TrainingDepths, depth_loss
 from engine.optimize.views import ViewSet
 from tests.engine.optimize.splatted_capture import draw, wall
 
@@ -59,9 +59,10 @@ def test_the_loss_is_of_inverse_depths_in_the_photo_s_unit():
     alpha = torch.tensor([[1.0, 0.5, 1.0, 0.01]])  # the last is too faint
     depth = alpha * torch.tensor([[2.0, 2.0, 9.0, 1.0]])
     expected = 4.0 * abs(1 / 2 - 1 / 4) * 0.5 / 3  # the second alone differs; three pixels are known
-    assert float(depth_loss(depth, alpha, target)) == pytest.approx(expected)
-    assert float(depth_loss(3 * depth, alpha, 3 * target)) == pytest.approx(expected)  # whatever the capture's unit
-    assert float(depth_loss(depth, alpha, torch.zeros(1, 4))) == 0
+    assert float(depth_loss(depth, alpha, DepthTarget.of(target))) == pytest.approx(expected)
+    tripled = depth_loss(3 * depth, alpha, DepthTarget.of(3 * target))  # another unit of the capture
+    assert float(tripled) == pytest.approx(expected)
+    assert float(depth_loss(depth, alpha, DepthTarget.of(torch.zeros(1, 4)))) == 0
 
 
 def test_the_loss_has_the_gradient_of_finite_differences():
@@ -70,7 +71,8 @@ def test_the_loss_has_the_gradient_of_finite_differences():
     target[0, :2] = 0
     alpha = torch.from_numpy(random.uniform(0.3, 1, (3, 4)))
     depth = (alpha * torch.from_numpy(random.uniform(1, 3, (3, 4)))).requires_grad_()
-    assert torch.autograd.gradcheck(lambda d: depth_loss(d, alpha, target), depth)
+    known = DepthTarget.of(target)
+    assert torch.autograd.gradcheck(lambda d: depth_loss(d, alpha, known), depth)
 
 
 def test_what_is_masked_out_or_not_there_does_not_count(capture):
@@ -79,5 +81,7 @@ def test_what_is_masked_out_or_not_there_does_not_count(capture):
     photo = type("Photo", (), {"alpha": torch.ones(24, 24)})
     photo.alpha[:5] = 0
     depth = TrainingDepths(capture).of(view, photo)
-    assert depth.shape == (24, 24) and (depth[:5] == 0).all()
-    assert (depth[5:] > 0).float().mean() > 0.3
+    assert depth.inverse.shape == (24, 24) and (depth.inverse[:5] == 0).all()
+    assert depth.known == (depth.inverse > 0).sum() > 0.3 * 24 * 19
+    stored = capture.depth(capture.train[0])
+    assert np.allclose(depth.usual / depth.inverse[5:][depth.inverse[5:] > 0].max(), stored[stored > 0].min(), rtol=0.1)
