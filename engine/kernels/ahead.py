@@ -107,6 +107,9 @@ def end_with_the_caller(storing: threading.Lock, hear: Callable[[str], object] |
 
 
 def _count() -> int:
+    """How many children there are to be."""
+    if os.environ.get("UNRENDER_RECORD_KERNELS"):  # compiling.py says what for
+        return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         return max(0, int(os.environ["UNRENDER_COMPILE_AHEAD"]))
@@ -153,6 +156,7 @@ def main() -> None:
     end_with_the_caller(storing)
     from filelock import FileLock
 
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     others = FileLock(root / "ahead.lock", poll_interval=0.5)
     if count:
         others.acquire()

@@ -85,8 +85,7 @@ class Compiler:
         written = repr(signature)
         if read_signature(written) != signature:
             return False
-        if not self._record:
-            self.ahead.start(root, function.__module__, function.__name__)
+        self.ahead.start(root, function.__module__, function.__name__)
         request = json.dumps([function.__module__, function.__name__, written])
         return any(self._ask(request) for _ in range(2))  # again where the child had just ended, being idle
 

@@ -138,10 +138,13 @@ def test_on_one_core_nothing_is_compiled_ahead(module, monkeypatch):
 
 def test_a_recording_names_what_was_asked_for_and_compiles_nothing_ahead(module, tmp_path, monkeypatch):
     monkeypatch.setattr(COMPILER, "_record", str(tmp_path / "asked"))
+    COMPILER.ahead.count = 0
     monkeypatch.setattr(COMPILER, "_ask", lambda request: False)  # it is compiled here then, which is quicker
     module.double(np.arange(5.0))
     (line,) = (tmp_path / "asked").read_text().splitlines()
-    assert json.loads(line) == [module.__name__, "double", SIGNATURE] and not COMPILER.ahead._children
+    assert json.loads(line) == [module.__name__, "double", SIGNATURE]
+    monkeypatch.setenv("UNRENDER_RECORD_KERNELS", str(tmp_path / "asked"))
+    assert CompilingAhead().count == 0
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
