@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPalette
 from PySide6.QtWidgets import QApplication, QPushButton, QToolButton, QWidget
 
@@ -161,7 +161,9 @@ def test_changing_the_theme_does_not_hold_the_window(window, open_studio, qtbot,
     qtbot.wait(200)
     watchdog.forgive()  # panels painted for the first time
     for name in ("dark", "light", "dark"):
-        window.set_theme(name)
+        changed = []
+        QTimer.singleShot(0, lambda name=name, changed=changed: changed.append(window.set_theme(name)))
+        wait_for(qtbot, lambda changed=changed: changed)  # by the event loop, which is what is watched
         qtbot.wait(150)
     assert not QApplication.instance().styleSheet()
 

@@ -153,6 +153,8 @@ def test_the_readout_tells_colour_depth_and_how_many(qtbot, scene):
 def test_moving_is_drawn_small_and_standing_still_in_full(qtbot, scene, monkeypatch):
     monkeypatch.setattr(view_thread.Pace, "sizes", lambda _, moving: [0.5] if moving else [1.0])  # however quick it is
     model, width = scene.model, scene.canvas.width()
+    model.set_draw_with("processor")  # nothing is drawn anew when a photo was scored
+    settle(qtbot, scene)
     with monkeypatch.context() as held:
         held.setattr(view_thread, "STILL_SECONDS", 1e6)
         drag(qtbot, scene.canvas, middle(scene), QPoint(60, 20))

@@ -137,6 +137,8 @@ def test_photos_are_scored_when_nothing_else_is_to_do(qtbot, view, open_studio):
 
 def test_no_photo_is_measured_while_the_view_moves(qtbot, view, open_studio, monkeypatch):
     qtbot.waitUntil(lambda: len(open_studio.scores) == len(open_studio.capture.frames), timeout=TIMEOUT)
+    view.model.set_draw_with("processor")  # nothing is drawn anew when a photo was scored
+    settle(qtbot, view)
     heard = []
     view.scoring.measured.connect(lambda *found: heard.append(found))
     with monkeypatch.context() as held:
@@ -173,6 +175,8 @@ def test_new_snapshots_are_drawn_soon_even_where_drawing_takes_long():
 def test_moving_is_drawn_small_where_full_size_takes_long(qtbot, view, monkeypatch):
     from engine.optimize import preview
 
+    view.model.set_draw_with("processor")
+    settle(qtbot, view)
     draw = preview.PreviewRenderer.image
 
     def slow(self, camera, *rest, **more):
