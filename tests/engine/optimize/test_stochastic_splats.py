@@ -112,6 +112,22 @@ def test_stopping_inside_the_stage_changes_no_bit(tmp_path, quantizer, grey_ball
         assert same(result(session), whole)
 
 
+def test_a_shading_in_wgsl_stands_between_too(tmp_path, grey_ball):
+    toon = {"shading.name": "toon", "splats.start_file": grey_ball, "splats.steps": 2}
+    reports = []
+    with create(tmp_path / "run", **toon) as session:
+        assert session.run(lambda m: reports.append(m.loss) if isinstance(m, StepReport) else None)
+    assert len(reports) == 2 and np.isfinite(reports).all()
+
+
+def test_a_shading_that_reads_the_light_is_refused(tmp_path, grey_ball):
+    own = tmp_path / "lit.wgsl"
+    own.write_text("#include pbr\n#include surface\nfn shade_twice(s: Surface) -> vec3f { return 2.0 * shade(s); }\n")
+    with create(tmp_path / "run", **{"shading.file": own, "splats.start_file": grey_ball}) as session:
+        with pytest.raises(RecipeError, match="has no environment, and the shading .*lit.wgsl reads one"):
+            session.run()
+
+
 @pytest.mark.parametrize(
     ("option", "value"), [("kind", "surface"), ("density", "classic"), ("rescaled", "true"), ("masks", "ignore")]
 )
