@@ -92,7 +92,7 @@ def run_monkey(options: argparse.Namespace, folder: Path) -> dict:
         monkey.play()
 
     when_ready()
-    exec(compile("app.exec()", "<event loop>", "exec"), {"app": app})  # the name by which the watchdog knows it
+    app.exec()
     hold.stop()
     studio.close()
     garbage.stop()
