@@ -284,7 +284,7 @@ class SplatsSection:
     learning_rate_color: float = option(0.0025, "Adam step of colour; a 20th for the rest", low=0.0, live=True)
     learning_rate_shapes: float = option(0.01, "Adam step of the shapes of kind exponential", low=0.0, live=True)
     learning_rate_background: float = option(
-        0.01, "Adam step of background=environment; falls to a tenth", low=0.0, live=True
+        0.002, "Adam step of background=environment; falls to a tenth", low=0.0, live=True
     )
 
 

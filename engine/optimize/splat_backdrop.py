@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 CHUNKS = 8
 FINAL_RATE = 0.1  # share of the learning rate at the end
-JUDGES, JUDGED_SIZE = 8, 64  # photos at most whose mean colour is the start, and their pixels
+JUDGES, JUDGED_SIZE = 32, 96  # photos at most that the start is made of, and their longest side, pixels
+FEW = 0.1  # pixels that the mean colour counts for in a texel of the start
 
 
 def backdrop_image(colors: Tensor, world_from_environment: np.ndarray, camera: Camera) -> Tensor:
@@ -69,28 +70,38 @@ def roughness(colors: Tensor) -> Tensor:
     return across + (colors.diff(dim=0) ** 2).mean()
 
 
-def mean_color(views: ViewSet, photos: EncodedPhotos) -> Tensor:
-    """[3] encoded, of a few training photos."""
-    frames = views.train
-    chosen = frames[:: -(-len(frames) // JUDGES) or 1]
-    return torch.stack([photos.of(views.view(frame, JUDGED_SIZE)).color.mean((0, 1)) for frame in chosen]).mean(0)
+def seen_colors(views: ViewSet, photos: EncodedPhotos, rows: int, world_from_environment: np.ndarray) -> Tensor:
+    """[rows,2 rows,3] each texel the mean of what a few training photos have in its direction, near or far.
+
+    Where none of them looks it is the mean of all.
+    """
+    frames, colors = views.train, torch.zeros(rows, 2 * rows, 3)
+    total, weight = torch.zeros_like(colors), torch.zeros_like(colors)
+    chosen = [views.view(frame, JUDGED_SIZE) for frame in frames[:: -(-len(frames) // JUDGES) or 1]]
+    means = []
+    for view in chosen:
+        photo = photos.of(view)
+        means.append(photo.color.mean((0, 1)) / photo.alpha.mean().clamp_min(1e-6))
+        for sums, values in ((total, photo.color), (weight, photo.alpha[..., None].expand_as(photo.color))):
+            texels = torch.zeros_like(colors, requires_grad=True)
+            backdrop_image(texels, world_from_environment, view.camera).backward(values.contiguous())
+            sums += texels.grad
+    return (total + FEW * torch.stack(means).mean(0)) / (weight + FEW)
 
 
 class LearnedBackdrop:
-    """A map of `rows` x 2 `rows` texels and its Adam; it stands upright in a world whose up is `up` [3]."""
+    """A map that begins with `colors` [H,2H,3] and its Adam; it stands upright in a world whose up is `up` [3]."""
 
-    def __init__(self, rows: int, up: np.ndarray, color: Tensor) -> None:
-        self.colors = color.float().clamp(0, 1).expand(rows, 2 * rows, 3).clone().requires_grad_()
+    def __init__(self, colors: Tensor, up: np.ndarray) -> None:
+        self.colors = colors.detach().float().clamp(0, 1).clone().requires_grad_()
         self.world_from_environment = gltf_from_capture(up).T
         self.optimizer = torch.optim.Adam([self.colors], lr=0.0)
 
     @classmethod
-    def of(cls, colors: Tensor, up: np.ndarray) -> LearnedBackdrop:
-        """One that goes on from texels [H,2H,3], which are copied."""
-        learned = cls(len(colors), up, torch.zeros(3))
-        with torch.no_grad():
-            learned.colors.copy_(colors)
-        return learned
+    def seen(cls, views: ViewSet, photos: EncodedPhotos, rows: int) -> LearnedBackdrop:
+        """One that begins with `seen_colors`."""
+        up = views.capture.up
+        return cls(seen_colors(views, photos, rows, gltf_from_capture(up).T), up)
 
     @property
     def rate(self) -> float:

@@ -15,7 +15,7 @@ from engine.optimize.encoded_photos import EncodedPhotos
 from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.scene_preview import splat_fields
 from engine.optimize.splat_adam import SplatAdam
-from engine.optimize.splat_backdrop import LearnedBackdrop, mean_color
+from engine.optimize.splat_backdrop import LearnedBackdrop
 from engine.optimize.splat_depth import TrainingDepths, depth_loss, drawn_depth, with_depths
 from engine.optimize.splat_loss import frequency_loss, splat_loss
 from engine.optimize.splat_start import (
@@ -83,8 +83,7 @@ class SplatsStage(IteratingStage):
         given = within_budget(given, self.budget, random, context.notice, limit)
         self._control(len(given))
         if options.background == "environment":
-            color = mean_color(context.views, self.photos)
-            self.backdrop = LearnedBackdrop(options.background_rows, capture.up, color)
+            self.backdrop = LearnedBackdrop.seen(context.views, self.photos, options.background_rows)
         self._own(SplatTensors.of(given))
 
     def _control(self, first: int) -> None:
@@ -285,7 +284,7 @@ class SplatsStage(IteratingStage):
             self.exposures.copy_(tensors["exposures"])
         self._control(values["first"])
         if "backdrop" in tensors:
-            self.backdrop = LearnedBackdrop.of(tensors["backdrop"], context.capture.up)
+            self.backdrop = LearnedBackdrop(tensors["backdrop"], context.capture.up)
         self._own(SplatTensors(kind=values["kind"], **parts["splats"]))
         self.density.restore(parts["density"], values["density"])
         self.refinement.restore_named(tensors)

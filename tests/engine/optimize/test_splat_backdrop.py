@@ -79,7 +79,7 @@ def test_a_backdrop_learns_the_sky():
     """From grey to a map of which cameras all around show everything, within a few steps."""
     true = torch.nn.functional.interpolate(colors(3).permute(2, 0, 1)[None], size=(8, 16), mode="bilinear")[0]
     true = true.permute(1, 2, 0).contiguous()
-    learned = LearnedBackdrop(8, UP, torch.full((3,), 0.5))
+    learned = LearnedBackdrop(torch.full((8, 16, 3), 0.5), UP)
     random = np.random.default_rng(0)
     cameras = [look_at(np.zeros(3), random.normal(size=3), UP, 8.0, 16, 16) for _ in range(12)]
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from engine.capture import CaptureOptions, open_capture
 from engine.errors import RecipeError
 from engine.exchange import read_backdrop
+from engine.optimize.encoded_photos import EncodedPhotos
 from engine.optimize.messages import Notice
 from engine.optimize.preview import PreviewRenderer
 from engine.optimize.recipe import load_recipe
 from engine.optimize.session import Session
+from engine.optimize.splat_backdrop import LearnedBackdrop, backdrop_image
+from engine.optimize.views import ViewSet
 from engine.scene import Backdrop
+from engine.splats import splatter
+from engine.splats.contract import SplatOptions
+from engine.splats.parameters import SplatTensors
 from tests.engine.optimize.splatted_capture import draw, sky, wall
 
 SHORT = ["splats.start=300", "splats.budget=400", "splats.degree=0", "splats.coarse=0", "splats.background_rows=16"]
@@ -31,6 +38,23 @@ def ended(capture, out, background: str, steps: int = 160) -> Session:
     session.listen(session.heard.append)
     session.run()
     return session
+
+
+def test_the_start_is_what_photos_have_in_each_direction(capture):
+    true = sky(16)
+    start = LearnedBackdrop.seen(ViewSet(capture), EncodedPhotos(), 16).snapshot()
+    assert np.allclose(start.world_from_environment, true.world_from_environment)
+    errors = []
+    for frame in capture.frames:
+        bare = splatter("numba").render(SplatTensors.of(wall()), frame.camera, SplatOptions()).alpha.numpy() < 0.01
+        seen, sought = (
+            backdrop_image(torch.from_numpy(each.colors), each.world_from_environment, frame.camera).numpy()[bare]
+            for each in (start, true)
+        )
+        errors.append(np.abs(seen - sought).mean())
+    assert np.mean(errors) < 0.05, errors
+    unseen = start.colors[5:11, 4:12]  # the photos look along +x, three quarters along the map
+    assert unseen.std((0, 1)).max() < 1e-6 and 0.1 < unseen.mean() < 0.9
 
 
 @pytest.mark.slow
