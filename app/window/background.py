@@ -66,6 +66,7 @@ class Background(QObject):
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="unrender-worker")
         self._handles: list[ProgressHandle] = []
         self._shown: tuple[str, float] = ("", -1.0)
+        self._closed = False
 
     def start(
         self,
@@ -74,8 +75,14 @@ class Background(QObject):
         done: Callable[[Any], None] | None = None,
         failed: Callable[[BaseException], None] | None = None,
     ) -> ProgressHandle:
-        """Run `work` on a worker; `done` gets its result, `failed` its error, both on the GUI thread."""
+        """Run `work` on a worker; `done` gets its result, `failed` its error, both on the GUI thread.
+
+        After `close` nothing is begun: a timer of a panel that is still there may ask for it.
+        """
         handle = ProgressHandle(label, lambda _: self._inbox.put_call(self._show))
+        if self._closed:
+            handle.cancel()
+            return handle
         self._handles.append(handle)
         self._show()
 
@@ -105,6 +112,7 @@ class Background(QObject):
 
     def close(self) -> None:
         """End everything and wait for the threads."""
+        self._closed = True
         for handle in self._handles:
             handle.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)

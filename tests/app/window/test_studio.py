@@ -168,6 +168,12 @@ def test_a_call_that_fails_keeps_no_run_alive(studio, qtbot, no_collector):
     assert heard == ["this cannot be saved"]
 
 
+def test_what_asks_for_work_after_the_end_gets_none(studio):
+    called = []
+    studio.close()
+    assert studio.background("Too late", lambda handle: called.append(True)).cancelled and not called
+
+
 def test_background_work_reports_is_cancelled_and_fails_in_words(studio, qtbot):
     shown = []
     studio.busy_changed.connect(lambda label, done: shown.append((label, done)))
