@@ -107,6 +107,8 @@ def _facts(report: Report) -> list[str]:
             text += f" The object covers {report.covered:.0%} of a typical photo."
             text += f" It is cut off at the border of {report.cut} photos." if report.cut else ""
         facts.append(text)
+    if report.depths:
+        facts.append(f"Depth: {report.depths} of {report.frames} photos; splats learn from it.")
     angle = ""
     if report.fields_of_view:
         least, most = report.fields_of_view

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from app.window.findings import findings
 from engine.capture import CaptureOptions, open_capture
 from engine.capture.depths import DepthCache, DepthFile, nearest, read_depth
 from engine.capture.doctor import examine
@@ -144,6 +145,7 @@ def test_a_unit_that_is_none_is_refused(tmp_path):
 def test_the_doctor_counts_photos_with_depth(tmp_path):
     lines = examine(drawn(tmp_path, with_depth=3)).lines()
     assert "Depth: 3 of 4 photos; splats learn from it (splats.depth_weight)" in lines
+    assert any(found.text.startswith("Depth: 3 of 4") for found in findings(examine(tmp_path)))  # the window's words
     bare = tmp_path / "bare"
     bare.mkdir()
     assert not any(line.startswith("Depth") for line in examine(drawn(bare, with_depth=0)).lines())
