@@ -40,7 +40,7 @@ def test_the_surface_comes_nearer_to_the_ball_than_its_hull(whole, tmp_path):
 
 
 def test_photos_are_matched_better_step_by_step(whole):
-    for stage, gain in (("shape", 0.5), ("refine", 0.5)):
+    for stage, gain in (("shape", 0.3), ("refine", 0.5)):
         found = [report.psnr for report in whole[1] if report.stage == stage and report.psnr is not None]
         assert np.mean(found[-8:]) > np.mean(found[:8]) + gain, (stage, found)
 
