@@ -12,7 +12,7 @@ from app.window.edits import OptionEdit, OptionsEdit
 from app.window.option_names import in_words, place_of, words_of
 from engine.errors import RecipeError
 from engine.optimize.messages import SetOption
-from engine.optimize.options import difference, find_option, parse_value, set_option
+from engine.optimize.options import difference, find_option, flat, parse_value, set_option
 from engine.optimize.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class RecipeState:
     def apply_preset(self, name: str) -> None:
         """Set all options of a preset as one edit. Raises RecipeError for an unknown name."""
         values = presets.values_of(name, self._defaults)
-        before = {key: find_option(self.recipe, key).value for key in values}
+        known = flat(self.recipe)
+        before = {key: known[key] for key in values}
         after = {key: value for key, value in values.items() if value != before[key]}
         refused = [key for key in after if not self.changeable(key)[0]]
         after = {key: value for key, value in after.items() if key not in refused}
