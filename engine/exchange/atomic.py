@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from engine.errors import ExchangeError
 
+_TEMPORARY = re.compile(r"\..*\.\d+-\d+\.tmp(\.[^.]*)?")  # what `AtomicFiles.temporary` gives
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space and export again",
     errno.EDQUOT: "the disk quota is used up; free some space and export again",
@@ -89,6 +91,17 @@ class AtomicFiles:
         for folder in reversed(self._folders):
             with suppress(OSError):  # someone else has put something there
                 folder.rmdir()
+
+
+def remove_temporaries(folder: Path | str) -> None:
+    """Remove what a process that was killed while it wrote files to `folder` has left there.
+
+    For when nobody else is writing there: files that another process has not yet renamed would go too.
+    """
+    for path in sorted(Path(folder).glob(".*.tmp*")):
+        if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            with suppress(OSError):  # it stands in nobody's way
+                path.unlink()
 
 
 def write_file(path: Path | str, data: bytes) -> None:

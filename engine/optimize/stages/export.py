@@ -6,6 +6,7 @@ import numpy as np
 
 from engine.errors import GeometryError
 from engine.exchange import check_export, write_environment, write_glb, write_obj, write_ply
+from engine.exchange.atomic import remove_temporaries
 from engine.exchange.check import FAULT_BELOW
 from engine.optimize.export_splats import export_splats
 from engine.optimize.refined_cameras import FILE, PREFIX, write_cameras
@@ -23,6 +24,7 @@ class ExportStage(Stage):
 
     def begin(self, context: StageContext) -> None:
         self.context = context
+        remove_temporaries(context.exports)
 
     def finish(self) -> None:
         if f"{PREFIX}lens" in self.context.scene.tensors:
