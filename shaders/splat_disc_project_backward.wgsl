@@ -9,7 +9,7 @@
 @group(0) @binding(6) var<storage, read> feature_sums: array<vec4f>; // [slots]
 
 fn in_world(direction: vec3f) -> vec3f {
-    return view.rows[0].xyz * direction.x + view.rows[1].xyz * direction.y + view.rows[2].xyz * direction.z;
+    return pose_row(0u).xyz * direction.x + pose_row(1u).xyz * direction.y + pose_row(2u).xyz * direction.z;
 }
 
 @compute @workgroup_size(64)

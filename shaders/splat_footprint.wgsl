@@ -40,7 +40,7 @@ fn splat_at(i: u32) -> Splat {
 
 fn in_camera(mean: vec3f) -> vec3f {
     let at = vec4f(mean, 1.0);
-    return vec3f(dot(view.rows[0], at), dot(view.rows[1], at), dot(view.rows[2], at));
+    return vec3f(dot(pose_row(0u), at), dot(pose_row(1u), at), dot(pose_row(2u), at));
 }
 
 fn rotation_of(q: vec4f) -> mat3x3f {
@@ -56,7 +56,7 @@ fn rotation_of(q: vec4f) -> mat3x3f {
 }
 
 fn rotated(direction: vec3f) -> vec3f {
-    return vec3f(dot(view.rows[0].xyz, direction), dot(view.rows[1].xyz, direction), dot(view.rows[2].xyz, direction));
+    return vec3f(dot(pose_row(0u).xyz, direction), dot(pose_row(1u).xyz, direction), dot(pose_row(2u).xyz, direction));
 }
 
 fn footprint_of(splat: Splat, point: vec3f) -> Footprint {

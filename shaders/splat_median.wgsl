@@ -55,7 +55,7 @@ fn find_median_depths(
         }
         let splat = splats[place].x;
         let ellipse = ellipse_of(ellipses[splat]);
-        let depth = dot(view.rows[2], vec4f(geometry[3u * splat].xyz, 1.0));
+        let depth = dot(pose_row(2u), vec4f(geometry[3u * splat].xyz, 1.0));
         let dx = f32(x) + 0.5 - ellipse.centre.x;
         let dy = rows - ellipse.centre.y;
         pass_by(&a, ellipse, depth, dx, dy);

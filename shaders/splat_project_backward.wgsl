@@ -61,7 +61,7 @@ fn project_splats_backward(@builtin(global_invocation_id) id: vec3u, @builtin(nu
     let to_depth = -(to_x * along.x + to_y * along.y);
     var d_turned = mat3x3f();
     for (var k = 0u; k < 3u; k++) {
-        let turned = view.rows[0].xyz * to_x[k] + view.rows[1].xyz * to_y[k] + view.rows[2].xyz * to_depth[k];
+        let turned = pose_row(0u).xyz * to_x[k] + pose_row(1u).xyz * to_y[k] + pose_row(2u).xyz * to_depth[k];
         d_turned[k] = turned * made.scales[k];
     }
     var d_point = vec3f(0.0, 0.0, -dot(along_plane, vec3f(1.0)) * inverse);
@@ -71,7 +71,7 @@ fn project_splats_backward(@builtin(global_invocation_id) id: vec3u, @builtin(nu
     let d_centre = -2.0 * vec2f(a * first.x, b * first.x + c * first.y);
     let d_plain = d_centre * view.lens.xy * inverse;
     d_point += vec3f(d_plain, -dot(d_plain, ratio));
-    var d_mean = view.rows[0].xyz * d_point.x + view.rows[1].xyz * d_point.y + view.rows[2].xyz * d_point.z;
+    var d_mean = pose_row(0u).xyz * d_point.x + pose_row(1u).xyz * d_point.y + pose_row(2u).xyz * d_point.z;
     let d_quaternion = rotation_backward(made.unit, made.inverse_length, d_turned);
     let d_turn = turn_backward(mean, splat.rotation, d_mean, d_quaternion);
     d_mean += color_backward(i, mean, of_features.xyz);

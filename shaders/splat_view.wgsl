@@ -1,4 +1,4 @@
-// Provides: SplatView, view, is_finite: the camera, and the numbers that all splatters agree on.
+// Provides: SplatView, view, pose_row, is_finite: the camera, and the numbers that all splatters agree on.
 #constant LOW_PASS = 0.3
 #constant ALPHA_MAX = 0.99
 #constant ALPHA_MIN = 0.00392156862745098
@@ -21,12 +21,19 @@ struct SplatView {
     columns: u32, // of tiles
     tiles: u32,
     capacity: u32, // places there is room for
+    zero: u32,
 }
 
 const SIDE: u32 = 16u; // pixels of a tile
 const FOLDED: u32 = 64u; // invocations of a workgroup whose number is folded into rows
 
 @group(0) @binding(0) var<uniform> view: SplatView;
+
+// A row of camera from world. Its place is not said to be constant: lavapipe makes a program of its own for each value
+// of what it finds at a constant place and decides by, which is one for every pose.
+fn pose_row(k: u32) -> vec4f {
+    return view.rows[k + view.zero];
+}
 
 // Comparisons do not tell: a compiler may take it that nothing is infinite or not a number.
 fn is_finite(value: f32) -> bool {

@@ -21,6 +21,7 @@ GEOMETRY = 12  # floats of a splat, as shaders/splat_footprint.wgsl reads them
 ROW = 20  # floats of a splat's gradient, as shaders/splat_project_backward.wgsl lists them
 RECORD = {"gaussian": 32, "exponential": 32, "surface": 80}  # bytes of what compositing reads of a splat
 SUMS = {"gaussian": 32, "exponential": 32, "surface": 64}  # bytes of what it sums for a splat in a tile
+TILES = -3  # where the uniform says how many there are
 LEAST_PLACES = 1 << 14  # there is room for at first
 WIDEST = 65535 * constants.TILE  # pixels; a tile's column and row have 16 bits
 
@@ -71,7 +72,7 @@ def view_record(arrays: SplatArrays, capacity: int) -> np.ndarray:
     floats = np.concatenate([camera.camera_from_world[:3].reshape(-1), camera.position, [0.0], lens])
     terms, extra = arrays.harmonics.shape[1], int(bool(arrays.groups))
     numbers = (camera.width, camera.height, count, terms, arrays.degree, int(arrays.antialiased), extra)
-    integers = np.array([*numbers, columns, columns * rows, capacity], np.uint32)
+    integers = np.array([*numbers, columns, columns * rows, capacity, 0], np.uint32)
     return np.concatenate([floats.astype(np.float32).view(np.uint32), integers])
 
 
@@ -124,7 +125,7 @@ class SplatPasses:
         self.capacity = max(self.capacity, 4 * count, LEAST_PLACES)
         get, filled = self.buffers.get, self.buffers.filled
         view = view_record(arrays, self.capacity)
-        tiles, pixels = int(view[-2]), camera.width * camera.height
+        tiles, pixels = int(view[TILES]), camera.width * camera.height
         by_depth = sort_passes(count, 32, 0)
         by_tile = sort_passes(self.capacity, tiles.bit_length(), 1)
         sums = SortPass(length=count)
@@ -190,7 +191,7 @@ class SplatPasses:
             self.forward(arrays)
         count, get, filled = len(arrays.geometry), self.buffers.get, self.buffers.filled
         view = view_record(arrays, self.capacity)
-        tiles, width = int(view[-2]), max(self.wanted, 1)
+        tiles, width = int(view[TILES]), max(self.wanted, 1)
         (uniform,) = self.buffers.uniforms([view])
         kind, room = arrays.kind, SUMS[arrays.kind] * width
         sums, gradients = get("sums", room), get("gradients", 4 * ROW * count)

@@ -18,10 +18,12 @@ TINY = ["splats.steps=40", "splats.start=300", "splats.budget=400", "splats.degr
 TINY += ["splats.coarse=0.5", "splats.background=white", "run.evaluate=false", "run.checkpoint_seconds=1000"]
 TINY += [f"splats.learning_rate{key}" for key in ("=0.002", "_color=0.02", "_scales=0.02")]  # 40 steps have to do
 VARIANTS = {
-    "error": [],
-    "classic": ["splats.density=classic", "optimize.cameras=true", "optimize.intrinsics=true"],
-    "relocation": ["splats.density=relocation", "splats.kind=exponential", "splats.antialiased=true"],
-    "discs": ["splats.kind=surface", "splats.distortion=10"],
+    "gaussians by error": [],
+    "exponentials by gradient": [
+        *("splats.kind=exponential", "splats.density=classic", "splats.antialiased=true"),
+        *("optimize.cameras=true", "optimize.intrinsics=true"),
+    ],
+    "discs by relocation": ["splats.kind=surface", "splats.density=relocation", "splats.distortion=10"],
 }
 pytestmark = pytest.mark.skipif(not adapters(), reason="no WebGPU adapter")
 
