@@ -28,7 +28,7 @@ def heard(qtbot, slot, **named) -> Watchdog:
 
 def test_it_says_who_held_the_event_loop(qtbot):
     def a_slow_slot(dog):
-        busy(4 * LIMIT * slowness())
+        busy(6 * LIMIT * slowness())
         while not dog._stack:  # the thread that looks may be late itself
             pass
 
@@ -51,10 +51,10 @@ def test_what_lies_between_enter_and_leave_is_watched(qtbot):
         dog.enter()
         qtbot.wait(50)
         dog.leave()
-        busy(4 * LIMIT * slowness())  # the test itself
+        busy(6 * LIMIT * slowness())  # the test itself
         assert not dog.late, number
     dog.enter()
-    busy(4 * LIMIT * slowness())  # no beat comes before the loop ends
+    busy(6 * LIMIT * slowness())  # no beat comes before the loop ends
     dog.leave()
     dog.stop()
     assert len(dog.late) == 1

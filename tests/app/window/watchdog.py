@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, Qt, QTimer
 BEAT_MS = 5
 LIMIT = 0.1  # seconds
 IDLE_LIMIT = 0.5  # seconds, where other threads or the disk were waited for and the machine decides how long that takes
+SHARED = 2.0  # times as long as alone may take what shares caches and cores with other programs
 LOOP_SECONDS = 0.0055  # of `_loop` on the machine that LIMIT is meant for
 
 
@@ -128,7 +129,7 @@ class Watchdog(QObject):
         self.worst = max(self.worst, found)
         late = found > self.limit
         if self.patient and (late or own > IDLE_LIMIT):
-            allowed, idle = slowness(), held - self._all_waited_since()
+            allowed, idle = SHARED * slowness(), held - self._all_waited_since()
             late = worked > self.limit * allowed or max(worked, idle) > IDLE_LIMIT * allowed
             found = max(worked, idle)
         if late:
