@@ -21,6 +21,7 @@ def capture_options(section: Any) -> Any:
         masks=Path(section.masks) if section.masks else None,
         region=(region[:3], region[3:]) if region else None,
         color_key=key or None,
+        color_tolerance=section.color_tolerance,
         max_size=section.max_size,
         skip_bad_frames=section.skip_bad_frames,
         allow_outside=section.allow_outside,

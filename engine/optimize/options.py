@@ -8,6 +8,7 @@ import difflib
 import functools
 import json
 import math
+import operator
 import textwrap
 import tomllib
 import types
@@ -42,10 +43,14 @@ class Meaning:
             return "a plain file name without folders"
         if self.choices:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
-        low, high = (f"{bound:.12g}" if bound is not None else "" for bound in (self.low, self.high))
+        low, high = (_bound(bound) for bound in (self.low, self.high))
         if low and high:
             return f"{low} to {high}"
         return f"at least {low}" if low else f"at most {high}" if high else ""
+
+
+def _bound(bound: float | None) -> str:
+    return "" if bound is None else str(bound) if isinstance(bound, int) else f"{bound:.12g}"
 
 
 @dataclass(frozen=True)
@@ -246,14 +251,15 @@ def _union(arguments: tuple, value: Any) -> Any:
 def _number(hint: type, value: Any) -> int | float:
     if isinstance(value, bool) or value is None:
         raise ValueError
+    if hint is int:
+        try:
+            return int(value) if isinstance(value, str) else operator.index(value)  # exactly, however large
+        except (ValueError, TypeError):
+            pass  # a whole number may be written as 1e3 or 2.0
     number = float(value)
-    if not math.isfinite(number):
+    if not math.isfinite(number) or (hint is int and number != int(number)):
         raise ValueError
-    if hint is float:
-        return number
-    if number != int(number):
-        raise ValueError
-    return int(value) if not isinstance(value, str) else int(number)
+    return hint(number)
 
 
 def _tuple(arguments: tuple, value: Any) -> tuple:

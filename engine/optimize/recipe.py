@@ -20,6 +20,9 @@ class CaptureSection:
     masks: str = option("", "folder of masks, one per photo with the same stem; white is the object", path="folder")
     region: tuple[float, ...] = option((), "box x0,y0,z0,x1,y1,z1 that holds the object", unit="capture units")
     color_key: tuple[float, ...] = option((), "background colour r,g,b to remove", unit="sRGB 0-255", low=0, high=255)
+    color_tolerance: float = option(
+        40.0, "distance from that colour that counts as background", unit="sRGB 0-255", low=1.0, high=442.0
+    )
     max_size: int = option(0, "longest image side after scaling down; 0 keeps the photos' size", unit="px", low=0)
     up: str = option("", "world up axis: +x, -x, +y, -y, +z or -z; empty takes the capture's own")
     skip_bad_frames: bool = option(False, "go on without the frames that cannot be read")
@@ -315,7 +318,7 @@ class ExportSection:
 class RunSection:
     """Bookkeeping of a run."""
 
-    seed: int = option(0, "seed of every random draw", low=0)
+    seed: int = option(0, "seed of every random draw", low=0, high=2**63 - 1)
     checkpoint_seconds: float = option(60.0, "time between checkpoints", unit="s", low=0.0, live=True)
     evaluate: bool = option(True, "evaluate the exported asset on the test views at the end")
 

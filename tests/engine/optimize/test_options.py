@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import torch
 
 from engine.errors import RecipeError
 from engine.optimize.options import describe, difference, find_option, from_toml, option, set_option, to_toml
@@ -52,6 +53,8 @@ def test_toml_round_trip():
         ("inner.rate", "1", 1.0),
         ("inner.count", "12", 12),
         ("inner.count", 7.0, 7),
+        ("inner.count", "1e3", 1000),
+        ("inner.count", "9007199254740993", 9007199254740993),
         ("inner.on", "no", False),
         ("inner.kind", "exact", "exact"),
         ("inner.names", "x, y", ("x", "y")),
@@ -119,6 +122,14 @@ def test_the_assets_name_stays_in_its_folder(name, tmp_path):
     with pytest.raises(RecipeError, match="export.name.*plain file name"):
         load_recipe(file)
     assert load_recipe("object", ["export.name=my Käfer.v2"]).export.name == "my Käfer.v2"
+
+
+@pytest.mark.parametrize("seed", ["9223372036854775808", "99999999999999999999", "-1"])
+def test_a_seed_that_generators_cannot_take_is_refused(seed):
+    with pytest.raises(RecipeError, match="run.seed = .*must be 0 to 9223372036854775807"):
+        load_recipe("object", [f"run.seed={seed}"])
+    largest = load_recipe("object", ["run.seed=9223372036854775807"]).run.seed
+    assert torch.Generator().manual_seed(largest).initial_seed() == largest
 
 
 def test_describe_lists_what_help_and_panels_need():
