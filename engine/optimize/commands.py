@@ -6,7 +6,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import CaptureError, GeometryError, RecipeError
 from engine.optimize.calls import Call
@@ -21,7 +21,7 @@ from engine.optimize.messages import (
     SetOption,
     Stop,
 )
-from engine.optimize.options import find_option, set_option
+from engine.optimize.options import find_option, parse_value, set_option
 from engine.optimize.turns import kernel_turn
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class CommandQueue:
             return
         try:
             if isinstance(command, SetOption):
-                self._require_changeable(command.key)
+                require_changeable(session.recipe, command.key, session.stage_index + (session.stage is not None))
                 session.record("set", command.key, set_option(session.recipe, command.key, command.value))
             elif isinstance(command, ExcludeView):
                 session.context.views.exclude(command.frame, command.excluded)
@@ -132,26 +132,36 @@ class CommandQueue:
 
     def override(self, overrides: Iterable[str]) -> None:
         """Apply "section.key=value" texts given on resume. Raises RecipeError, before anything changes."""
-        pairs = []
-        for text in overrides:
-            key, separator, value = (part.strip() for part in text.partition("="))
-            if not separator:
-                raise RecipeError(f"--set {text}: write it as key=value, for example refine.steps=200")
-            self._require_changeable(key)
-            pairs.append((key, value))
-        for key, value in pairs:
-            self.session.record("override", key, set_option(self.session.recipe, key, value))
-
-    def _require_changeable(self, key: str) -> None:
-        """Live options, those of stages to come, and how results are written; what the capture was read with, never."""
         session = self.session
-        row = find_option(session.recipe, key)
-        section, stages = key.split(".")[0], session.recipe.stages
-        begun = stages[: session.stage_index + (session.stage is not None)]
-        ahead = not begun or (section in stages and section not in begun) or section in ("run", "export")
-        fixed = section == "capture" or key in ("schema_version", "stages", "run.seed")
-        if fixed or not (row.meaning.live or ahead):
-            raise RecipeError(f"{key}: cannot change once the run has begun; start a new run with --set {key}=...")
+        begun = session.stage_index + (session.stage is not None)
+        for key, value in checked_overrides(session.recipe, overrides, begun):
+            session.record("override", key, set_option(session.recipe, key, value))
+
+
+def checked_overrides(recipe: Any, overrides: Iterable[str], begun: int) -> list[tuple[str, Any]]:
+    """The (key, value) of "section.key=value" texts that may change when `begun` of the recipe's stages have begun.
+
+    Raises RecipeError for the first that may not, is unknown or has a wrong value; the recipe stays as it is.
+    """
+    pairs = []
+    for text in overrides:
+        key, separator, value = (part.strip() for part in text.partition("="))
+        if not separator:
+            raise RecipeError(f"--set {text}: write it as key=value, for example refine.steps=200")
+        require_changeable(recipe, key, begun)
+        pairs.append((key, parse_value(find_option(recipe, key), value)))
+    return pairs
+
+
+def require_changeable(recipe: Any, key: str, begun: int) -> None:
+    """Raise RecipeError unless `key` may change when `begun` of the recipe's stages have begun: live options, those of
+    stages to come, and how results are written; what the capture was read with, never."""
+    row = find_option(recipe, key)
+    section, stages = key.split(".")[0], recipe.stages
+    ahead = not begun or (section in stages and section not in stages[:begun]) or section in ("run", "export")
+    fixed = section == "capture" or key in ("schema_version", "stages", "run.seed")
+    if fixed or not (row.meaning.live or ahead):
+        raise RecipeError(f"{key}: cannot change once the run has begun; start a new run with --set {key}=...")
 
 
 def command_of(entry: Entry) -> Command:

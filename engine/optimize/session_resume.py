@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ProjectError
 from engine.optimize.checkpoint import read_checkpoint, read_one_checkpoint
+from engine.optimize.commands import checked_overrides
 from engine.optimize.history import effective
 from engine.optimize.messages import Notice, StageChanged
+from engine.optimize.moved_capture import place_of_capture
 from engine.optimize.project import Project
 from engine.optimize.session_start import check_recipe, opened_capture
 from engine.optimize.session_state import place, restore_state
@@ -31,13 +33,20 @@ def resumed(
 ) -> Session:
     """The session of an opened project at its newest whole checkpoint; `Session.open` says the rest."""
     checkpoint = read_checkpoint(project.checkpoints)
+    moved = isinstance(capture, (str, Path))
+    if capture is None or moved:
+        capture = place_of_capture(project, capture)
     recipe = copy.deepcopy(project.recipe)
     check_recipe(recipe)
-    opened = opened_capture(project.capture_path if capture is None else capture, recipe, progress)
+    begun = 0 if checkpoint is None else checkpoint.values["stage_index"] + checkpoint.values["begun"]
+    checked_overrides(recipe, overrides, begun)  # said before every photo is read
+    opened = opened_capture(capture, recipe, progress)
     if project.capture_fingerprint and opened.fingerprint() != project.capture_fingerprint:
         raise ProjectError(
             f"{project.capture_path}: the photos or poses changed since this run began; restore them or start over"
         )
+    if moved:
+        project.save()
     session = session_type(project, opened, recipe, device or project.device, since)
     if checkpoint is not None:
         for text in checkpoint.notices:

@@ -211,11 +211,26 @@ def test_overrides_on_resume(tmp_path):
         reopen(tmp_path / "a", "draw.steps=50")
     with pytest.raises(RecipeError, match="key=value"):
         reopen(tmp_path / "a", "draw.steps")
+    project = tmp_path / "a" / "project.toml"
+    before = project.read_text().count("[[history]]")
+    for refused, said in (("draw.batch=0", "draw.batch"), ("draw.bach=2", "did you mean 'draw.batch'")):
+        with pytest.raises(RecipeError, match=said):
+            reopen(tmp_path / "a", "draw.learning_rate=0.5", refused)
+    assert project.read_text().count("[[history]]") == before, "all is set or nothing"
     with reopen(tmp_path / "a", "draw.learning_rate=0.5") as session:
         assert session.recipe.draw.learning_rate == 0.5
     with reopen(tmp_path / "a") as session:  # no checkpoint was written in between: it is not forgotten
         session.run(until=11)
         assert session.recipe.draw.learning_rate == 0.5
+
+
+def test_wrong_overrides_are_told_before_photos_are_read(tmp_path, monkeypatch):
+    with create(tmp_path / "a", steps=40) as session:
+        session.run(until=10)
+    monkeypatch.setattr(SmallCapture, "check_images", lambda self, progress=None: pytest.fail("photos were read"))
+    for text in ("draw.bach=2", "draw.batch=0", "draw.steps=50"):
+        with pytest.raises(RecipeError):
+            reopen(tmp_path / "a", text)
 
 
 def test_a_changed_capture_is_refused_and_the_lock_released(tmp_path, monkeypatch):
