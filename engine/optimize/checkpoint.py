@@ -177,12 +177,13 @@ def _manifest(path: Path) -> dict[str, Any]:
 def _read(manifest: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     body = _manifest(manifest)
     try:
-        version, values, description = int(body["schema_version"]), body["values"], body["tensors"]
+        version = int(body["schema_version"])
+        if version > SCHEMA_VERSION:  # before anything whose place may be another there
+            raise ProjectError(f"{manifest}: written by a newer version of Unrender; update Unrender to resume")
+        values, description = body["values"], body["tensors"]
         file, size, digest = str(description["file"]), int(description["bytes"]), str(description["sha256"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _Damaged(f"the manifest is damaged ({type(error).__name__})") from error
-    if version > SCHEMA_VERSION:
-        raise ProjectError(f"{manifest}: written by a newer version of Unrender; update Unrender to resume")
     try:
         data = (manifest.parent / file).read_bytes()
     except OSError as error:

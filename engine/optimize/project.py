@@ -89,6 +89,8 @@ class Project:
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
             version = data["schema_version"]
+            if isinstance(version, int) and version > SCHEMA_VERSION:  # before keys that may have other names there
+                raise ProjectError(f"{path}: written by a newer version of Unrender; update Unrender to open it")
             capture, fingerprint, device = data["capture"], data.get("capture_fingerprint", ""), data["device"]
             history = [Entry.from_mapping(table) for table in data.get("history", [])]
             section = data["recipe"]
@@ -100,8 +102,6 @@ class Project:
             raise ProjectError(
                 f"{path}: cannot be read ({error}); restore it or start over with --overwrite"
             ) from error
-        if version > SCHEMA_VERSION:
-            raise ProjectError(f"{path}: written by a newer version of Unrender; update Unrender to open it")
         try:
             recipe = from_mapping(recipe_type, section, path)
         except RecipeError as error:

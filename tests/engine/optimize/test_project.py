@@ -120,9 +120,11 @@ def test_damaged_metrics_count_as_none(tmp_path, text):
 def test_a_newer_project_is_refused(tmp_path):
     make(tmp_path / "a").close()
     path = tmp_path / "a" / "project.toml"
-    path.write_text(path.read_text().replace("schema_version = 1", "schema_version = 99", 1))
-    with pytest.raises(ProjectError, match="newer version"):
-        Project.open(tmp_path / "a", SmallRecipe)
+    text = path.read_text().replace("schema_version = 1", "schema_version = 99", 1)
+    for newer in (text, text.replace("capture = ", "photos = ")):  # also one whose keys have other names
+        path.write_text(newer)
+        with pytest.raises(ProjectError, match="newer version of Unrender; update Unrender"):
+            Project.open(tmp_path / "a", SmallRecipe)
 
 
 def test_one_process_at_a_time_and_a_dead_one_does_not_block(tmp_path):
