@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from engine.capture import Capture
@@ -14,6 +15,7 @@ from engine.optimize.stage import Stage, StageContext, register
 
 CHECKED = 100  # views at most that are looked at before a run begins
 COARSE = 24  # cells per side then
+SAME_PLACE = 1e-9  # of the coordinates' size: camera positions that differ by less are one
 
 
 @register
@@ -28,10 +30,16 @@ class HullStage(Stage):
 
     @classmethod
     def check_photos(cls, recipe: Any, capture: Capture) -> None:
-        """Raise CaptureError when the masks' hull is empty."""
+        """Raise CaptureError when the masks' hull is empty or the cameras tell nothing about depth."""
         chosen = capture.train[:: -(-len(capture.train) // CHECKED)]  # fewer views carve less
         cameras = [capture.frames[index].camera for index in chosen]
         masks = [capture.pixels(index).mask for index in chosen]
+        positions = np.array([capture.frames[index].camera.position for index in capture.train])
+        if np.ptp(positions, axis=0).max() <= SAME_PLACE * max(1.0, float(np.abs(positions).max())):
+            raise CaptureError(
+                f"{capture.path}: all cameras to train from stand at the same place, so no depth can be recovered; "
+                "move between photos"
+            )
         box = object_box(cameras, masks)
         try:
             carve(cameras, masks, box, min(COARSE, recipe.hull.resolution))

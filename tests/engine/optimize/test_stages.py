@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numba
@@ -186,6 +187,18 @@ def test_an_empty_hull_is_found_before_a_project_is_replaced(tmp_path):
     with pytest.raises(CaptureError, match="visual hull is empty"):
         Session.create(capture, recipe(), tmp_path / "run", device="cpu", overwrite=True)
     assert (tmp_path / "run" / "project.toml").read_bytes() == before
+
+
+def test_cameras_in_one_place_are_found_before_a_project_is_made(tmp_path):
+    capture = BallCapture()
+    for index in capture.train:
+        frame = capture.frames[index]
+        pose = frame.camera.world_from_camera.copy()
+        pose[:3, 3] = (0.3, -2.0, 0.1)
+        capture.frames[index] = replace(frame, camera=replace(frame.camera, world_from_camera=pose))
+    with pytest.raises(CaptureError, match="memory-capture: all cameras to train from .* same place.*move between"):
+        Session.create(capture, recipe(), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
 
 
 def test_volume_levels_survive_a_step_back(tmp_path):
