@@ -1,0 +1,31 @@
+"""Where a project's photos are now, if they are no longer where the run found them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.errors import ProjectError
+from engine.optimize.project import Project
+
+
+def place_of_capture(project: Project, now: Path | str | None = None) -> Path:
+    """The capture of a project; `now` says where it moved to, and the project, not yet saved, then says so too.
+
+    Masks that lay in the capture's folder have moved with it. Raises ProjectError when the capture is not where the
+    project has it.
+    """
+    before = Path(project.capture_path)
+    if now is None:
+        if not before.exists():
+            raise ProjectError(
+                f"{before}: the photos of {project.folder} are not there any more; restore them, or say where they are "
+                "now with --capture"
+            )
+        return before
+    now = Path(now).resolve()
+    masks = project.recipe.capture.masks
+    old, new = (path.parent if path.suffix.lower() == ".json" else path for path in (before, now))
+    if masks and Path(masks).is_relative_to(old):
+        project.recipe.capture.masks = str(new / Path(masks).relative_to(old))
+    project.capture_path = str(now)
+    return now
