@@ -14,9 +14,11 @@ import numpy as np
 
 from engine.capture.entry import FrameProblem
 from engine.scene.conventions import srgb_to_linear
+from engine.scene.radiance import read_radiance
 
 LINEAR_SUFFIXES = (".exr", ".hdr")
 MOST_PIXELS = 500_000_000
+EXR_PLANES = {"gray": (0, 0, 0), "ya": (0, 0, 0, 1), "gbrp": (2, 0, 1), "gbrap": (2, 0, 1, 3)}  # ffmpeg's, to RGB(A)
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, MemoryError)
 
 
@@ -37,6 +39,7 @@ def read_header(path: Path) -> Header:
     if path.suffix.lower() in LINEAR_SUFFIXES:
         if path.suffix.lower() == ".exr":
             width, height, channels = _exr_header(path)
+            _check_channels(path, channels)
             return Header(width, height, "A" in channels, "linear float", False)
         height, width = _decode_float(path).shape[:2]
         return Header(width, height, False, "linear float", False)
@@ -148,12 +151,7 @@ def _decode_float(path: Path) -> np.ndarray:
     try:
         if path.suffix.lower() == ".exr":
             return _decode_exr(path)
-        import cv2
-
-        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is None or pixels.ndim != 3 or pixels.dtype != np.float32:
-            raise ValueError("not a Radiance HDR image")
-        return np.ascontiguousarray(pixels[..., 2::-1])
+        return read_radiance(path)
     except FrameProblem:
         raise
     except Exception as error:  # cv2.error derives from Exception alone
@@ -193,6 +191,17 @@ def _exr_header(path: Path) -> tuple[int, int, set[str]]:
     return size[0], size[1], channels
 
 
+def _check_channels(path: Path, channels: set[str]) -> None:
+    """Raise FrameProblem unless there are R, G and B, or luminance alone, outside layers."""
+    if {"R", "G", "B"} <= channels or ("Y" in channels and not {"RY", "BY"} & channels):
+        return
+    names = sorted(channels)
+    listed = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    raise FrameProblem(
+        f"image {path.name} has no channels R, G and B but {listed or 'none'}; save its colours without layers"
+    )
+
+
 def _check_chunks(path: Path, table: int, head: int) -> None:
     """Raise ValueError unless every chunk of an EXR file is there; ffmpeg leaves missing ones black.
 
@@ -217,20 +226,21 @@ def _decode_exr(path: Path) -> np.ndarray:
     """[H,W,3 or 4] float32, straight; EXR stores colour multiplied by alpha."""
     import imageio_ffmpeg
 
+    width, height, channels = _exr_header(path)
+    _check_channels(path, channels)
     # without -pix_fmt, because ffmpeg's conversions between float formats clip to [0,1]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostats", "-xerror", "-i", f"file:{path}"]
     command += ["-f", "rawvideo", "-frames:v", "1", "-"]
     done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     messages = done.stderr.decode("utf-8", "replace")
-    layout = re.search(r"Video: exr, (gray|gbrp|gbrap)f(16|32)le", messages)
-    width, height, _ = _exr_header(path)
+    layout = re.search(r"Video: exr, (gray|ya|gbrp|gbrap)f(16|32)le", messages)
     if done.returncode != 0 or layout is None:
-        raise ValueError(messages.strip().splitlines()[-1] if messages.strip() else "ffmpeg returned no image")
-    planes = np.frombuffer(done.stdout, f"<f{int(layout[2]) // 8}")
-    planes = planes.reshape({"gray": 1, "gbrp": 3, "gbrap": 4}[layout[1]], height, width).astype(np.float32)
-    if layout[1] == "gray":
-        return np.repeat(planes[0, ..., None], 3, -1)
-    pixels = np.stack([planes[2], planes[0], planes[1], *planes[3:]], -1)
+        raise ValueError("ffmpeg makes no image of it")
+    planes = np.frombuffer(done.stdout, f"<f{int(layout[2]) // 8}").astype(np.float32)
+    if layout[1] == "ya":  # the only one whose channels alternate
+        planes = planes.reshape(height, width, 2).transpose(2, 0, 1)
+    planes = planes.reshape(-1, height, width)
+    pixels = np.stack([planes[channel] for channel in EXR_PLANES[layout[1]]], -1)
     if pixels.shape[2] == 4:
         pixels[..., :3] /= np.where(pixels[..., 3:] > 0, pixels[..., 3:], 1)
     return pixels

@@ -11,6 +11,7 @@ from engine.exchange.atomic import write_file
 from engine.exchange.references import read_error
 from engine.scene.conventions import gltf_from_capture
 from engine.scene.environment import Environment, direction_of_texel, texel_solid_angle, uv_of_direction
+from engine.scene.radiance import read_radiance
 
 
 def write_hdr(path: Path | str, radiance: np.ndarray) -> None:
@@ -32,22 +33,16 @@ def write_hdr(path: Path | str, radiance: np.ndarray) -> None:
 
 def read_hdr(path: Path | str) -> np.ndarray:
     """Linear radiance [H,W,3] float32 of an .hdr file; raises ExchangeError naming it."""
-    import cv2
-
     path = Path(path)
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        pixels = read_radiance(path)
     except OSError as error:
         raise read_error(path, error) from error
-    try:
-        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    except cv2.error:
-        pixels = None
-    if pixels is None or pixels.dtype != np.float32 or pixels.ndim != 3:
-        raise ExchangeError(f"{path}: not a readable Radiance HDR image; use an equirectangular .hdr file")
+    except ValueError as error:
+        raise ExchangeError(f"{path}: {error}; use an equirectangular .hdr file") from error
     if not np.isfinite(pixels).all():
         raise ExchangeError(f"{path}: it has non-finite radiance; save it again")
-    return np.ascontiguousarray(pixels[..., 2::-1])
+    return pixels
 
 
 def write_environment(path: Path | str, environment: Environment, up: np.ndarray) -> None:

@@ -1,6 +1,8 @@
 """Files become linear, straight colour and masks of stated polarity; damaged ones are told apart."""
 
+import struct
 import subprocess
+import sys
 
 import cv2
 import imageio_ffmpeg
@@ -81,6 +83,64 @@ def test_exr_stays_linear_with_straight_alpha(tmp_path, layout, depth):
     (tmp_path / "a.exr").write_bytes((tmp_path / "a.exr").read_bytes()[:-8])
     with pytest.raises(FrameProblem, match=r"a\.exr cannot be decoded"):
         read_image(tmp_path / "a.exr")
+
+
+def write_exr(path, channels: dict[str, np.ndarray]) -> None:
+    """An EXR file of float channels [H,W], one scan line a chunk, not compressed."""
+    height, width = next(iter(channels.values())).shape
+    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    listed = b"".join(name.encode() + b"\0" + struct.pack("<iB3xii", 2, 0, 1, 1) for name in sorted(channels)) + b"\0"
+    head = b"\x76\x2f\x31\x01" + struct.pack("<I", 2)
+    for name, kind, value in (
+        ("channels", "chlist", listed),
+        ("compression", "compression", b"\0"),
+        ("dataWindow", "box2i", window),
+        ("displayWindow", "box2i", window),
+        ("lineOrder", "lineOrder", b"\0"),
+        ("pixelAspectRatio", "float", struct.pack("<f", 1)),
+        ("screenWindowCenter", "v2f", struct.pack("<2f", 0, 0)),
+        ("screenWindowWidth", "float", struct.pack("<f", 1)),
+    ):
+        head += name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<I", len(value)) + value
+    head += b"\0"
+    rows = [b"".join(channels[name][y].astype("<f4").tobytes() for name in sorted(channels)) for y in range(height)]
+    chunks = [struct.pack("<iI", y, len(row)) + row for y, row in enumerate(rows)]
+    starts = np.cumsum([len(head) + 8 * height, *map(len, chunks[:-1])]).astype("<u8")
+    path.write_bytes(head + starts.tobytes() + b"".join(chunks))
+
+
+def test_exr_luminance_may_have_alpha(tmp_path):
+    luminance, coverage = np.random.default_rng(4).uniform(0.1, 1, (2, 5, 7)).astype(np.float32)
+    write_exr(tmp_path / "a.exr", {"Y": luminance * coverage, "A": coverage})
+    color, alpha = read_image(tmp_path / "a.exr")
+    np.testing.assert_allclose(color, np.repeat(luminance[..., None], 3, -1), rtol=1e-5)
+    np.testing.assert_array_equal(alpha, coverage)
+    assert read_header(tmp_path / "a.exr").has_alpha
+
+
+@pytest.mark.parametrize("names", [["View.Combined.R", "View.Combined.G", "View.Combined.B"], ["Z"], ["Y", "RY", "BY"]])
+def test_an_exr_without_plain_colours_says_what_it_has(tmp_path, names):
+    write_exr(tmp_path / "a.exr", {name: np.ones((5, 7)) for name in names})
+    for read in (read_header, read_image):
+        with pytest.raises(FrameProblem, match=f"a.exr has no channels R, G and B but .*{names[0]}.*without layers"):
+            read(tmp_path / "a.exr")
+
+
+def test_hdr_needs_no_temporary_file(tmp_path, monkeypatch):
+    cv2.imwrite(str(tmp_path / "a.hdr"), np.ones((9, 11, 3), np.float32))
+    monkeypatch.setattr(cv2, "imdecode", lambda *given: pytest.fail("it writes a file to decode"))
+    assert read_image(tmp_path / "a.hdr")[0].shape == (9, 11, 3)
+
+
+def test_damaged_files_leave_what_they_say_to_us(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.hdr"), np.random.default_rng(5).random((9, 11, 3)).astype(np.float32))
+    (tmp_path / "a.hdr").write_bytes((tmp_path / "a.hdr").read_bytes()[:200])
+    (tmp_path / "b.hdr").touch()
+    code = "from pathlib import Path; from engine.capture.images import FrameProblem, read_image\n"
+    code += "for name in 'a.hdr', 'b.hdr':\n try: read_image(Path(name))\n except FrameProblem as said: print(said)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == "" and len(done.stdout.splitlines()) == 2
+    assert "a.hdr cannot be decoded (not a whole Radiance HDR image)" in done.stdout and "OpenCV" not in done.stdout
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp", "webp"])
