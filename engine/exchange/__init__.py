@@ -14,6 +14,7 @@ _HOMES = {
     "write_environment": "hdr",
     "read_environment": "hdr",
     "read_asset": "read",
+    "read_asset_and_up": "read",
     "read_mesh": "read",
     "TangentSpace": "tangents",
     "tangent_attributes": "tangents",

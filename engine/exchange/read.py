@@ -16,7 +16,7 @@ from engine.exchange.references import (
     read_error,
     within_folder,
 )
-from engine.scene.conventions import gltf_texcoord_to_obj
+from engine.scene.conventions import GLTF_UP, gltf_texcoord_to_obj
 from engine.scene.mesh import Material, Mesh
 
 FORMATS = (".glb", ".gltf", ".obj", ".ply")
@@ -29,6 +29,15 @@ def read_asset(path: Path | str) -> tuple[Mesh, Material]:
     brought back by repeating. Raises ExchangeError, naming the file: unreadable, no triangles, several materials with
     textures, or a file that it names outside its folder.
     """
+    return _read(Path(path), with_material=True)[:2]
+
+
+def read_asset_and_up(path: Path | str) -> tuple[Mesh, Material, np.ndarray]:
+    """What `read_asset` gives, and the up direction [3] of its frame.
+
+    In our own GLBs that is the direction that the root node turns to +Y; elsewhere +Y itself, for want of anything
+    better in OBJ and PLY, which do not say where up is.
+    """
     return _read(Path(path), with_material=True)
 
 
@@ -37,7 +46,7 @@ def read_mesh(path: Path | str) -> Mesh:
     return _read(Path(path), with_material=False)[0]
 
 
-def _read(path: Path, with_material: bool) -> tuple[Mesh, Material]:
+def _read(path: Path, with_material: bool) -> tuple[Mesh, Material, np.ndarray]:
     import trimesh
 
     suffix = path.suffix.lower()
@@ -60,7 +69,7 @@ def _read(path: Path, with_material: bool) -> tuple[Mesh, Material]:
         materials = ObjMaterials(path, obj_materials(path))
     try:
         scene = trimesh.load_scene(path, process=False, skip_materials=not with_material)
-        parts = _parts(scene, keep_frame=own)
+        parts, up = _parts(scene, keep_frame=own), _up(scene, keep_frame=own)
     except Exception as error:  # trimesh raises whatever its parsers stumble over
         if suffix == ".obj":
             check_obj_faces(path)
@@ -72,7 +81,16 @@ def _read(path: Path, with_material: bool) -> tuple[Mesh, Material]:
     material = Material()
     if with_material and materials is not None:
         material = materials.of([part[3] for part in parts])
-    return _joined(path, parts, material)
+    return *_joined(path, parts, material), up
+
+
+def _up(scene, keep_frame: bool) -> np.ndarray:
+    """[3] the direction of the parts' frame that the file shows upward."""
+    if not keep_frame:
+        return np.array(GLTF_UP)
+    transform = next((scene.graph[node][0] for node in scene.graph.nodes_geometry), np.eye(4))
+    up = transform[:3, :3].T @ np.array(GLTF_UP)
+    return np.round(up / max(np.linalg.norm(up), 1e-30), 12) + 0.0  # whole axes again, as before the quaternion
 
 
 def _parts(scene, keep_frame: bool) -> list[tuple]:

@@ -17,10 +17,10 @@ from engine.errors import Cancelled, ExchangeError
 from engine.exchange.atomic import AtomicFiles, write_error
 from engine.exchange.hdr import read_hdr, write_hdr
 from engine.exchange.ply import write_ply
-from engine.exchange.read import read_asset
+from engine.exchange.read import read_asset_and_up
 from engine.exchange.textures import png_bytes
 from engine.scene.camera import Camera, look_at
-from engine.scene.conventions import UP_AXES, linear_to_srgb, pose_to_opengl, srgb_to_linear
+from engine.scene.conventions import UP_AXES, gltf_from_capture, linear_to_srgb, pose_to_opengl, srgb_to_linear
 from engine.scene.environment import Environment
 from engine.scene.mesh import Material, Mesh
 from engine.shading.monte_carlo import MonteCarlo
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 CAMERA_ANGLE = 0.6911112070083618  # the NeRF captures' horizontal field of view, radians
 TEST_EVERY = 8
 BRIGHT = 0.9  # sRGB value that the brightest channel reaches in 99 % of the object's pixels
-MESH_UP = "+y"  # where glTF and most OBJ files have it; the light's +Y is turned there
 
 Progress = Callable[[int, int, str], None]
 
@@ -50,13 +49,13 @@ def synthesize(
 ) -> Path:
     """Write a capture of a GLB, glTF, OBJ or PLY file under an equirectangular HDR; returns its folder.
 
-    The mesh keeps its own frame and scale; cameras lie on a spiral over the whole sphere around its box, every 8th is
-    for testing. Base colour is grey 0.5 and roughness 0.5 where the file says nothing. One factor, `exposure` in the
-    JSON files, scales the light so that 99 % of the object's pixels stay under sRGB 0.9; the light in truth/ is scaled
-    too, so it explains the pictures as they are. With `shading` the pictures are what it makes of the surface, as they
-    are; an environment is needed only if it reads the light, and `samples` form a square within each pixel. All files
-    appear together at the end. Raises ExchangeError (a file that cannot be read or written, a folder that is not
-    empty, a number out of range) and Cancelled.
+    The mesh keeps its own frame and scale; the light's +Y stands where that frame's up is. Cameras lie on a spiral over
+    the whole sphere around its box, every 8th is for testing. Base colour is grey 0.5 and roughness 0.5 where the file
+    says nothing. One factor, `exposure` in the JSON files, scales the light so that 99 % of the object's pixels stay
+    under sRGB 0.9; the light in truth/ is scaled too, so it explains the pictures as they are. With `shading` the
+    pictures are what it makes of the surface, as they are; an environment is needed only if it reads the light, and
+    `samples` form a square within each pixel. All files appear together at the end. Raises ExchangeError (a file that
+    cannot be read or written, a folder that is not empty, a number out of range) and Cancelled.
     """
     out = Path(out)
     for name, value, low in (("views", views, 2), ("size", size, 8), ("samples", samples, 1)):
@@ -69,18 +68,18 @@ def synthesize(
             raise ExchangeError(f"{out}: the folder is not empty; choose another one")
     except OSError as error:
         raise write_error(out, error) from error
-    mesh, material = read_asset(mesh_path)
+    mesh, material, up = read_asset_and_up(mesh_path)
     radiance = None if environment_path is None else _radiance(environment_path)
     if radiance is None and shading is None:
         raise ExchangeError("without a shading of your own the mesh needs light; give an environment")
     if mesh.diagonal <= 0:
         raise ExchangeError(f"{mesh_path}: all its vertices lie in one point; use a mesh with a surface")
 
-    light = None if radiance is None else Environment(radiance)
+    light = None if radiance is None else Environment(radiance, gltf_from_capture(up).T)
     renderer = (
         MonteCarlo(mesh, material, light) if shading is None else _Shaded(mesh, material, shading, light, samples)
     )
-    cameras = spiral_cameras(mesh, views, size)
+    cameras = spiral_cameras(mesh, up, views, size)
     with AtomicFiles() as files:
         if progress is not None:
             progress(0, views, "measuring the exposure")
@@ -98,12 +97,12 @@ def synthesize(
             if progress is not None:
                 progress(index + 1, views, f"{split}/{name}.png")
         for split, entries in frames.items():
-            content = {"camera_angle_x": CAMERA_ANGLE, "up": MESH_UP, "exposure": exposure, "frames": entries}
+            content = {"camera_angle_x": CAMERA_ANGLE, "up": _named(up), "exposure": exposure, "frames": entries}
             files.write(out / f"transforms_{split}.json", _json(content))
         write_ply(files.temporary(out / "truth" / "mesh.ply"), mesh)
         if radiance is not None:
             write_hdr(files.temporary(out / "truth" / "environment.hdr"), radiance * np.float32(exposure))
-        description = _description(exposure, samples, seed, mesh_path, environment_path)
+        description = _description(up, exposure, samples, seed, mesh_path, environment_path)
         if shading is not None:
             description["made_from"]["shading"] = Path(shading.name).name
         files.write(out / "truth" / "truth.json", _json(description))
@@ -143,10 +142,17 @@ class _Shaded:
         return {key: getattr(maps, key) for key in ("base_color", "roughness", "metallic", "alpha")}
 
 
-def spiral_cameras(mesh: Mesh, count: int, size: int) -> list[Camera]:
-    """Square views on a Fibonacci spiral over the full sphere, from the top down, that hold the whole mesh."""
-    up = np.array(UP_AXES[MESH_UP])
-    side, front = np.eye(3)[0], np.eye(3)[2]
+def _named(up: np.ndarray) -> str | list[float]:
+    """An up direction [3] as transforms.json takes it: the axis' name where it is one."""
+    return next((name for name, axis in UP_AXES.items() if np.array_equal(up, axis)), up.tolist())
+
+
+def spiral_cameras(mesh: Mesh, up: np.ndarray, count: int, size: int) -> list[Camera]:
+    """Square views on a Fibonacci spiral over the full sphere, from the top down, that hold the whole mesh.
+
+    `up` [3] is that of the mesh's frame.
+    """
+    side, _, front = gltf_from_capture(up)  # glTF's axes in the mesh's frame
     centre = mesh.box.mean(0).astype(float)
     radius = float(np.linalg.norm(mesh.vertices - centre, axis=1).max())
     distance = 1.05 * radius / np.sin(CAMERA_ANGLE / 2)
@@ -190,13 +196,15 @@ def _write_maps(files: AtomicFiles, folder: Path, name: str, renderer: MonteCarl
         files.write(folder / f"{name}_{key}.png", png_bytes(np.round(maps[key] * 255).astype(np.uint8)))
 
 
-def _description(exposure: float, samples: int, seed: int, mesh: Path | str, environment: Path | str | None) -> dict:
+def _description(
+    up: np.ndarray, exposure: float, samples: int, seed: int, mesh: Path | str, environment: Path | str | None
+) -> dict:
     """truth.json: where the truth is and what it means."""
     return {
         "mesh": "mesh.ply",
         "environment": None if environment is None else "environment.hdr",
-        "world_from_environment": np.eye(3).tolist(),
-        "up": MESH_UP,
+        "world_from_environment": gltf_from_capture(up).T.tolist(),
+        "up": _named(up),
         "exposure": exposure,
         "maps": {key: f"{{name}}_{key}.png" for key in ("base_color", "roughness", "metallic")},
         "made_from": {

@@ -7,6 +7,7 @@ import numpy as np
 # OpenGL/Blender cameras look along -z with y up; ours look along +z with y down.
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
+GLTF_UP = (0.0, 1.0, 0.0)
 SPLAT_FILES_UP = (0.0, -1.0, 0.0)  # of 3DGS files that say nothing of it: they keep COLMAP's axes
 
 UP_AXES = {
@@ -44,7 +45,7 @@ def rotation_between(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def gltf_from_capture(up: np.ndarray) -> np.ndarray:
     """[3,3] rotation of a capture whose up direction is `up` [3] to glTF's +Y up."""
-    return rotation_between(up, np.array([0.0, 1.0, 0.0]))
+    return rotation_between(up, np.array(GLTF_UP))
 
 
 def srgb_to_linear(encoded: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from engine.errors import ExchangeError
-from engine.exchange import read_asset, read_mesh, write_glb, write_obj
+from engine.exchange import read_asset, read_asset_and_up, read_mesh, write_glb, write_obj
 from engine.scene import Material, Mesh
 
 
@@ -33,6 +33,19 @@ def test_node_transforms_apply_to_foreign_files(tmp_path):
     # the image stands upright: v grows downward
     corner = mesh.uvs[mesh.uv_triangles[mesh.triangles == mesh.vertices[:, 1].argmax()][:1]]
     assert corner[0, 1] == 0
+
+
+@pytest.mark.parametrize("up", [(0, 0, 1), (0, -1, 0), (0.6, 0, 0.8)])
+def test_the_up_of_our_own_files_is_their_captures(tmp_path, up):
+    box = trimesh.creation.box((1, 2, 3))
+    mesh = Mesh(np.asarray(box.vertices, np.float32), np.asarray(box.faces, np.int32))
+    write_glb(tmp_path / "own.glb", mesh, Material(), np.array(up, float))
+    again, _, read = read_asset_and_up(tmp_path / "own.glb")
+    np.testing.assert_allclose(read, up, atol=1e-9)
+    assert read.tolist() == list(up) and np.array_equal(again.box, mesh.box)
+    document = trimesh.load_scene(tmp_path / "own.glb")  # as other programs do, with the root node's rotation
+    document.export(tmp_path / "foreign.glb")
+    assert read_asset_and_up(tmp_path / "foreign.glb")[2].tolist() == [0, 1, 0]
 
 
 def test_textures_beyond_the_unit_square_are_repeated(tmp_path):

@@ -11,10 +11,12 @@ from PIL import Image
 
 from engine.capture import CaptureOptions, open_capture
 from engine.errors import Cancelled, ExchangeError
+from engine.exchange.glb import write_glb
 from engine.exchange.hdr import read_hdr, write_hdr
 from engine.exchange.read import read_mesh
 from engine.exchange.synthesize import synthesize
 from engine.raster.rays import RayCaster
+from engine.scene.conventions import gltf_from_capture
 from engine.scene.environment import Environment, direction_of_texel
 from engine.scene.mesh import Material, Mesh
 from engine.shading.monte_carlo import MonteCarlo
@@ -118,8 +120,6 @@ def test_the_same_seed_gives_the_same_files(inputs, tmp_path):
 
 
 def test_textures_are_seen(tmp_path, inputs):
-    from engine.exchange.glb import write_glb
-
     corners = np.array([[-1, 0, 1], [1, 0, 1], [1, 0, -1], [-1, 0, -1]], np.float32)
     uvs = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], np.float32)
     index = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
@@ -162,3 +162,22 @@ def test_stopping_leaves_nothing(inputs, tmp_path):
     with pytest.raises(Cancelled):
         synthesize(*inputs, tmp_path / "out", views=9, size=16, samples=4, cancelled=lambda: next(asked))
     assert not (tmp_path / "out").exists()
+
+
+def test_our_own_file_of_a_capture_with_another_up_gives_the_same_pictures(inputs, tmp_path):
+    ring, up = read_mesh(inputs[0]), np.array([0.0, 0.0, 1.0])
+    turned = Mesh((ring.vertices @ gltf_from_capture(up)).astype(np.float32), ring.triangles)
+    write_glb(tmp_path / "y.glb", ring, Material())
+    write_glb(tmp_path / "z.glb", turned, Material(), up)
+    for name in "yz":
+        synthesize(tmp_path / f"{name}.glb", inputs[1], tmp_path / name, views=5, size=16, samples=128)
+    captures = [open_capture(tmp_path / name, CaptureOptions()) for name in "yz"]
+    assert [capture.up.tolist() for capture in captures] == [[0, 1, 0], [0, 0, 1]]
+    for index in range(5):
+        of_y, of_z = (capture.pixels(index) for capture in captures)
+        assert np.abs(of_y.mask - of_z.mask).mean() < 0.01
+        # directions are drawn in another order, so noise differs
+        assert np.abs(of_y.color - of_z.color).mean() < 0.05 * of_y.color.std()
+    written = json.loads((tmp_path / "z" / "truth" / "truth.json").read_text())
+    assert written["up"] == "+z" and np.allclose(np.array(written["world_from_environment"])[:, 1], up)
+    assert np.allclose(read_mesh(tmp_path / "z" / "truth" / "mesh.ply").box, turned.box)
