@@ -32,14 +32,14 @@ def _check_side(size: int) -> None:
         raise ExchangeError(f"--size {size}: pictures have at most {LARGEST_SIDE} pixels a side; give a smaller size")
 
 
-def evaluate(project: Path, reference: Path | None) -> int:
+def evaluate(project: Path, reference: Path | None, capture: Path | None = None) -> int:
     """Measure the exported asset and update metrics.json."""
     from app.progress import progress
     from app.runs import summary
     from engine.optimize.evaluate import evaluate_session
     from engine.optimize.session import Session
 
-    with Session.open(project) as session:
+    with Session.open(project, capture=capture) as session:
         with progress() as show:
             session.on_message = show
             metrics = evaluate_session(session, reference)
@@ -48,13 +48,15 @@ def evaluate(project: Path, reference: Path | None) -> int:
     return 0
 
 
-def export(project: Path, out: Path | None) -> int:
+def export(project: Path, out: Path | None, overwrite: bool = False, capture: Path | None = None) -> int:
     """Write the scene of the newest checkpoint as an asset."""
+    if out is not None:
+        _check_out(out, overwrite)
     from app.progress import progress
     from engine.optimize.session import Session
     from engine.optimize.stages.export import ExportStage
 
-    with Session.open(project) as session, progress() as show:
+    with Session.open(project, capture=capture) as session, progress() as show:
         session.context.notify = show
         if out is not None:
             session.context.exports = out
@@ -63,6 +65,14 @@ def export(project: Path, out: Path | None) -> int:
         stage.finish()
         print(f"wrote {session.context.exports}")
     return 0
+
+
+def _check_out(folder: Path, overwrite: bool) -> None:
+    """Raise ExchangeError for a file, and for a folder with files in it unless they may be replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise ExchangeError(f"{folder}: is a file; --out needs a folder")
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise ExchangeError(f"{folder}: is not empty; choose another --out, or give --overwrite")
 
 
 def render(
@@ -74,6 +84,7 @@ def render(
     environment: Path | None,
     exposure: float = 0.0,
     tone_map: bool = False,
+    capture: Path | None = None,
 ) -> int:
     """Draw a project's asset or splats, or a file's, as one PNG or as an MP4 turntable."""
     from engine.exchange import turntable, write_png, write_video
@@ -91,7 +102,9 @@ def render(
         raise ExchangeError(f"{source}: there is no such project folder or file; name one to draw")
     if view is not None and not source.is_dir():
         raise ProjectError(f"--view {view}: {source} is a file and has no photos; give the project folder instead")
-    shown = (_of_project if source.is_dir() else _of_file)(source, view, environment)
+    if capture is not None and not source.is_dir():
+        raise ProjectError(f"--capture {capture}: {source} is a file and has no photos; leave it out")
+    shown = _of_project(source, view, environment, capture) if source.is_dir() else _of_file(source, environment)
 
     def picture(camera: Camera) -> np.ndarray:
         color, alpha = shown.renderer.render(camera)
@@ -122,8 +135,8 @@ class _Shown:
     elevation: float = 20.0  # of the turntable, degrees
 
 
-def _of_file(path: Path, _view: None, environment: Path | None) -> _Shown:
-    from engine.exchange import holds_splats, read_asset, read_splats
+def _of_file(path: Path, environment: Path | None) -> _Shown:
+    from engine.exchange import holds_splats, read_asset_and_up, read_splats
 
     if holds_splats(path):
         from engine.optimize.splat_renderer import SplatRenderer
@@ -131,7 +144,8 @@ def _of_file(path: Path, _view: None, environment: Path | None) -> _Shown:
         _check_unlit(path, environment)
         splats = read_splats(path, lambda text: print(text, file=sys.stderr))
         return _Shown(SplatRenderer(splats), splats.most_box, np.array(SPLAT_FILES_UP))
-    return _lit(*read_asset(path), None, np.array([0.0, 1.0, 0.0]), None, environment)
+    mesh, material, up = read_asset_and_up(path)
+    return _lit(mesh, material, None, up, None, environment)
 
 
 def _lit(mesh, material, light, up: np.ndarray, camera: Camera | None, environment: Path | None) -> _Shown:
@@ -169,16 +183,18 @@ def _drawn(picture, cameras: list[Camera]) -> Iterator[np.ndarray]:
             print(f"{start}frame {number} of {len(cameras)}", end=end, flush=True)
 
 
-def _of_project(folder: Path, view: str | None, environment: Path | None) -> _Shown:
+def _of_project(folder: Path, view: str | None, environment: Path | None, moved: Path | None) -> _Shown:
     """The scene of a project's newest checkpoint, from the named photo's camera where one is named."""
     from engine.capture import open_capture
     from engine.optimize.capture_options import capture_options
     from engine.optimize.checkpoint import read_checkpoint
+    from engine.optimize.moved_capture import place_of_capture
     from engine.optimize.project import Project
     from engine.optimize.recipe import Recipe
     from engine.optimize.session import scene_of_checkpoint
 
     project = Project.open(folder, Recipe, lock=False)
+    place = place_of_capture(project, moved)
     checkpoint = read_checkpoint(project.checkpoints)
     scene = scene_of_checkpoint(checkpoint) if checkpoint else None
     splats = None if scene is None or scene.mesh is not None else scene.gaussians
@@ -186,11 +202,11 @@ def _of_project(folder: Path, view: str | None, environment: Path | None) -> _Sh
         what = "are no splats" if "splats" in project.recipe.stages else "is no textured mesh"
         until = "splats" if "splats" in project.recipe.stages else "mesh"
         raise ProjectError(f"{folder}: there {what} yet; resume the run until its stage {until} is done")
-    capture = open_capture(project.capture_path, capture_options(project.recipe.capture))
+    capture = open_capture(place, capture_options(project.recipe.capture))
     cameras = {frame.name: frame.camera for frame in capture.frames}
     if view is not None and view not in cameras:
         some = ", ".join(sorted(cameras)[:5])
-        raise CaptureError(f"--view {view}: no photo of {project.capture_path} has this name; there are {some}, ...")
+        raise CaptureError(f"--view {view}: no photo of {place} has this name; there are {some}, ...")
     camera = None if view is None else cameras[view]
     if splats is None:
         return _lit(scene.mesh, scene.material, scene.environment, capture.up, camera, environment)

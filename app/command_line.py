@@ -11,6 +11,7 @@ import tyro
 from tyro.conf import Positional, UseAppendAction, arg, subcommand
 
 DeviceChoice = Literal["auto", "cpu", "cuda", "webgpu"]
+MovedCapture = Annotated[Path | None, arg(metavar="DIR")]
 Overrides = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY=VALUE")]
 
 
@@ -87,6 +88,8 @@ class Resume:
     """Recipe option to change from here on."""
     device: DeviceChoice = "auto"
     """Where to compute."""
+    capture: MovedCapture = None
+    """Where the photos are now, if they have moved."""
     allow_scripts: bool = False
     """Let the Python file that shading.file names run; it can do whatever you can."""
 
@@ -94,7 +97,7 @@ class Resume:
         from app.runs import resume
 
         _allow_scripts(self.allow_scripts)
-        return resume(self.project, list(self.set), self.device)
+        return resume(self.project, list(self.set), self.device, self.capture)
 
 
 @dataclass
@@ -159,11 +162,13 @@ class Eval:
     """Project folder of a finished run."""
     reference: Annotated[Path | None, arg(metavar="MESH")] = None
     """True mesh, in the capture's frame, to compare the shape with."""
+    capture: MovedCapture = None
+    """Where the photos are now, if they have moved."""
 
     def execute(self) -> int:
         from app.assets import evaluate
 
-        return evaluate(self.project, self.reference)
+        return evaluate(self.project, self.reference, self.capture)
 
 
 @dataclass
@@ -174,11 +179,15 @@ class Export:
     """Project folder."""
     out: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder to write to; by default the project's exports/."""
+    overwrite: bool = False
+    """Write to --out even if it holds files; those of the same names are replaced."""
+    capture: MovedCapture = None
+    """Where the photos are now, if they have moved."""
 
     def execute(self) -> int:
         from app.assets import export
 
-        return export(self.project, self.out)
+        return export(self.project, self.out, self.overwrite, self.capture)
 
 
 @dataclass
@@ -202,6 +211,8 @@ class Render:
     """Brighten by so many stops, factors of two; below 0 it darkens."""
     tone_map: bool = False
     """Compress highlights (Khronos PBR Neutral) instead of clipping them."""
+    capture: MovedCapture = None
+    """Where the project's photos are now, if they have moved."""
 
     def execute(self) -> int:
         from app.assets import render
@@ -215,6 +226,7 @@ class Render:
             self.environment,
             self.exposure,
             self.tone_map,
+            self.capture,
         )
 
 

@@ -32,13 +32,13 @@ def run(capture: Path, recipe: str, out: Path, overrides: list[str], device: str
     return _drive(session)
 
 
-def resume(project: Path, overrides: list[str], device: str) -> int:
+def resume(project: Path, overrides: list[str], device: str, capture: Path | None = None) -> int:
     """Go on from a project's newest whole checkpoint."""
     from engine.optimize.session import Session
 
     with progress() as show:
         chosen = None if device == "auto" else device
-        session = Session.open(project, overrides=overrides, device=chosen, progress=show.reading)
+        session = Session.open(project, overrides=overrides, device=chosen, capture=capture, progress=show.reading)
     print(f"resuming {project} at step {session.total_step}", flush=True)
     return _drive(session)
 
