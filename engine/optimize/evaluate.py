@@ -215,7 +215,7 @@ def _evaluated_asset(
     progress: Callable[[float, str], None],
     cameras: Sequence[Camera] | None,
 ) -> tuple[dict[str, Any], AssetRenderer]:
-    from engine.exchange import read_asset, read_environment, read_mesh
+    from engine.exchange import read_asset, read_environment
     from engine.optimize.stages.blackbox import own_shading
     from engine.optimize.truth import find_truth
 
@@ -230,21 +230,34 @@ def _evaluated_asset(
     shading = own_shading(session.recipe)
     truth = find_truth(session.capture.path)
     reference = reference or (truth.mesh_path if truth is not None else None)
+    hull = _hull(session)
     result = evaluate_asset(
         mesh,
         material,
         environment,
         session.capture,
         context.rasterizer,
-        hull=_hull(session),
+        hull=hull,
         truth=truth,
-        reference=read_mesh(reference) if reference is not None else None,
+        reference=_reference(reference) if reference is not None else None,
         device=context.device.torch_device,
         progress=progress,
         shading=shading,
         cameras=cameras,
     )
+    if hull is not None:
+        result["hull_resolution"] = session.recipe.hull.resolution
     return result, asset_renderer(mesh, material, environment, context.rasterizer.name, shading)
+
+
+def _reference(path: Path) -> Mesh:
+    """The true mesh in the file; ExchangeError when it has no surface to compare with."""
+    from engine.exchange import read_mesh
+
+    mesh = read_mesh(path)
+    if not mesh.face_normals().any():
+        raise ExchangeError(f"{path}: its triangles have no area to compare with; give a mesh with a surface")
+    return mesh
 
 
 def _hull(session: Session) -> Mesh | None:

@@ -157,8 +157,11 @@ def test_eval_takes_another_reference(finished, copied, inputs):
     before, after = metrics_of(finished[0]), metrics_of(project)
     assert after["chamfer_percent"] > before["chamfer_percent"] and after["psnr"] == before["psnr"]
     assert after["seconds"] == before["seconds"] and after["peak_memory_mb"] == before["peak_memory_mb"]
-    told = unrender("eval", project, "--reference", project / "none.ply")
-    assert told.code == 1 and "none.ply" in told.err
+    assert after["hull_resolution"] == before["hull_resolution"] == TINY["hull.resolution"]
+    trimesh.Trimesh(np.zeros((3, 3)), [[0, 1, 2]], process=False).export(project / "flat.ply")
+    for name in ("none.ply", "flat.ply"):
+        told = unrender("eval", project, "--reference", project / name)
+        assert told.code == 1 and name in told.err
     assert metrics_of(project) == after
 
 
@@ -167,6 +170,11 @@ def test_export_writes_the_same_asset_elsewhere(finished, copied, tmp_path):
     assert told.code == 0
     written, original = tmp_path / "elsewhere" / "asset.glb", finished[0] / "exports" / "asset.glb"
     assert written.read_bytes() == original.read_bytes()
+    (tmp_path / "elsewhere" / "asset.glb").write_text("mine")
+    told = unrender("export", finished[0], "--out", tmp_path / "elsewhere")
+    assert told.code == 1 and "elsewhere: is not empty" in told.err and written.read_text() == "mine"
+    told = unrender("export", tmp_path / "copy", "--out", tmp_path / "elsewhere", "--overwrite")
+    assert told.code == 0 and written.read_bytes() == original.read_bytes()
 
 
 def test_a_picture_of_a_photos_view_resembles_the_photo(finished, capture, tmp_path):
