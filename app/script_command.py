@@ -32,7 +32,11 @@ def script(
     text = script_text(file)
     loaded = load_recipe(recipe, overrides)
     out = Path(file.stem) if out is None else out
-    capture = None if capture is None else posed(capture, bool(loaded.capture.masks))
+    if capture is not None:
+        from engine.optimize.session_start import check_start
+
+        check_start(capture, loaded, out / "run", device, overwrite)  # finding poses may take an hour
+        capture = posed(capture, bool(loaded.capture.masks))
 
     from app.scripting.headless import HeadlessDriver
     from app.scripting.namespace import namespace

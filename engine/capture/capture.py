@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.capture.bad_frames import described
 from engine.capture.depths import DepthCache, read_depth
 from engine.capture.entry import FrameProblem, Reading
-from engine.capture.options import CaptureOptions
+from engine.capture.options import NO_MASKS, CaptureOptions
 from engine.capture.pixels import (
     MaskStatistics,
     Pixels,
@@ -153,12 +154,13 @@ class Capture:
 
     def frames_without_mask(self) -> list[tuple[str, str]]:
         """(frame, reason) of frames that have no mask where others have one."""
-        if not self.has_masks or self.uses_alpha or self.options.color_key or self.options.region:
+        if not self.has_masks or self.options.color_key or self.options.region:
             return []
+        reason = f"has no {'alpha' if self.uses_alpha else 'mask'} while other frames have one; add it"
         return [
-            (view.frame.name, "has no mask while other frames have one; add it")
+            (view.frame.name, reason)
             for view in self.views
-            if view.frame.mask_path is None
+            if view.frame.mask_path is None and not (self.uses_alpha and view.header.has_alpha)
         ]
 
     def drop(self, bad: list[tuple[str, str]]) -> None:
@@ -175,13 +177,11 @@ class Capture:
         Raises CaptureError, also when fewer than two training views are left.
         """
         if bad:
-            listed = "; ".join(f"{name}: {reason}" for name, reason in bad)
             total = len(self.views) + len(bad)
+            listed = "; ".join(described(bad, total))
             if not self.options.skip_bad_frames:
-                raise CaptureError(
-                    f"{self.path}: {len(bad)} of {total} frames cannot be used "
-                    f"(--skip-bad-frames goes on without them): {listed}"
-                )
+                advice = " (--skip-bad-frames goes on without them)" if len(self.train) >= 2 else ""
+                raise CaptureError(f"{self.path}: {len(bad)} of {total} frames cannot be used{advice}: {listed}")
             self.warnings.append(f"{len(bad)} of {total} frames are skipped: {listed}")
         if len(self.train) < 2:
             raise CaptureError(
@@ -302,11 +302,7 @@ class Capture:
     def require_masks(self) -> None:
         """Raises CaptureError, naming the three remedies, when the photos come without masks."""
         if not self.has_masks:
-            raise CaptureError(
-                f"{self.path}: the photos have no masks, which this recipe needs; give a folder of masks with "
-                "--masks DIR, or a box around the object with --set capture.region=x0,y0,z0,x1,y1,z1, or the "
-                "colour of a plain background with --set capture.color_key=r,g,b (0 to 255)"
-            )
+            raise CaptureError(f"{self.path}: {NO_MASKS}")
 
     def fingerprint(self) -> str:
         """A digest of frames, cameras, files' sizes and options, the same wherever the folder lies."""

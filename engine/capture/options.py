@@ -9,6 +9,11 @@ from pathlib import Path
 from engine.errors import CaptureError
 from engine.scene.conventions import UP_AXES
 
+NO_MASKS = (
+    "the photos have no masks, which this recipe needs; give a folder of masks with --masks DIR, or a box around the "
+    "object with --set capture.region=x0,y0,z0,x1,y1,z1, or the colour of a plain background with "
+    "--set capture.color_key=r,g,b (0 to 255)"
+)
 Triple = tuple[float, float, float]
 
 

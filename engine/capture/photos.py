@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.capture.entry import IMAGE_SUFFIXES, FrameProblem
 from engine.capture.images import LINEAR_SUFFIXES, UNREADABLE, decode_integer, read_header
+from engine.capture.options import NO_MASKS, CaptureOptions
 from engine.errors import CaptureError
 
 PHOTO_SUFFIXES = tuple(suffix for suffix in IMAGE_SUFFIXES if suffix not in LINEAR_SUFFIXES)
@@ -175,6 +176,23 @@ def write_photo(photo: Photo, target: Path, link: bool) -> None:
 def described_sizes(photos: list[Photo]) -> dict[str, int]:
     """How many photos have which size, as viewers show them."""
     return dict(Counter(f"{photo.width}x{photo.height}" for photo in photos))
+
+
+def require_photo_masks(path: Path, options: CaptureOptions) -> None:
+    """Raise CaptureError, naming the three remedies, where `path` names photos without poses that will have no masks.
+
+    Cheap: looks at headers only, so that it can be told before poses are searched.
+    """
+    source = photo_source(path)
+    if source is None:
+        return
+    if options.masks is not None and not options.masks.is_dir():
+        raise CaptureError(f"--masks {options.masks}: is not a folder; name the folder that holds the masks")
+    if options.masks is not None or options.region is not None or options.color_key is not None:
+        return
+    photos = [] if source.is_file() else read_photos(source)[0]
+    if source.is_file() or not all(photo.has_alpha for photo in photos):  # none at all is another's complaint
+        raise CaptureError(f"{path}: {NO_MASKS}")
 
 
 def require_enough(source: Path, usable: int, bad: list[tuple[str, str]]) -> None:

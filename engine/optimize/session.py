@@ -30,7 +30,7 @@ from engine.optimize.guard import (
 )
 from engine.optimize.history import Entry, Kind
 from engine.optimize.messages import Message, Notice, StageChanged, StepReport
-from engine.optimize.project import Project, check_folder
+from engine.optimize.project import Project
 from engine.optimize.publishing import Publisher
 from engine.optimize.recovery import Change, left_device, lowered_learning_rate, lowered_memory
 from engine.optimize.reports import Reporter
@@ -38,7 +38,7 @@ from engine.optimize.scene_state import SceneState
 from engine.optimize.session_live import LiveSession
 from engine.optimize.session_resume import resumed
 from engine.optimize.session_start import (
-    check_recipe,
+    check_start,
     make_deterministic,
     named_rasterizer,
     opened_capture,
@@ -115,9 +115,7 @@ class Session(LiveSession):
         `since` is the `time.monotonic()` from which `seconds` count, by default the start of the process; `progress`
         is told (done, total, name) while photos are decoded. Raises UnrenderError.
         """
-        check_folder(out, overwrite)
-        check_recipe(recipe)
-        choose_device(device)
+        check_start(capture, recipe, out, device, overwrite)
         opened = opened_capture(capture, recipe, progress, recipe.stages)
         kept = copy.deepcopy(recipe)
         project = Project.create(out, kept, Path(opened.path).resolve(), opened.fingerprint(), device, overwrite)

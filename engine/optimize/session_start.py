@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
+from engine.device import choose_device
 from engine.errors import RecipeError
 from engine.optimize.capture_options import capture_options
-from engine.optimize.stage import STAGES
+from engine.optimize.project import check_folder
+from engine.optimize.stage import STAGES, Stage
 
 if TYPE_CHECKING:
     from engine.capture import Capture
@@ -26,8 +28,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def check_start(capture: Path | str | Capture, recipe: Any, out: Path | str, device: str, overwrite: bool) -> None:
+    """Raise UnrenderError for what is wrong with a run and can be told before any photo is looked at.
+
+    Where `capture` names photos without poses, that they have no masks too is told before poses are searched.
+    """
+    check_folder(out, overwrite)
+    check_recipe(recipe)
+    choose_device(device)
+    if isinstance(capture, (str, Path)):
+        from engine.capture.photos import require_photo_masks
+        from engine.capture.reconstruction import posed_path
+
+        options = capture_options(recipe.capture)
+        needs_masks = any(STAGES[name].needs_masks(recipe) for name in recipe.stages)
+        if needs_masks and posed_path(capture, options.masks is not None) is None:
+            require_photo_masks(Path(capture), options)
+
+
 def check_recipe(recipe: Any) -> None:
-    """Raise RecipeError for a recipe without stages or with an unknown one."""
+    """Raise RecipeError for a recipe without stages, with an unknown one, or with one before what it starts from."""
     if not recipe.stages:
         raise RecipeError("stages is empty: name at least one stage")
     if not set(recipe.stages) <= set(STAGES):
@@ -35,6 +55,25 @@ def check_recipe(recipe: Any) -> None:
     unknown = [name for name in recipe.stages if name not in STAGES]
     if unknown:
         raise RecipeError(f"unknown stage {unknown[0]!r}: use {', '.join(sorted(STAGES))}")
+    there: set[str] = set()
+    for name in recipe.stages:
+        needed = STAGES[name].needs(recipe)
+        if needed and there.isdisjoint(needed):
+            raise RecipeError(f"stage {name} needs {' or '.join(needed)}: {_earlier(name, needed, recipe)}")
+        there.update(STAGES[name].leaves(recipe))
+
+
+def _earlier(name: str, needed: tuple[str, ...], recipe: Any) -> str:
+    """What to do for stage `name` to find one of `needed`."""
+    sources = sorted(one for one, stage in STAGES.items() if _gives(stage, needed, recipe) and one != name)
+    return f"let stages name {' or '.join(sources)} before it"
+
+
+def _gives(stage: type[Stage], needed: tuple[str, ...], recipe: Any) -> bool:
+    try:
+        return not set(needed).isdisjoint(stage.leaves(recipe))
+    except AttributeError:  # a recipe without that stage's section
+        return False
 
 
 def opened_capture(
@@ -52,6 +91,8 @@ def opened_capture(
 
         capture = open_capture(Path(capture), capture_options(recipe.capture))
     for name in stages:
+        if STAGES[name].needs_masks(recipe):
+            capture.require_masks()
         STAGES[name].check(recipe, capture)
     capture.check_images(progress)
     for name in stages:

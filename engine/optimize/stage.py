@@ -81,6 +81,21 @@ class Stage(ABC):
         self.clock = StepClock()  # an iterating stage's `step` starts it and notes laps
         self.learning_rate_scale = 1.0  # the session halves it after non-finite values; multiply every rate by it
 
+    @classmethod
+    def needs(cls, recipe: Any) -> tuple[str, ...]:
+        """What it starts from, in the words of `leaves`: one of these; empty where it can come first."""
+        return ()
+
+    @classmethod
+    def leaves(cls, recipe: Any) -> tuple[str, ...]:
+        """What it leaves in the scene for stages to come, in words."""
+        return ()
+
+    @classmethod
+    def needs_masks(cls, recipe: Any) -> bool:
+        """Whether it cannot do without masks."""
+        return False
+
     @classmethod  # noqa: B027  (most stages need nothing from outside)
     def check(cls, recipe: Any, capture: Capture) -> None:
         """Raise UnrenderError for what is missing, before a project is made."""

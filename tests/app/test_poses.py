@@ -14,7 +14,7 @@ import pytest
 from app.poses import posed
 from app.progress import PLAIN_INTERVAL, BarProgress, PlainProgress
 from engine.capture.reconstruction import Posed, PoseReport
-from tests.app.tiny import PATIENCE, started, unrender, wait_until
+from tests.app.tiny import PATIENCE, content, started, unrender, wait_until
 from tests.engine.capture.room import cameras, write_photos
 
 
@@ -35,8 +35,38 @@ def test_doctor_says_that_poses_are_missing_and_makes_nothing(photos, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "--masks DIR"),
+        (("--masks", "nowhere"), "nowhere: is not a folder"),
+        (
+            ("--recipe", "scene", "--set", "stages=fuse,splats", "--set", "fuse.resolution=64"),
+            "stage fuse needs splats",
+        ),
+        (("--recipe", "scene", "--set", "capture.region=1,2"), "capture.region"),
+        (("--recipe", "scene", "--out", "."), "is not empty"),
+    ],
+    ids=["no masks", "no such masks", "stages", "region", "out"],
+)
+@pytest.mark.parametrize("command", [("run",), ("script", "own.py", "--capture")], ids=["run", "script"])
+def test_what_is_wrong_is_told_before_poses_are_searched(photos, tmp_path, monkeypatch, command, arguments, words):
+    monkeypatch.setattr("engine.capture.reconstruction.find_poses", lambda *_, **__: pytest.fail("COLMAP was called"))
+    (tmp_path / "own.py").write_text("run()")
+    monkeypatch.chdir(tmp_path)
+    if command[0] == "script":
+        arguments = [{"--masks": "--set", "nowhere": "capture.masks=nowhere"}.get(word, word) for word in arguments]
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "notes.txt").write_text("mine")
+    out = () if "--out" in arguments else ("--out", "out")
+    before = content(tmp_path)
+    told = unrender(*command, photos, *arguments, *out)
+    assert told.code in (1, 2) and words in told.err, told
+    assert content(tmp_path) == before
+
+
 def test_run_says_why_no_poses_can_be_found(photos, tmp_path):
-    told = unrender("run", photos, "--out", tmp_path / "out")
+    told = unrender("run", photos, "--out", tmp_path / "out", "--recipe", "scene")
     assert told.code == 1 and "holds no camera poses: finding them" in told.out
     assert "no camera poses can be found: 3 of 3 photos have too few details" in told.err
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]

@@ -29,6 +29,14 @@ class BlackBoxStage(LoopStage):
     name = "blackbox"
 
     @classmethod
+    def needs(cls, recipe: Any) -> tuple[str, ...]:
+        return ("an unwrapped mesh",)
+
+    @classmethod
+    def leaves(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a mesh and its light",)
+
+    @classmethod
     def check(cls, recipe: Any, capture: Capture) -> None:
         shading = open_shading(recipe.shading.name, recipe.shading.file)
         if recipe.optimize.gradient != "stochastic":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,14 @@ class CageStage(Stage):
     """Simplifies the surface found so far (the hull, where no other stage found one), unwraps it, paints it grey."""
 
     name = "cage"
+
+    @classmethod
+    def needs(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a visual hull", "a surface")
+
+    @classmethod
+    def leaves(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a surface", "an unwrapped mesh")
 
     def begin(self, context: StageContext) -> None:
         self.context = context

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from engine.errors import GeometryError
@@ -21,6 +23,10 @@ class ExportStage(Stage):
     """GLB, OBJ, PLY and light, or splats as PLY, SPZ and HTML, each written to a temporary name and renamed."""
 
     name = "export"
+
+    @classmethod
+    def needs(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a mesh and its light", "splats")
 
     def begin(self, context: StageContext) -> None:
         self.context = context

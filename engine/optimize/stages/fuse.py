@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from engine.capture import Capture
 from engine.capture.hull import carve, object_box
 from engine.errors import GeometryError
 from engine.exchange import write_ply
@@ -32,9 +31,16 @@ class FuseStage(Stage):
     name = "fuse"
 
     @classmethod
-    def check(cls, recipe: Any, capture: Capture) -> None:
-        if recipe.fuse.resolution and "shape" in recipe.stages:
-            capture.require_masks()
+    def needs(cls, recipe: Any) -> tuple[str, ...]:
+        return ("splats",) if recipe.fuse.resolution else ()
+
+    @classmethod
+    def leaves(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a distance field",) if recipe.fuse.resolution else ()
+
+    @classmethod
+    def needs_masks(cls, recipe: Any) -> bool:
+        return bool(recipe.fuse.resolution) and "shape" in recipe.stages
 
     def begin(self, context: StageContext) -> None:
         self.context = context

@@ -24,6 +24,10 @@ class GivenStage(Stage):
     name = "given"
 
     @classmethod
+    def leaves(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a surface", "an unwrapped mesh")
+
+    @classmethod
     def check(cls, recipe: Any, capture: Capture) -> None:
         if not recipe.refine.mesh:
             raise RecipeError("recipe refine starts from a mesh: give it with --set refine.mesh=FILE (GLB, OBJ or PLY)")

@@ -25,8 +25,12 @@ class HullStage(Stage):
     name = "hull"
 
     @classmethod
-    def check(cls, recipe: Any, capture: Capture) -> None:
-        capture.require_masks()
+    def leaves(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a distance field", "a visual hull")
+
+    @classmethod
+    def needs_masks(cls, recipe: Any) -> bool:
+        return True
 
     @classmethod
     def check_photos(cls, recipe: Any, capture: Capture) -> None:

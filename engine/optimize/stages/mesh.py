@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
@@ -24,6 +26,14 @@ class MeshStage(Stage):
     """Turns the dense iso-surface with its material field into a budgeted mesh with 2D textures."""
 
     name = "mesh"
+
+    @classmethod
+    def needs(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a surface",)
+
+    @classmethod
+    def leaves(cls, recipe: Any) -> tuple[str, ...]:
+        return ("an unwrapped mesh",)
 
     def begin(self, context: StageContext) -> None:
         self.context = context

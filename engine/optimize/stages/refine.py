@@ -37,6 +37,14 @@ class RefineStage(IteratingStage):
     name = "refine"
     moved = ("vertices", "textures", "light")
 
+    @classmethod
+    def needs(cls, recipe: Any) -> tuple[str, ...]:
+        return ("an unwrapped mesh",)
+
+    @classmethod
+    def leaves(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a mesh and its light",)
+
     def begin(self, context: StageContext) -> None:
         self.context, scene, recipe = context, context.scene, context.recipe
         if scene.mesh is None or scene.mesh.uvs is None:

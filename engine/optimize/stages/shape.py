@@ -50,6 +50,14 @@ class ShapeStage(IteratingStage):
     name = "shape"
     moved = ("surface", "materials", "light")
 
+    @classmethod
+    def needs(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a distance field",)
+
+    @classmethod
+    def leaves(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a surface", "a mesh and its light")
+
     def begin(self, context: StageContext) -> None:
         self.context, scene, recipe = context, context.scene, context.recipe
         if scene.field is None or scene.box is None:

@@ -53,6 +53,10 @@ class SplatsStage(IteratingStage):
     name = "splats"
 
     @classmethod
+    def leaves(cls, recipe: Any) -> tuple[str, ...]:
+        return ("splats",)
+
+    @classmethod
     def check(cls, recipe: Any, capture: Capture) -> None:
         if recipe.splats.masks == "ignore" and not capture.has_masks:
             raise CaptureError(f"{capture.path}: splats.masks=ignore needs masks; add them with --masks or leave it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,10 @@ class StereoStage(Stage):
     """Fuses stereo depths of the training photos into the distance field, and keeps what the photos prefer."""
 
     name = "stereo"
+
+    @classmethod
+    def needs(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a visual hull",) if recipe.stereo.image_size else ()
 
     def begin(self, context: StageContext) -> None:
         self.context = context

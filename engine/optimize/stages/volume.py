@@ -33,6 +33,10 @@ class VolumeStage(IteratingStage):
     name = "volume"
     moved = ("volume",)
 
+    @classmethod
+    def needs(cls, recipe: Any) -> tuple[str, ...]:
+        return ("a distance field",)
+
     def begin(self, context: StageContext) -> None:
         self.context, scene, options = context, context.scene, context.recipe.volume
         if scene.field is None or scene.box is None:

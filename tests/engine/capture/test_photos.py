@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.capture import open_capture
+from engine.capture import CaptureOptions, open_capture
 from engine.capture.doctor import examine
 from engine.capture.entry import FrameProblem
-from engine.capture.photos import free_names, listed_photos, photo_source, read_photos, source_digest, write_photo
+from engine.capture.photos import (
+    free_names,
+    listed_photos,
+    photo_source,
+    read_photos,
+    require_photo_masks,
+    source_digest,
+    write_photo,
+)
 from engine.errors import CaptureError
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (80, 120, 3), np.uint8)
@@ -138,3 +146,18 @@ def test_the_doctor_describes_bare_photos_without_posing_them(tmp_path):
         (folder / f"{number}.jpg").unlink()
     (problem,) = examine(folder).problems
     assert "1 usable photo (1 cannot be used: 9.jpg" in problem and "20 or more" in problem
+
+
+def test_photos_that_will_have_no_masks_are_told_from_their_headers(tmp_path, ball):
+    require_photo_masks(ball, CaptureOptions())  # has poses: whoever opens it says so
+    photos, alpha = tmp_path / "photos", np.dstack([PICTURE, PICTURE[..., 0]])
+    for name in "ab":
+        save(photos / f"{name}.png", alpha)
+    require_photo_masks(photos, CaptureOptions())
+    save(photos / "c.png")
+    with pytest.raises(CaptureError, match="photos: .*--masks DIR.*capture.region=.*capture.color_key="):
+        require_photo_masks(photos, CaptureOptions())
+    with pytest.raises(CaptureError, match="nowhere: is not a folder"):
+        require_photo_masks(photos, CaptureOptions(masks=tmp_path / "nowhere"))
+    for remedy in ({"masks": photos}, {"region": ((0, 0, 0), (1, 1, 1))}, {"color_key": (0, 0, 0)}):
+        require_photo_masks(photos, CaptureOptions(**remedy))

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import CaptureError, GeometryError, RecipeError, UnrenderError
+from engine.errors import CaptureError, RecipeError, UnrenderError
 from engine.optimize.messages import StepReport
-from engine.optimize.recipe import load_recipe
+from engine.optimize.recipe import load_recipe, recipe_names
 from engine.optimize.session import Session
+from engine.optimize.session_start import check_recipe
 from engine.optimize.stage import STAGES
 from tests.engine.optimize.small_run import SmallCapture, SmallPixels
 
@@ -134,16 +135,24 @@ def test_no_steps_leave_things_as_they_are(tmp_path):
 @pytest.mark.parametrize(
     "stages, words",
     [
-        ("volume", "stage hull"),
-        ("stereo", "stage hull"),
-        ("shape", "stage hull"),
-        ("mesh", "hull and shape"),
-        ("refine", "mesh"),
+        ("volume", "stage volume needs a distance field: let stages name hull"),
+        ("stereo,hull", "stage stereo needs a visual hull: let stages name hull before it"),
+        ("shape,hull", "stage shape needs a distance field: let stages name hull"),
+        ("hull,mesh,shape", "stage mesh needs a surface: let stages name .*shape before it"),
+        ("refine,hull", "stage refine needs an unwrapped mesh: let stages name .*given.* mesh before it"),
+        ("hull,export", "stage export needs a mesh and its light or splats: let stages name .*refine.*splats"),
+        ("fuse,shape", "stage shape needs a distance field"),
     ],
 )
-def test_a_stage_without_what_it_starts_from_says_so(tmp_path, stages, words):
-    with create(tmp_path / "run", stages=stages) as session, pytest.raises(GeometryError, match=words):
-        session.run()
+def test_a_stage_without_what_it_starts_from_is_refused_before_a_project_is_made(tmp_path, stages, words):
+    with pytest.raises(RecipeError, match=words):
+        create(tmp_path / "run", stages=stages, **{"fuse.resolution": 0})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_recipes_that_ship_are_in_order(name):
+    check_recipe(load_recipe(name))
 
 
 def test_what_stages_need_is_checked_before_a_project_is_made(tmp_path):

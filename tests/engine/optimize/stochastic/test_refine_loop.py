@@ -43,6 +43,10 @@ class GlobeStage(Stage):
 
     name = "globe"
 
+    @classmethod
+    def leaves(cls, recipe) -> tuple[str, ...]:
+        return ("an unwrapped mesh",)
+
     def begin(self, context: StageContext) -> None:
         made = globe_scene()
         context.scene.mesh = Mesh(0.9 * made.vertices, made.triangles, made.uvs, made.uv_triangles)
