@@ -23,9 +23,11 @@ def run(capture: Path, recipe: str, out: Path, overrides: list[str], device: str
     for section, key in ((loaded.capture, "masks"), (loaded.refine, "mesh"), (loaded.shading, "file")):
         if getattr(section, key):  # a later resume may start from another folder
             setattr(section, key, str(Path(getattr(section, key)).absolute()))
-    capture = posed(capture, bool(loaded.capture.masks))
     from engine.optimize.session import Session
+    from engine.optimize.session_start import check_start
 
+    check_start(capture, loaded, out, device, overwrite)  # finding poses may take an hour
+    capture = posed(capture, bool(loaded.capture.masks))
     print(f"reading {capture}", flush=True)
     with progress() as show:
         session = Session.create(capture, loaded, out, device, overwrite, progress=show.reading)
