@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from engine.capture.bad_frames import described
+
 if TYPE_CHECKING:
     from engine.capture.doctor import Report
 
-SHOWN_FRAMES = 12  # bad photos listed by name
+SHOWN_FAULTS = 12  # of bad photos, and photos of a fault, by name
 BORDER_SPREAD = 10.0  # 8-bit values within which a border counts as plain
 
 
@@ -76,9 +78,9 @@ def _problems(report: Report) -> list[Finding]:
     for text in report.problems:
         if report.bad_frames and "frames cannot be used" in text:
             total = report.frames + len(report.bad_frames)
-            listed = [f"{name}: {reason}" for name, reason in report.bad_frames[:SHOWN_FRAMES]]
-            if len(report.bad_frames) > SHOWN_FRAMES:
-                listed.append(f"and {len(report.bad_frames) - SHOWN_FRAMES} more")
+            listed = described(report.bad_frames, total, SHOWN_FAULTS)
+            if len(listed) > SHOWN_FAULTS:
+                listed[SHOWN_FAULTS:] = [f"and {len(listed) - SHOWN_FAULTS} more"]
             sentence = f"{len(report.bad_frames)} of {total} photos cannot be used:"
             if not any(item.remedies == (Remedy.SKIP,) for item in found):
                 found.append(Finding("problem", "\n".join([sentence, *listed]), (Remedy.SKIP,)))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.capture.bad_frames import described, some
 from engine.capture.capture import Capture, read_files
 from engine.capture.options import CaptureOptions
 from engine.capture.photos import described_sizes, photo_source, read_photos, require_enough
@@ -97,7 +98,7 @@ class Report:
                 text = f"not empty, within {_vector(self.hull_box[0])} to {_vector(self.hull_box[1])}"
             out.append(f"Visual hull of the masks: {text}")
         out += [f"Note: {text}" for text in self.warnings]
-        out += [f"Bad frame: {name}: {reason}" for name, reason in self.bad_frames]
+        out += [f"Bad frame: {text}" for text in described(self.bad_frames, self.frames + len(self.bad_frames))]
         out += [f"Problem: {text}" for text in self.problems]
         if not self.problems:
             out.append("No problems found.")
@@ -140,7 +141,7 @@ def examine(
     report.bad_frames = bad + later
     if report.bad_frames:
         total = len(report.bad_frames) + len(capture.views)
-        names = ", ".join(name for name, _ in report.bad_frames)
+        names = some([name for name, _ in report.bad_frames])
         report.problems.append(f"{len(report.bad_frames)} of {total} frames cannot be used: {names}")
     _describe(capture, report)
     if capture.frames:
@@ -201,6 +202,10 @@ def _describe(capture: Capture, report: Report) -> None:
     cameras = [frame.camera for frame in capture.frames]
     if not cameras:
         return
+    if not report.test:
+        report.warnings.append(
+            "there are no test views, so nothing tells how well a result fits photos it has not seen"
+        )
     angles = [float(np.degrees(2 * np.arctan(camera.width / 2 / camera.focal[0]))) for camera in cameras]
     report.fields_of_view = (min(angles), max(angles))
     if len(cameras) < 2:

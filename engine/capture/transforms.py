@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.capture.bad_frames import some
 from engine.capture.depths import UNIT, DepthFile
 from engine.capture.entry import IMAGE_SUFFIXES, Entry, FrameProblem, Reading, locate
 from engine.capture.lens import PANORAMA, Lens
@@ -23,6 +24,8 @@ SPLIT_FILES: dict[str, Split] = {"transforms_train.json": "train", "transforms_t
 VALIDATION_FILE = "transforms_val.json"
 POLYNOMIAL = ("k1", "k2", "k3", "k4", "p1", "p2")
 FISHEYE = ("k1", "k2", "k3", "k4")
+FOCAL_LENGTHS = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y", "x_fov", "y_fov")
+LONGEST_SIDE = 1_000_000  # pixels that a file may state
 MODELS = {
     "": POLYNOMIAL,
     "OPENCV": POLYNOMIAL,
@@ -50,15 +53,16 @@ def read_transforms(path: Path, options: CaptureOptions) -> Reading:
     reading.up_source = "the format: transforms.json is z up"
     if main.is_file() and main.name not in (*SPLIT_FILES, VALIDATION_FILE):
         document = _document(main)
-        split_of = _listed_splits(document, main)
+        split_of = _listed_splits(reading, document, main)
         source = f"lists in {main.name}"
         if main.name == "transforms.json" and not split_of and splits:
-            split_of = {
-                _key(_name(frame)): SPLIT_FILES[name]
+            listed = [
+                (_key(_name(frame)), SPLIT_FILES[name])
                 for name, file in splits.items()
                 for frame in _frames(_document(file), file)
                 if isinstance(frame, dict)
-            }
+            ]
+            split_of = _assigned(reading, listed, " and ".join(splits))
             source = " and ".join(splits)
         reading.split_source = source if split_of else ""
         _add(reading, document, main, split_of, None, options)
@@ -144,18 +148,29 @@ def _key(name: str) -> str:
     return stem if dot and f".{suffix.lower()}" in IMAGE_SUFFIXES else name
 
 
-def _listed_splits(document: dict[str, Any], path: Path) -> dict[str, Split]:
+def _listed_splits(reading: Reading, document: dict[str, Any], path: Path) -> dict[str, Split]:
     """nerfstudio's train_filenames, val_filenames and test_filenames; validation stands in for a missing test list."""
-    result: dict[str, Split] = {}
+    listed: list[tuple[str, Split]] = []
     lists = {key: document.get(f"{key}_filenames") for key in ("train", "test", "val")}
     for key, names in lists.items():
         if names is None or (key == "val" and lists["test"]):
             continue
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise CaptureError(f"{path}: {key}_filenames is not a list of file names; correct or remove it")
-        for name in names:
-            result.setdefault(_key(name.removeprefix("./")), "train" if key == "train" else "test")
-    return result
+        listed += [(_key(name.removeprefix("./")), "train" if key == "train" else "test") for name in names]
+    return _assigned(reading, listed, path.name)
+
+
+def _assigned(reading: Reading, listed: list[tuple[str, Split]], source: str) -> dict[str, Split]:
+    """The split of each frame; with a warning, those listed for both test only, or no list is used if all are."""
+    train, test = ([name for name, split in listed if split == wanted] for wanted in ("train", "test"))
+    both = sorted(set(train) & set(test))
+    if both and len(both) == len(set(train)):
+        reading.warnings.append(f"every training view of {source} is listed for testing too, so the split is not used")
+        return {}
+    if both:
+        reading.warnings.append(f"listed for training and for testing in {source}, and only tested on: {some(both)}")
+    return dict.fromkeys(train, "train") | dict.fromkeys(test, "test")
 
 
 def _add(
@@ -173,15 +188,15 @@ def _add(
     for number, frame in enumerate(_frames(document, path)):
         label = f"{path.name} frame {number}"
         if not isinstance(frame, dict):
-            reading.bad.append((label, "is not a JSON object; export the capture again"))
+            reading.bad.append((label, f"{path.name}: is not a JSON object; export the capture again"))
             continue
         name = _name(frame)
         if not name:
-            reading.bad.append((label, "has no file_path; add the name of its image"))
+            reading.bad.append((label, f"{path.name}: has no file_path; add the name of its image"))
             continue
         try:
             listed = split_of.get(_key(name), split)
-            reading.entries.append(_entry(path.parent, document, frame, listed, options))
+            reading.entries.append(_entry(path, document, frame, listed, options))
         except FrameProblem as problem:
             reading.bad.append((name, str(problem)))
 
@@ -202,8 +217,9 @@ def _up(value: Any, path: Path) -> np.ndarray:
 
 
 def _entry(
-    folder: Path, document: dict[str, Any], frame: dict[str, Any], split: Split | None, options: CaptureOptions
+    file: Path, document: dict[str, Any], frame: dict[str, Any], split: Split | None, options: CaptureOptions
 ) -> Entry:
+    folder, values = file.parent, _of_frame(document, frame)
     image = locate(folder, folder, frame["file_path"], options, "image")
     mask = None
     if options.masks is None and frame.get("mask_path") not in (None, ""):
@@ -214,7 +230,7 @@ def _entry(
     if frame.get("depth_file_path") not in (None, ""):
         if not isinstance(frame["depth_file_path"], str):
             raise FrameProblem("depth_file_path is not a file name; correct or remove it")
-        unit = _number({**document, **frame}.get("depth_unit_scale_factor", UNIT), "depth_unit_scale_factor")
+        unit = _number(values.get("depth_unit_scale_factor", UNIT), "depth_unit_scale_factor")
         if unit <= 0:
             raise FrameProblem(f"depth_unit_scale_factor is {unit:g}; give capture units per stored number, above zero")
         depth = DepthFile(locate(folder, folder, frame["depth_file_path"], options, "depth"), unit)
@@ -223,10 +239,17 @@ def _entry(
         image_path=image,
         mask_path=mask,
         world_from_camera=_pose(frame.get("transform_matrix")),
-        lens_of=partial(_lens, {**document, **frame}),
+        lens_of=partial(_stated_lens, file, values),
         split=split,
         depth=depth,
     )
+
+
+def _of_frame(document: dict[str, Any], frame: dict[str, Any]) -> dict[str, Any]:
+    """A frame's keys and the shared ones it does not override; a focal length of its own, however it is stated,
+    overrides all shared ones."""
+    own = any(frame.get(key) is not None for key in FOCAL_LENGTHS)
+    return {key: value for key, value in document.items() if not (own and key in FOCAL_LENGTHS)} | frame
 
 
 def _pose(value: Any) -> np.ndarray:
@@ -254,6 +277,14 @@ def _number(value: Any, key: str) -> float:
     return number
 
 
+def _stated_lens(file: Path, values: dict[str, Any], width: int, height: int) -> Lens:
+    """`_lens`, whose problems name the file."""
+    try:
+        return _lens(values, width, height)
+    except FrameProblem as problem:
+        raise FrameProblem(f"{file.name}: {problem}") from problem
+
+
 def _lens(values: dict[str, Any], width: int, height: int) -> Lens:
     """The lens of a stored image of width x height pixels from shared and per-frame keys, frame keys first.
 
@@ -264,14 +295,14 @@ def _lens(values: dict[str, Any], width: int, height: int) -> Lens:
         return None if values.get(key) is None else _number(values[key], key)
 
     stated_width, stated_height = number("w") or width, number("h") or height
-    if min(stated_width, stated_height) < 1:
+    if not 1 <= min(stated_width, stated_height) <= max(stated_width, stated_height) <= LONGEST_SIDE:
         raise FrameProblem(f"w, h = {stated_width:g}, {stated_height:g} is not an image size; correct them")
     focal_x = _focal(number("fl_x"), number("camera_angle_x"), number("x_fov"), stated_width, "x")
     focal_y = _focal(number("fl_y"), number("camera_angle_y"), number("y_fov"), stated_height, "y")
     model = _model(values)
     if focal_x is None and focal_y is None:
         if model != PANORAMA:
-            raise FrameProblem("has neither fl_x nor camera_angle_x; add the focal length in pixels as fl_x")
+            raise FrameProblem("there is neither fl_x nor camera_angle_x; add the focal length in pixels as fl_x")
         focal_x = 1.0
     focal_x = focal_x if focal_x is not None else focal_y
     focal_y = focal_y if focal_y is not None else focal_x

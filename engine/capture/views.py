@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.capture.bad_frames import some
 from engine.capture.depths import DepthFile, check_depth
 from engine.capture.entry import IMAGE_SUFFIXES, Entry, FrameProblem, Reading, is_inside
 from engine.capture.images import Header, read_header, read_image
@@ -49,8 +50,11 @@ def build_views(reading: Reading, options: CaptureOptions) -> tuple[list[View], 
         except FrameProblem as problem:
             bad.append((entry.name, str(problem)))
     for note, frames in notes.items():
-        warnings.append(f"{note}: {_some(frames)}")
+        warnings.append(f"{note}: {some(frames)}")
     _warn_equal_poses(views, warnings)
+    alone = [view.frame.name for view in views if view.header.has_alpha]
+    if 0 < 2 * len(alone) <= len(views) and not any(view.frame.mask_path for view in views):
+        warnings.append(f"alpha that most images do not have is not used as a mask: {some(alone)}")
     return _with_splits(views), bad, warnings
 
 
@@ -134,15 +138,20 @@ def _mask_folder(options: CaptureOptions) -> Path | None:
 
 
 def _mask_beside(entry: Entry, root: Path, given: Path | None) -> Path | None:
-    """The mask named like the image in the given folder, else in `masks` beside the image's folder."""
+    """The mask named like the image in the given folder, else in `masks` beside a folder that the image lies in.
+
+    Folders within are kept: images/left/1.png has masks/left/1.png.
+    """
     name = Path(entry.name)
     if given is not None:
-        return _mask_in(given, name) or _mask_in(given, Path(name.name)) or _mask_in(given, Path(*name.parts[1:]))
+        return _mask_in(given, name) or _mask_in(given, Path(*name.parts[1:])) or _mask_in(given, Path(name.name))
     folder = entry.image_path.parent
-    for above in (folder.parent, folder):
+    further = folder.parent.parents if root in folder.parent.parents else ()
+    for above in (folder.parent, folder, *(above for above in further if above.is_relative_to(root))):
+        below = entry.image_path.relative_to(above)
         for word in ("masks", "mask"):
             if is_inside(root, above / word) and (above / word).is_dir():
-                found = _mask_in(above / word, Path(entry.image_path.name))
+                found = _mask_in(above / word, below) or _mask_in(above / word, Path(*below.parts[1:]))
                 if found is not None:
                     return found
     return None
@@ -180,20 +189,15 @@ def _warn_equal_poses(views: list[View], warnings: list[str]) -> None:
             equal.append(f"{seen[key]} and {view.frame.name}")
         seen.setdefault(key, view.frame.name)
     if equal:
-        warnings.append(f"different images have exactly the same pose: {_some(equal)}")
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    if len(names) <= most:
-        return ", ".join(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} more"
+        warnings.append(f"different images have exactly the same pose: {some(equal)}")
 
 
 def alpha_means_object(views: list[View]) -> bool:
-    """Whether the images' alpha separates an object: every image has one, and in samples it is not all opaque."""
-    if not views or not all(view.header.has_alpha for view in views):
+    """Whether the images' alpha separates an object: most images have one, and in samples it is not all opaque."""
+    having = [view for view in views if view.header.has_alpha]
+    if 2 * len(having) <= len(views):
         return False
-    for view in views[:: max(1, len(views) // 3)]:
+    for view in having[:: max(1, len(having) // 3)]:
         try:
             alpha = read_image(view.frame.image_path)[1]
         except FrameProblem:
