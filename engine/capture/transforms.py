@@ -249,7 +249,8 @@ def _of_frame(document: dict[str, Any], frame: dict[str, Any]) -> dict[str, Any]
     """A frame's keys and the shared ones it does not override; a focal length of its own, however it is stated,
     overrides all shared ones."""
     own = any(frame.get(key) is not None for key in FOCAL_LENGTHS)
-    return {key: value for key, value in document.items() if not (own and key in FOCAL_LENGTHS)} | frame
+    shared = {key: value for key, value in document.items() if not (own and key in FOCAL_LENGTHS)}
+    return shared | {key: value for key, value in frame.items() if value is not None}
 
 
 def _pose(value: Any) -> np.ndarray:

@@ -193,3 +193,65 @@ def test_importing_the_room_is_cheap():
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def without_alpha(folder, *numbers):
+    for number in numbers:
+        file = folder / f"images/{number:03d}.png"
+        Image.open(file).convert("RGB").save(file)
+
+
+def test_photos_that_lack_alpha_are_named_where_most_have_it(ball):
+    without_alpha(ball, 2, 5)
+    reason = "images/002.png, images/005.png: has no alpha while other frames have one"
+    with pytest.raises(CaptureError, match=f"2 of 9 frames cannot be used .*{reason}"):
+        open_capture(ball)
+    report = examine(ball)
+    assert any(reason in line for line in report.lines()) and report.mask_source == "the images' alpha"
+    capture = open_capture(ball, CaptureOptions(skip_bad_frames=True))
+    assert len(capture.frames) == 7 and capture.has_masks
+    assert len(open_capture(ball, CaptureOptions(color_key=(0, 255, 0))).frames) == 9, "the key cuts those out"
+
+
+def test_alpha_of_a_few_photos_is_told_and_not_used(ball):
+    without_alpha(ball, *range(7))
+    capture = open_capture(ball)
+    assert not capture.has_masks and len(capture.frames) == 9
+    assert any("images/007.png, images/008.png" in warning for warning in capture.warnings)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_masks_are_found_in_folders_like_those_of_the_images(make_ball, edit, given):
+    folder = make_ball(masks="files")
+    for what in ("images", "masks"):
+        for side, numbers in (("left", range(5)), ("right", range(5, 9))):
+            (folder / what / side).mkdir()
+            for number in numbers:
+                (folder / f"{what}/{number:03d}.png").rename(folder / f"{what}/{side}/{number % 5}.png")
+
+    def move(document):
+        for number, frame in enumerate(document["frames"]):
+            del frame["mask_path"]
+            frame["file_path"] = f"images/{'left' if number < 5 else 'right'}/{number % 5}.png"
+
+    edit(folder, move)
+    capture = open_capture(folder, CaptureOptions(masks=folder / "masks" if given else None))
+    found = {frame.name: str(frame.mask_path.relative_to(folder)) for frame in capture.frames}
+    assert len(found) == 9 and found == {name: name.replace("images", "masks") for name in found}
+
+
+@pytest.mark.parametrize(
+    ("shared", "said"),
+    [
+        ({"fl_x": 0}, "transforms.json: fl_x is 0"),
+        ({"k1": "bent"}, "transforms.json: k1 is 'bent'"),
+        ({"w": 1e308, "h": 1e308}, "transforms.json: w, h = 1e.308, 1e.308 is not an image size"),
+        ({"w": 64, "h": 48}, "its image has 64 x 64 pixels but its camera 64 x 48"),
+    ],
+)
+def test_a_fault_of_all_frames_is_said_once(ball, edit, shared, said):
+    edit(ball, lambda document: document.update(shared))
+    with pytest.raises(CaptureError, match=f"9 of 9 frames cannot be used: every frame: ({said})") as caught:
+        open_capture(ball)
+    assert len(str(caught.value)) < 300 + len(str(ball))
+    assert sum("Bad frame:" in line for line in examine(ball).lines()) == 1

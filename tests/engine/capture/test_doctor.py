@@ -88,3 +88,11 @@ def test_what_is_no_capture_is_one_problem(tmp_path):
     report = examine(tmp_path, CaptureOptions())
     assert any("a.png" in problem for problem in report.problems)
     assert any("at least 2" in problem for problem in report.problems)
+
+
+def test_a_capture_without_test_views_is_noted(ball, edit):
+    names = [f"images/{number:03d}.png" for number in range(9)]
+    edit(ball, lambda document: document.update(train_filenames=names))
+    report = examine(ball)
+    assert report.test == 0 and report.problems == []
+    assert any("no test views" in warning for warning in report.warnings)

@@ -215,3 +215,27 @@ def test_an_up_that_is_no_axis_is_refused(ball, edit, value):
     edit(ball, lambda document: document.update(up=value))
     with pytest.raises(CaptureError, match="transforms.json: up is .*not one of"):
         open_capture(ball)
+
+
+def test_a_focal_length_of_a_frame_overrides_shared_ones_however_it_is_stated(ball, edit):
+    def change(document):
+        document.update(fl_y=81.0)
+        document["frames"][3].update(camera_angle_x=math.pi / 2)
+        document["frames"][4].update(fl_x=None)
+
+    edit(ball, change)
+    frames = open_capture(ball).frames
+    assert frames[2].camera.focal == frames[4].camera.focal == (80.0, 81.0)
+    np.testing.assert_allclose(frames[3].camera.focal, (32.0, 32.0))
+
+
+def test_frames_listed_for_training_and_testing_only_test(ball, edit):
+    names = [f"images/{number:03d}.png" for number in range(9)]
+    edit(ball, lambda document: document.update(train_filenames=names[:7], test_filenames=names[5:]))
+    capture = open_capture(ball)
+    assert capture.test == [5, 6, 7, 8] and len(capture.train) == 5
+    assert any("only tested on: images/005, images/006" in warning for warning in capture.warnings)
+    edit(ball, lambda document: document.update(train_filenames=names, test_filenames=names))
+    capture = open_capture(ball)
+    assert capture.test == [0, 8] and capture.split_source == "every 8th view by name"
+    assert any("every training view of transforms.json" in warning for warning in capture.warnings)
