@@ -12,7 +12,6 @@ import numpy as np
 
 from engine.errors import CaptureError, ExchangeError, ProjectError
 from engine.scene.camera import looked_at
-from engine.scene.conventions import SPLAT_FILES_UP
 
 if TYPE_CHECKING:
     from app.command_line import Synthesize
@@ -136,14 +135,14 @@ class _Shown:
 
 
 def _of_file(path: Path, environment: Path | None) -> _Shown:
-    from engine.exchange import holds_splats, read_asset_and_up, read_splats
+    from engine.exchange import holds_splats, read_asset_and_up, read_splats, splats_up
 
     if holds_splats(path):
         from engine.optimize.splat_renderer import SplatRenderer
 
         _check_unlit(path, environment)
         splats = read_splats(path, lambda text: print(text, file=sys.stderr))
-        return _Shown(SplatRenderer(splats), splats.most_box, np.array(SPLAT_FILES_UP))
+        return _Shown(SplatRenderer(splats), splats.most_box, splats_up(path))
     mesh, material, up = read_asset_and_up(path)
     return _lit(mesh, material, None, up, None, environment)
 

@@ -26,6 +26,7 @@ _HOMES = {
     "turntable": "film",
     "holds_splats": "splats",
     "read_splats": "splats",
+    "splats_up": "splats",
     "write_splats": "splats",
     "write_splat_html": "splat_html",
     "write_backdrop": "backdrop",

@@ -49,7 +49,7 @@ def asset_facts(scene: AssetScene) -> dict[str, str]:
     textured = material is not None and mesh.uvs is not None
     facts = {
         "Axes": f"+Y is up in the GLB: its root node turns the capture's up ({up}) to +Y. "
-        "Vertices stay in the capture's frame, in OBJ and PLY too.",
+        "Vertices stay in the capture's frame, in OBJ and PLY too, where a comment says what is up.",
         "Units": f"The capture's own, scale 1. The object measures {sides}.",
         "Faces": f"{len(mesh.triangles):,} triangles, {len(mesh.vertices):,} vertices",
         "Textures": "None yet: only the shape is written. The textures come with the stage mesh.",
@@ -138,9 +138,9 @@ def _written(aside: Path, name: str, formats: Sequence[str], scene: AssetScene, 
         if kind == "glb":
             write_glb(aside / f"{name}.glb", scene.mesh, material, scene.up, name)
         elif kind == "obj":
-            write_obj(aside / f"{name}.obj", scene.mesh, material)
+            write_obj(aside / f"{name}.obj", scene.mesh, material, up=scene.up)
         elif kind == "ply":
-            write_ply(aside / f"{name}.ply", scene.mesh)
+            write_ply(aside / f"{name}.ply", scene.mesh, up=scene.up)
         else:
             write_environment(aside / f"{name}_light.hdr", scene.environment, scene.up)
     psnr, thumbnail = None, None

@@ -10,15 +10,19 @@ import numpy as np
 
 from engine.exchange.atomic import AtomicFiles
 from engine.exchange.glb import check_exportable, generator
+from engine.exchange.stated_up import up_comment
 from engine.exchange.textures import bytes_from_unit, encode_base_color, encode_normal, png_bytes
 from engine.scene.conventions import gltf_texcoord_to_obj, linear_to_srgb
 from engine.scene.mesh import Material, Mesh
 
 
-def write_obj(path: Path | str, mesh: Mesh, material: Material, name: str = "asset") -> None:
+def write_obj(
+    path: Path | str, mesh: Mesh, material: Material, name: str = "asset", up: np.ndarray | None = None
+) -> None:
     """Write NAME.obj, NAME.mtl and its PNG textures in one folder, in the capture frame; raises ExchangeError.
 
-    All files appear together or none does. OBJ has no occlusion and no tangents; normals are the smooth vertex normals.
+    A comment says that frame's `up` [3]. All files appear together or none does. OBJ has no occlusion and no tangents;
+    normals are the smooth vertex normals.
     """
     path = Path(path)
     check_exportable(path, mesh, material)
@@ -47,12 +51,13 @@ def write_obj(path: Path | str, mesh: Mesh, material: Material, name: str = "ass
         for file_name, image in textures:
             files.write(path.with_name(file_name), png_bytes(image))
         files.write(path.with_name(f"{stem}.mtl"), ("\n".join(library) + "\n").encode())
-        files.write(path, _obj_text(mesh, f"{stem}.mtl", name).encode())
+        files.write(path, _obj_text(mesh, f"{stem}.mtl", name, up).encode())
 
 
-def _obj_text(mesh: Mesh, library: str, name: str) -> str:
+def _obj_text(mesh: Mesh, library: str, name: str, up: np.ndarray | None) -> str:
     stream = io.StringIO()
-    stream.write(f"# {generator()}\nmtllib {library}\no {name}\n")
+    upright = "" if up is None else f"# {up_comment(up)}\n"
+    stream.write(f"# {generator()}\n{upright}mtllib {library}\no {name}\n")
     np.savetxt(stream, mesh.vertices, "v %.9g %.9g %.9g")
     triangles = mesh.triangles.astype(np.int64) + 1
     if mesh.uvs is not None:

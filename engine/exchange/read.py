@@ -16,6 +16,7 @@ from engine.exchange.references import (
     read_error,
     within_folder,
 )
+from engine.exchange.stated_up import stated_up
 from engine.scene.conventions import GLTF_UP, gltf_texcoord_to_obj
 from engine.scene.mesh import Material, Mesh
 
@@ -35,8 +36,8 @@ def read_asset(path: Path | str) -> tuple[Mesh, Material]:
 def read_asset_and_up(path: Path | str) -> tuple[Mesh, Material, np.ndarray]:
     """What `read_asset` gives, and the up direction [3] of its frame.
 
-    In our own GLBs that is the direction that the root node turns to +Y; elsewhere +Y itself, for want of anything
-    better in OBJ and PLY, which do not say where up is.
+    In our own files that is their capture's, which the root node of a GLB turns to +Y and a comment in OBJ and PLY
+    says. Elsewhere it is +Y, as glTF has it.
     """
     return _read(Path(path), with_material=True)
 
@@ -69,7 +70,7 @@ def _read(path: Path, with_material: bool) -> tuple[Mesh, Material, np.ndarray]:
         materials = ObjMaterials(path, obj_materials(path))
     try:
         scene = trimesh.load_scene(path, process=False, skip_materials=not with_material)
-        parts, up = _parts(scene, keep_frame=own), _up(scene, keep_frame=own)
+        parts, up = _parts(scene, keep_frame=own), _up(scene) if own else stated_up(path)
     except Exception as error:  # trimesh raises whatever its parsers stumble over
         if suffix == ".obj":
             check_obj_faces(path)
@@ -81,13 +82,11 @@ def _read(path: Path, with_material: bool) -> tuple[Mesh, Material, np.ndarray]:
     material = Material()
     if with_material and materials is not None:
         material = materials.of([part[3] for part in parts])
-    return *_joined(path, parts, material), up
+    return *_joined(path, parts, material), np.array(GLTF_UP) if up is None else up
 
 
-def _up(scene, keep_frame: bool) -> np.ndarray:
-    """[3] the direction of the parts' frame that the file shows upward."""
-    if not keep_frame:
-        return np.array(GLTF_UP)
+def _up(scene) -> np.ndarray:
+    """[3] what the scene's node turns to +Y."""
     transform = next((scene.graph[node][0] for node in scene.graph.nodes_geometry), np.eye(4))
     up = transform[:3, :3].T @ np.array(GLTF_UP)
     return np.round(up / max(np.linalg.norm(up), 1e-30), 12) + 0.0  # whole axes again, as before the quaternion

@@ -15,6 +15,7 @@ import numpy as np
 from engine.errors import ExchangeError
 from engine.exchange.atomic import write_file
 from engine.exchange.references import read_error
+from engine.exchange.stated_up import up_comment
 from engine.scene.gaussians import KINDS, TERMS, Gaussians
 
 KIND = "Unrender splats of kind "  # how the comment that names it begins
@@ -94,7 +95,7 @@ def read_splat_ply(path: Path, notice) -> Gaussians:
     )
 
 
-def write_splat_ply(path: Path, splats: Gaussians) -> None:
+def write_splat_ply(path: Path, splats: Gaussians, up: np.ndarray | None = None) -> None:
     """Write binary little-endian float32 without loss; raises ExchangeError."""
     count, terms = splats.harmonics.shape[:2]
     rest = splats.harmonics[:, 1:].transpose(0, 2, 1).reshape(count, -1)  # every red term, then green, then blue
@@ -107,6 +108,8 @@ def write_splat_ply(path: Path, splats: Gaussians) -> None:
     lines = ["ply", "format binary_little_endian 1.0"]
     if splats.kind != "gaussian":
         lines.append(f"comment {KIND}{splats.kind}")
+    if up is not None:
+        lines.append(f"comment {up_comment(up)}")
     lines += [f"element vertex {count}", *(f"property float {name}" for name in names), "end_header", ""]
     write_file(path, "\n".join(lines).encode() + np.concatenate(parts, 1).astype("<f4", copy=False).tobytes())
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from engine.errors import ExchangeError
 from engine.exchange.references import read_error
+from engine.exchange.stated_up import stated_up
+from engine.scene.conventions import SPLAT_FILES_UP
 from engine.scene.gaussians import Gaussians
 
 FORMATS = (".ply", ".spz")
@@ -64,12 +66,19 @@ def read_splats(path: Path | str, notice: Notice = silent) -> Gaussians:
     return usable(path, read(path, notice), notice)
 
 
-def write_splats(path: Path | str, splats: Gaussians, notice: Notice = silent) -> None:
+def splats_up(path: Path | str) -> np.ndarray:
+    """The up direction [3] of a file's splats: what a comment in our PLY says, else that of COLMAP, as is usual."""
+    up = stated_up(path) if Path(path).suffix.lower() == ".ply" else None
+    return np.array(SPLAT_FILES_UP) if up is None else up
+
+
+def write_splats(path: Path | str, splats: Gaussians, notice: Notice = silent, up: np.ndarray | None = None) -> None:
     """Write 3DGS PLY (float32, lossless) or SPZ (quantized, about a tenth as large), by the suffix of `path`.
 
     The kind is kept: PLY names it in a comment and has the exponents as property `shape`; SPZ has both in an extension
     record. Programs that know neither show a generalized exponential as a Gaussian and a disc as a very thin one.
-    What SPZ cannot hold is told to `notice`. Raises ExchangeError, also for no splats or non-finite ones.
+    A comment in a PLY says the `up` [3] of the splats' frame. What SPZ cannot hold is told to `notice`. Raises
+    ExchangeError, also for no splats or non-finite ones.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -83,7 +92,7 @@ def write_splats(path: Path | str, splats: Gaussians, notice: Notice = silent) -
     if suffix == ".ply":
         from engine.exchange.splat_ply import write_splat_ply
 
-        write_splat_ply(path, splats)
+        write_splat_ply(path, splats, up)
     else:
         from engine.exchange.splat_spz import write_spz
 

@@ -99,7 +99,7 @@ def synthesize(
         for split, entries in frames.items():
             content = {"camera_angle_x": CAMERA_ANGLE, "up": _named(up), "exposure": exposure, "frames": entries}
             files.write(out / f"transforms_{split}.json", _json(content))
-        write_ply(files.temporary(out / "truth" / "mesh.ply"), mesh)
+        write_ply(files.temporary(out / "truth" / "mesh.ply"), mesh, up=up)
         if radiance is not None:
             write_hdr(files.temporary(out / "truth" / "environment.hdr"), radiance * np.float32(exposure))
         description = _description(up, exposure, samples, seed, mesh_path, environment_path)

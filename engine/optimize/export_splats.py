@@ -33,7 +33,7 @@ def export_splats(context: StageContext) -> None:
     if options.spz:
         written.append(folder / f"{options.name}.spz")
     for done, path in enumerate(written):
-        write_splats(path, splats, context.notice)
+        write_splats(path, splats, context.notice, capture.up)
         context.progress(STAGE, 0.2 + 0.2 * done, f"wrote {path.name}")
     backdrop = context.scene.backdrop
     if backdrop is not None:

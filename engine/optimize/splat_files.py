@@ -88,7 +88,7 @@ def write_splat_files(
                 background = scene.look.background or (0.0, 0.0, 0.0)
                 write_splat_html(path, scene.splats, scene.cameras, scene.up, name, background)
             else:
-                write_splats(path, scene.splats, notice)
+                write_splats(path, scene.splats, notice, scene.up)
         if isinstance(scene.look.background, Backdrop):
             write_backdrop(aside / f"{name}_background.png", scene.look.background, scene.up)
         again, value = scene.splats, None

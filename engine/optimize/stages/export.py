@@ -58,9 +58,9 @@ class ExportStage(Stage):
         write_glb(asset, scene.mesh, material, context.capture.up, options.name)
         context.progress(self.name, 0.4, f"wrote {asset.name}")
         if options.obj:
-            write_obj(folder / f"{options.name}.obj", scene.mesh, material)
+            write_obj(folder / f"{options.name}.obj", scene.mesh, material, up=context.capture.up)
         if options.ply:
-            write_ply(folder / f"{options.name}.ply", scene.mesh)
+            write_ply(folder / f"{options.name}.ply", scene.mesh, up=context.capture.up)
         write_environment(folder / "environment.hdr", scene.environment, context.capture.up)
         context.progress(self.name, 0.7, "reading the asset back")
         spread = np.linspace(0, len(context.capture.train) - 1, CHECKED_VIEWS).round().astype(int)

@@ -101,7 +101,7 @@ class FuseStage(Stage):
         colors = mean_vertex_colors(mesh, context.capture, context.rasterizer, cameras=self.refined)
         context.exports.mkdir(parents=True, exist_ok=True)
         path = context.exports / f"{context.recipe.export.name}-surface.ply"
-        write_ply(path, mesh, colors)
+        write_ply(path, mesh, colors, context.capture.up)
         context.progress(self.name, 1.0, f"wrote {path.name}, {len(mesh.triangles):,} faces")
 
 

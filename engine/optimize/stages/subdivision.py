@@ -77,4 +77,4 @@ class SubdivisionStage(BlackBoxStage):
         scene.tensors["cage.triangles"] = torch.from_numpy(np.ascontiguousarray(cage.triangles, np.int32))
         scene.tensors["cage.displacement"] = torch.from_numpy(self.loop.displacement())
         self.context.exports.mkdir(parents=True, exist_ok=True)
-        write_ply(self.context.exports / "cage.ply", cage)
+        write_ply(self.context.exports / "cage.ply", cage, up=self.context.capture.up)

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from engine.errors import ExchangeError
-from engine.exchange import read_asset, read_asset_and_up, read_mesh, write_glb, write_obj
+from engine.exchange import read_asset, read_asset_and_up, read_mesh, write_glb, write_obj, write_ply
 from engine.scene import Material, Mesh
 
 
@@ -43,9 +43,22 @@ def test_the_up_of_our_own_files_is_their_captures(tmp_path, up):
     again, _, read = read_asset_and_up(tmp_path / "own.glb")
     np.testing.assert_allclose(read, up, atol=1e-9)
     assert read.tolist() == list(up) and np.array_equal(again.box, mesh.box)
+    write_obj(tmp_path / "own.obj", mesh, Material(), up=np.array(up))
+    write_ply(tmp_path / "own.ply", mesh, up=np.array(up))
+    for name in ("own.obj", "own.ply"):
+        again, _, read = read_asset_and_up(tmp_path / name)
+        np.testing.assert_allclose(read, up, atol=1e-9)
+        assert np.array_equal(again.box, mesh.box) and len(again.triangles) == 12
     document = trimesh.load_scene(tmp_path / "own.glb")  # as other programs do, with the root node's rotation
     document.export(tmp_path / "foreign.glb")
     assert read_asset_and_up(tmp_path / "foreign.glb")[2].tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("said", ["0 0", "0 0 0", "a b c", "nan 0 1", "0 0 1e300"])
+def test_a_comment_that_is_no_direction_says_nothing(tmp_path, said):
+    path = tmp_path / "a.obj"
+    path.write_text(f"# Unrender up {said}\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    assert read_asset_and_up(path)[2].tolist() == [0, 1, 0]
 
 
 def test_textures_beyond_the_unit_square_are_repeated(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ExchangeError
-from engine.exchange.splats import FLAT, read_splats, write_splats
+from engine.exchange.splats import FLAT, read_splats, splats_up, write_splats
 from engine.scene.gaussians import KINDS, Gaussians
 
 
@@ -50,6 +50,17 @@ def test_ply_comes_back_to_the_bit(tmp_path, kind, degree):
     for name, array in flattened(splats).arrays().items():
         assert np.array_equal(getattr(back, name), array), name
     assert [path.name for path in tmp_path.iterdir()] == ["a.ply"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_ply_says_where_up_is(tmp_path, kind):
+    splats = some(kind=kind)
+    write_splats(tmp_path / "a.ply", splats, up=np.array([0, 0, 2.0]))
+    assert splats_up(tmp_path / "a.ply").tolist() == [0, 0, 1]
+    assert np.array_equal(read_splats(tmp_path / "a.ply", pytest.fail).means, splats.means)
+    for name in ("b.ply", "b.spz"):
+        write_splats(tmp_path / name, splats)
+        assert splats_up(tmp_path / name).tolist() == [0, -1, 0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
