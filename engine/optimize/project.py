@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import tomllib
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,24 @@ from engine.optimize.checkpoint import checkpoint_files, write_atomically
 from engine.optimize.history import Entry
 from engine.optimize.options import from_mapping, to_toml, toml_value
 from engine.optimize.project_lock import ProjectLock
+from engine.optimize.replaced import (
+    COMPARISON,
+    LOCK,
+    LOG,
+    METRICS,
+    PREVIEW,
+    PROJECT,
+    discard,
+    kept_aside,
+    mend,
+    put_back,
+    remove_own_files,
+    set_aside,
+)
+
+__all__ = ["COMPARISON", "LOCK", "LOG", "METRICS", "PREVIEW", "PROJECT", "Project", "check_folder"]
 
 SCHEMA_VERSION = 1
-PROJECT, LOCK, METRICS, LOG = "project.toml", "project.lock", "metrics.json", "log.jsonl"
-COMPARISON, PREVIEW = "comparison.png", "preview.png"
 
 
 @dataclass
@@ -32,6 +47,8 @@ class Project:
     device: str
     history: list[Entry] = field(default_factory=list)
     lock: ProjectLock | None = None
+    is_new: bool = False  # made by `create`, not opened
+    made: tuple[Path, ...] = ()  # folders that were not there before, innermost first
 
     @property
     def checkpoints(self) -> Path:
@@ -55,27 +72,31 @@ class Project:
     ) -> Project:
         """Make a project in a new or empty folder; with `overwrite`, in place of the project that is there.
 
-        Only files that Unrender wrote are ever removed. Raises ProjectError for a folder that is in use, holds
-        anything else, or cannot be written; it is then as it was before.
+        That one is set aside until `settle` removes it or `abandon` puts it back; other files stay as they are.
+        Raises ProjectError for a folder that is in use, holds anything else, or cannot be written; it is then as it
+        was before.
         """
         folder = Path(folder)
         check_folder(folder, overwrite)
+        made = tuple(path for path in (folder, *folder.parents) if not path.exists())
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ProjectError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from error
         lock = ProjectLock(folder / LOCK)
+        project = cls(folder, recipe, str(capture_path), capture_fingerprint, device, lock=lock, made=made)
         try:
-            _remove_own_files(folder)
-            project = cls(folder, recipe, str(capture_path), capture_fingerprint, device, lock=lock)
+            mend(folder)
+            set_aside(folder)
+            project.is_new = True
             project.checkpoints.mkdir(exist_ok=True)
             project.exports.mkdir(exist_ok=True)
             project.save()
         except OSError as error:
-            lock.release()
+            project.abandon()
             raise ProjectError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
         except ProjectError:
-            lock.release()
+            project.abandon()
             raise
         return project
 
@@ -84,6 +105,9 @@ class Project:
         """Open the project in `folder`. Raises ProjectError when there is none, it is damaged, newer or in use."""
         folder = Path(folder)
         path = folder / PROJECT
+        if lock and not path.exists() and kept_aside(folder):
+            with closing(cls(folder, None, "", "", "", lock=ProjectLock(folder / LOCK))):
+                mend(folder)
         if not path.exists():
             raise ProjectError(f"{folder}: there is no {PROJECT} here; give the --out folder of an earlier run")
         try:
@@ -110,6 +134,7 @@ class Project:
         if lock:
             project.lock = ProjectLock(folder / LOCK)
             try:
+                mend(folder)
                 project.checkpoints.mkdir(exist_ok=True)
                 project.exports.mkdir(exist_ok=True)
             except OSError as error:
@@ -177,6 +202,29 @@ class Project:
             return {}
         return metrics if isinstance(metrics, dict) else {}
 
+    def settle(self) -> None:
+        """Remove what was set aside for this project: it has a result of its own."""
+        discard(self.folder)
+
+    def abandon(self) -> None:
+        """Close it; a project just made leaves its folder as it was before, an opened one stays.
+
+        Does nothing else once there is a checkpoint.
+        """
+        if self.lock is not None and self.is_new and not checkpoint_files(self.checkpoints):
+            remove_own_files(self.folder)
+            replaced = kept_aside(self.folder)
+            with suppress(OSError):  # what could not be put back is still set aside
+                if replaced:
+                    put_back(self.folder, replaced[-1])
+                else:
+                    for folder in (self.checkpoints, self.exports):
+                        folder.rmdir()
+                    (self.folder / LOCK).unlink()  # still held, so nobody else has it
+                    for folder in self.made:
+                        folder.rmdir()
+        self.close()
+
     def close(self) -> None:
         """Release the lock."""
         if self.lock is not None:
@@ -196,7 +244,7 @@ def check_folder(folder: Path | str, overwrite: bool = False) -> None:
         content = [path.name for path in folder.iterdir() if path.name != LOCK]
         if content and not overwrite:
             raise ProjectError(f"{folder}: is not empty; choose another --out, resume it, or give --overwrite")
-        if content and PROJECT not in content:
+        if content and PROJECT not in content and not kept_aside(folder):
             raise ProjectError(
                 f"{folder}: holds files but no Unrender project; --overwrite replaces only those, choose another --out"
             )
@@ -209,18 +257,3 @@ def check_folder(folder: Path | str, overwrite: bool = False) -> None:
             probe.flush()
     except OSError as error:
         raise ProjectError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
-
-
-def _remove_own_files(folder: Path) -> None:
-    name = "asset"
-    try:
-        name = tomllib.loads((folder / PROJECT).read_text(encoding="utf-8"))["recipe"]["export"]["name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    exports = folder / "exports"
-    own = [folder / name_ for name_ in (METRICS, LOG, COMPARISON, PREVIEW)]
-    own += [exports / "environment.hdr", *checkpoint_files(folder / "checkpoints")]
-    if exports.is_dir():
-        own += [path for path in exports.iterdir() if path.stem == name or path.name.startswith(f"{name}_")]
-    for path in [*own, folder / PROJECT]:  # project.toml last: an interrupted removal can be repeated
-        path.unlink(missing_ok=True)

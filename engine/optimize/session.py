@@ -42,6 +42,7 @@ from engine.optimize.session_start import (
     make_deterministic,
     named_rasterizer,
     opened_capture,
+    or_abandon,
     or_close,
     weak_notify,
 )
@@ -119,7 +120,7 @@ class Session(LiveSession):
         opened = opened_capture(capture, recipe, progress, recipe.stages)
         kept = copy.deepcopy(recipe)
         project = Project.create(out, kept, Path(opened.path).resolve(), opened.fingerprint(), device, overwrite)
-        return or_close(project, lambda: cls(project, opened, copy.deepcopy(recipe), device, since))
+        return or_abandon(project, lambda: cls(project, opened, copy.deepcopy(recipe), device, since))
 
     @classmethod
     def open(
@@ -234,7 +235,10 @@ class Session(LiveSession):
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Close; a new run that failed before it saved anything or ended a stage leaves its folder as it was before."""
+        if isinstance(error, Exception) and not isinstance(error, Cancelled) and not self.stage_index:
+            self.project.abandon()
         self.close()
 
     @property
@@ -377,6 +381,8 @@ class Session(LiveSession):
             return None
         since = time.monotonic()
         path = write_checkpoint(self.project.checkpoints, *saved_state(self))
+        if self.stage_index:
+            self.project.settle()
         self._last_checkpoint = time.monotonic()
         self.reporter.spent("checkpoint", self._last_checkpoint - since)
         return path
@@ -388,8 +394,3 @@ class Session(LiveSession):
         except ProjectError as error:
             self._last_checkpoint = time.monotonic()
             self.notify(Notice(f"no checkpoint: {error}", "warning"))
-
-    @property
-    def peak_memory_mb(self) -> float:
-        """Largest resident memory of this run, over resumes."""
-        return max(self.peak_before, process.peak_memory_mb())

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from engine.optimize import process
 from engine.optimize.calls import Call
 from engine.optimize.checkpoint import CheckpointEntry, list_checkpoints
 from engine.optimize.commands import CommandQueue
@@ -36,6 +37,7 @@ class LiveSession:
     context: StageContext
     index: int
     snapshot: Snapshot | None
+    peak_before: float
 
     def queue(self, command: Command) -> None:
         """Have a command applied before the next step; any thread may call it."""
@@ -69,6 +71,11 @@ class LiveSession:
     def paused(self) -> bool:
         """Whether the last Pause command holds the run; any thread may ask."""
         return self._commands.paused
+
+    @property
+    def peak_memory_mb(self) -> float:
+        """Largest resident memory of this run, over resumes."""
+        return max(self.peak_before, process.peak_memory_mb())
 
     @property
     def latest(self) -> SnapshotSlot:

@@ -127,6 +127,15 @@ def or_close(project: Project, build: Callable[[], T]) -> T:
         raise
 
 
+def or_abandon(project: Project, build: Callable[[], T]) -> T:
+    """What `build` returns; a project just made goes again when it fails."""
+    try:
+        return build()
+    except BaseException:
+        project.abandon()
+        raise
+
+
 def weak_notify(session: Session) -> Callable[[Message], None]:
     """Its `notify` for its own context, which would otherwise keep it alive together with photos and scene."""
     alive = weakref.ref(session)

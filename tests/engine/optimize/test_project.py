@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ProjectError
-from engine.optimize import checkpoint
+from engine.optimize import checkpoint, project_lock
 from engine.optimize.history import Entry
 from engine.optimize.project import Project, check_folder
 from engine.optimize.recipe import Recipe
+from tests.app.tiny import content
 from tests.engine.optimize.small_run import SmallRecipe, small_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,24 +38,117 @@ def test_open_reads_back_what_create_and_record_wrote(tmp_path):
     again.close()
 
 
-def test_a_folder_in_use_is_refused_and_overwrite_spares_what_is_not_ours(tmp_path):
-    folder = tmp_path / "a"
-    make(folder).close()
-    ours = ["metrics.json", "exports/asset.glb", "exports/asset_base_color.png", "exports/environment.hdr", "log.jsonl"]
-    theirs = ["notes.txt", "exports/my_render.png", "checkpoints/keep.me"]
-    for name in ours + theirs:
-        (folder / name).write_text("x")
+OURS = [
+    "metrics.json",
+    "log.jsonl",
+    "exports/asset.glb",
+    "exports/asset.mtl",
+    "exports/asset_base_color.png",
+    "exports/asset-surface.ply",
+    "exports/.asset_base_color.123-0.tmp.png",
+    "exports/new_name.mtl",
+    "exports/new name.glb",
+    "exports/environment.hdr",
+    "exports/cameras.json",
+]
+THEIRS = [
+    "notes.txt",
+    "exports/my_render.png",
+    "exports/asset.blend",
+    "exports/asset_notes.txt",
+    "exports/asset.glb.bak",
+    "exports/.asset.blend.123-0.tmp.png",
+    "checkpoints/keep.me",
+]
+
+
+def finished(folder: Path) -> dict[str, bytes | None]:
+    """The content of a folder with a project that has run, and files of the user's; its recipe names the exports."""
+    project = Project.create(folder, Recipe(), "photos")
+    project.record(Entry("override", 4, "draw", "export.name", "new name"))
+    project.close()
+    for name in OURS + THEIRS:
+        (folder / name).write_text(name)
     checkpoint.write_checkpoint(folder / "checkpoints", {}, {})
-    recipe = Recipe()  # its export section names the files
-    Project.create(folder, recipe, "photos", overwrite=True).close()
+    return content(folder)
+
+
+def test_overwrite_replaces_exactly_what_is_ours_once_there_is_a_result(tmp_path):
+    folder = tmp_path / "a"
+    before = finished(folder)
     with pytest.raises(ProjectError, match="not empty"):
         make(folder)
-    for name in ours + theirs:
-        (folder / name).write_text("x")
-    make(folder, overwrite=True).close()
-    assert all((folder / name).exists() for name in theirs)
-    assert not any((folder / name).exists() for name in ours)
+    project = make(folder, overwrite=True)
+    aside = folder / ".replaced-1"
+    assert not any((folder / name).exists() for name in OURS) and all((aside / name).exists() for name in OURS)
     assert not checkpoint.checkpoint_files(folder / "checkpoints")
+    project.settle()
+    project.close()
+    kept = {name for name in content(folder) if (folder / name).is_file()}
+    assert kept == {*THEIRS, "project.toml", "project.lock"} and not aside.exists()
+    assert all(content(folder)[name] == before[name] for name in THEIRS)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_run_that_is_abandoned_leaves_all_as_it_was(tmp_path, times):
+    folder = tmp_path / "a"
+    before = finished(folder)
+    for _ in range(times):
+        project = make(folder, overwrite=True)
+        (folder / "exports" / "asset.glb").write_text("half a result")
+        project.log("StepReport", {"seconds": 1.0})
+        project.abandon()
+    assert content(folder) == before | {"project.lock": content(folder)["project.lock"]}
+    Project.open(folder, Recipe).close()
+
+
+def test_a_new_folder_is_gone_when_its_run_is_abandoned(tmp_path):
+    make(tmp_path / "a" / "b").abandon()
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "empty").mkdir()
+    make(tmp_path / "empty").abandon()
+    assert (tmp_path / "empty").is_dir() and not list((tmp_path / "empty").iterdir())
+
+
+def test_what_has_a_checkpoint_or_was_only_opened_is_not_abandoned(tmp_path):
+    for name in "ab":
+        project = make(tmp_path / name)
+        if name == "a":
+            checkpoint.write_checkpoint(project.checkpoints, {}, {})
+        else:
+            project.close()
+            project = Project.open(tmp_path / name, SmallRecipe)
+        project.abandon()
+        Project.open(tmp_path / name, SmallRecipe).close()  # it is there, and free
+
+
+class Died(BaseException):
+    """As if the process were gone."""
+
+
+@pytest.mark.parametrize("moves", [0, 5, 12, 13, 14])  # 13: all but project.toml is aside; 14: no new one is there
+@pytest.mark.parametrize("again", ["open", "create"])
+def test_a_process_that_dies_while_setting_aside_loses_nothing(tmp_path, monkeypatch, moves, again):
+    folder, done, replace = tmp_path / "a", [], os.replace
+    before = finished(folder)
+
+    def move(path, target):
+        if len(done) == moves:
+            raise Died
+        done.append(path)
+        replace(path, target)
+
+    monkeypatch.setattr(os, "replace", move)
+    with pytest.raises(Died):
+        make(folder, overwrite=True)
+    monkeypatch.undo()
+    project_lock._HELD.clear()
+    if again == "open":
+        Project.open(folder, Recipe).close()
+    else:
+        make(folder, overwrite=True).abandon()
+    after = {name: data for name, data in content(folder).items() if not name.endswith(".partial")}
+    assert after == before | {"project.lock": after["project.lock"]}
 
 
 def test_overwrite_refuses_a_folder_without_a_project(tmp_path):

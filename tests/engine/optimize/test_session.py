@@ -17,10 +17,14 @@ import torch
 from engine.errors import GeometryError, ProjectError, RecipeError
 from engine.optimize import process
 from engine.optimize.messages import ExcludeView, Failed, Notice, Pause, SetOption, StageChanged, StepReport, Stop
+from engine.optimize.replaced import kept_aside
 from engine.optimize.session import Session
+from engine.optimize.views import ViewSet
+from tests.app.tiny import content
 from tests.engine.optimize.small_run import (
     SmallCapture,
     SmallRecipe,
+    StartStage,
     create,
     reopen,
     result,
@@ -267,6 +271,47 @@ def test_an_unknown_stage_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(RecipeError, match="hulk"):
         Session.create(SmallCapture(), recipe, tmp_path / "a", device="cpu")
     assert not (tmp_path / "a").exists()
+
+
+def failing(self) -> None:
+    raise GeometryError("the surface is empty")
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "overwrite"])
+def test_a_run_that_fails_at_once_leaves_its_folder_as_it_was(tmp_path, monkeypatch, there):
+    if there:
+        uninterrupted(tmp_path / "a", steps=3)
+    before = content(tmp_path)
+    monkeypatch.setattr(StartStage, "finish", failing)
+    with pytest.raises(GeometryError):
+        with Session.create(SmallCapture(), small_recipe(), tmp_path / "a", "cpu", overwrite=there) as session:
+            session.run()
+    assert content(tmp_path) == before
+    monkeypatch.undo()
+    monkeypatch.setattr(ViewSet, "__init__", lambda self, *_: failing(self))  # while the session is made
+    with pytest.raises(GeometryError):
+        Session.create(SmallCapture(), small_recipe(), tmp_path / "a", "cpu", overwrite=there)
+    assert content(tmp_path) == before
+
+
+def test_an_overwritten_run_goes_once_a_stage_of_the_new_one_is_saved(tmp_path):
+    uninterrupted(tmp_path / "a", steps=3)
+    with Session.create(SmallCapture(), small_recipe(steps=3), tmp_path / "a", "cpu", overwrite=True) as session:
+        assert kept_aside(tmp_path / "a")
+        session.step()  # the first stage
+        assert not kept_aside(tmp_path / "a")
+    with pytest.raises(GeometryError), reopen(tmp_path / "a") as session:
+        failing(session)
+    with reopen(tmp_path / "a") as session:
+        assert session.run(), "a run that has a result stays, whatever fails"
+
+
+def test_a_run_stopped_in_its_first_stage_is_resumed_and_then_replaces(tmp_path):
+    uninterrupted(tmp_path / "a", steps=3)
+    Session.create(SmallCapture(), small_recipe(steps=3), tmp_path / "a", "cpu", overwrite=True).close()
+    assert kept_aside(tmp_path / "a")
+    with reopen(tmp_path / "a") as session:
+        assert session.run() and not kept_aside(tmp_path / "a")
 
 
 def test_a_closed_session_dies_at_once_with_its_photos_and_scene(tmp_path):
