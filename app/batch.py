@@ -168,7 +168,7 @@ def table_of(results: list[dict]) -> Table:
     table = Table("job", "state", *COLUMNS)
     for result in results:
         numbers = [f"{result[key]:.4g}" if result.get(key) is not None else "" for key in COLUMNS]
-        table.add_row(escape(result["name"]), escape(shortened(result.get("error", result["state"]))), *numbers)
+        table.add_row(escape(result["name"]), escape(result["state"]), *numbers)
     return table
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.optimize.capture_options import capture_options
-from engine.optimize.options import set_option
-from engine.optimize.recipe import Recipe
+from engine.optimize.recipe import Recipe, override
 
 
 def doctor(path: Path, overrides: list[str]) -> int:
@@ -14,9 +13,7 @@ def doctor(path: Path, overrides: list[str]) -> int:
     from engine.capture.doctor import examine
 
     recipe = Recipe()
-    for override in overrides:
-        key, _, value = override.partition("=")
-        set_option(recipe, key, value)
+    override(recipe, overrides)
     report = examine(path, capture_options(recipe.capture))
     for line in report.lines():
         print(line)

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 COLUMNS = ("photo", "render", "difference x3", "base colour", "roughness, metallic", "normal")
 CELL = 256  # pixels, longest side of one picture
 CAPTION = 22
+WIDTH = 120  # pixels, of a column at least: the longest caption's
 
 
 def _fitted(image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     scale = min(1.0, CELL / max(height, width))
     return cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+
+
+def _widened(image: np.ndarray, width: int) -> np.ndarray:
+    return np.pad(image, ((0, 0), (0, width - image.shape[1]), (0, 0)), constant_values=1)
 
 
 def _maps(renderer: Renderer, camera: Camera) -> list[np.ndarray]:
@@ -54,13 +59,13 @@ def comparison(
         photo, _ = photo_on_white(capture, frame)
         render = rendered_on_white(renderer, camera)
         cells = [photo, render, np.clip(np.abs(photo - render) * 3, 0, 1), *_maps(renderer, camera)]
-        rows.append(np.hstack([_fitted(np.ascontiguousarray(cell, np.float32)) for cell in cells]))
-    width = max(row.shape[1] for row in rows)
-    rows = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=1) for row in rows]
-    picture = (np.clip(np.vstack(rows), 0, 1) * 255 + 0.5).astype(np.uint8)
-    caption = np.full((CAPTION, width, 3), 255, np.uint8)
-    for number, text in enumerate(COLUMNS[: len(cells)]):
-        at = (number * width // len(cells) + 4, CAPTION - 7)
+        rows.append([_fitted(np.ascontiguousarray(cell, np.float32)) for cell in cells])
+    width = max(WIDTH, *(cell.shape[1] for row in rows for cell in row))
+    picture = np.vstack([np.hstack([_widened(cell, width) for cell in row]) for row in rows])
+    picture = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    caption = np.full((CAPTION, picture.shape[1], 3), 255, np.uint8)
+    for number, text in enumerate(COLUMNS[: len(rows[0])]):
+        at = (number * width + 4, CAPTION - 7)
         cv2.putText(caption, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (60, 60, 60), 1, cv2.LINE_AA)
     return np.vstack([caption, picture])
 

@@ -372,9 +372,14 @@ def load_recipe(name_or_path: str | Path, overrides: list[str] | tuple[str, ...]
         known = ", ".join(recipe_names())
         raise RecipeError(f"unknown recipe '{name_or_path}': use one of {known}, or the path of a .toml file")
     recipe = from_toml(Recipe, text, str(name_or_path))
-    for override in overrides:
-        key, separator, value = override.partition("=")
-        if not separator:
-            raise RecipeError(f"--set {override}: write it as key=value, for example refine.steps=200")
-        set_option(recipe, key.strip(), value.strip())
+    override(recipe, overrides)
     return recipe
+
+
+def override(recipe: Recipe, overrides: list[str] | tuple[str, ...]) -> None:
+    """Set "section.key=value" texts in place. Raises RecipeError for the first that is not one or cannot be set."""
+    for text in overrides:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise RecipeError(f"--set {text}: write it as key=value, for example refine.steps=200")
+        set_option(recipe, key.strip(), value.strip())

@@ -75,4 +75,6 @@ def test_a_job_that_is_not_evaluated_is_done_too(tmp_path, commands):
 def test_a_long_error_is_cut_and_its_log_named(tmp_path, commands):
     told = unrender("batch", write_jobs(tmp_path / "jobs.toml", {"capture": "nowhere"}), "--out", tmp_path / "out")
     assert told.code == 1 and f"...; see {tmp_path / 'out' / 'nowhere.log'}" in told.out
+    assert sum("long long" in line for line in told.out.splitlines()) == 1, "not again in the table's narrow column"
+    assert any("failed" in line for line in told.out.splitlines())
     assert len(shortened("two\nlines " * 40)) == 100 and "\n" not in shortened("two\nlines")

@@ -52,6 +52,27 @@ def test_help_and_doctor_start_at_once_since_they_load_little(arguments):
     assert "usage: unrender" in ended.stdout or "nowhere" in ended.stdout + ended.stderr
 
 
+AT_THE_PHOTOS = """
+import sys
+from app.__main__ import main
+from engine.capture.capture import Capture
+
+def begin(*_):
+    print(*sys.modules, sep="\\n")
+    raise SystemExit
+
+Capture.bad_images = begin
+main(sys.argv[1:])
+"""
+
+
+def test_doctor_comes_to_the_photos_before_it_loads_what_it_looks_at_them_with(capture):
+    command = [sys.executable, "-c", AT_THE_PHOTOS, "doctor", str(capture)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    loaded = set(ended.stdout.split())
+    assert "engine.capture.doctor" in loaded and loaded & HEAVY <= {"PIL"}, ended.stderr
+
+
 def test_a_wrong_command_is_a_usage_error():
     told = unrender("rnu")
     assert told.code == 2 and "run" in told.err
@@ -110,6 +131,8 @@ def test_doctor_describes_a_sound_capture(capture):
     assert told.code == 0 and "16" in told.out and "Masks: 16 of 16" in told.out
     told = unrender("doctor", capture, "--set", "capture.up=+u")
     assert told.code == 1 and "capture.up" in told.err
+    told = unrender("doctor", capture, "--set", "capture.up")
+    assert told.code == 2 and "--set capture.up: write it as key=value" in told.err
 
 
 def test_doctor_names_what_is_missing(capture, copied, tmp_path):
