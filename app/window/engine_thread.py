@@ -22,7 +22,7 @@ from engine.optimize.process import return_memory
 if TYPE_CHECKING:
     from engine.optimize.session import Session
 
-SWITCH_SECONDS = 0.002  # how long Python code of one thread may keep the window's thread waiting
+SWITCH_SECONDS = 0.0005  # how long Python code of one thread may keep the window's thread waiting
 IDLE_SECONDS = 0.03  # between looks at a paused session's queue
 NICENESS = 5  # below the window's thread, which draws
 PREVIEW_SECONDS = 0.25  # between two snapshots

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
 from engine.optimize.messages import Message, Progress, StepReport
 
-PERIOD_MS = 50  # between two bundles of step reports
+PERIOD_MS = 100  # between two bundles of step reports
 SLICE_SECONDS = 0.02  # of delivery at a time, so that the window draws in between
 
 

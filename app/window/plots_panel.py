@@ -39,8 +39,8 @@ if typing.TYPE_CHECKING:
     from app.window.background import ProgressHandle
     from app.window.studio import Studio
 
-REDRAW_SECONDS = 0.2  # between two drawings, or up to SLOWEST where one takes over a twentieth of it
-SLOWEST = 1.5
+REDRAW_SECONDS = 0.5  # between two drawings, or up to SLOWEST where one takes over a twentieth of it
+SLOWEST = 2.0
 EMPTY = (
     "Curves appear here as soon as a run takes steps: the loss and its terms, how well renders match the photos "
     "(PSNR), learning rates, the time of each part of a step, and the state of the mesh.\n\n"

@@ -20,7 +20,7 @@ from engine.optimize.turns import kernel_turn
 if TYPE_CHECKING:
     from engine.optimize.session import Session
 
-SHARE = 0.03  # of the stepping time at most goes into publishing
+SHARE = 0.02  # of the stepping time at most goes into publishing
 
 
 class Publisher:

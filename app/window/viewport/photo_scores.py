@@ -11,7 +11,7 @@ from engine.errors import UnrenderError
 
 IMAGE_SIZE = 200  # pixels, longest side; enough to rank photos
 ROUND_MS = 400
-TRAINING_SHARE = 0.03  # of the time while training runs; drawing new snapshots takes its own share
+TRAINING_SHARE = 0.02  # of the time while training runs; drawing new snapshots takes its own share
 ROUND_SECONDS = 0.05  # a round ends with the photo that goes beyond
 MOVED_SECONDS = 0.6  # after a picture of a moving view in which no photo is measured, which would hold the next one up
 LONGEST_WAIT = 6.0  # seconds after which one is measured all the same

@@ -28,7 +28,7 @@ STILL_SECONDS = 0.12  # without a newer request until refining begins
 LEAST_SCALE = 0.125
 QUICK_SECONDS = 0.15  # what takes less is drawn at full size at once when still
 JOB_SECONDS = 0.25  # after which a job is done even while pictures are asked for
-TRAINING_SHARE = 0.06  # of its time the thread spends on new snapshots while training runs
+TRAINING_SHARE = 0.05  # of its time the thread spends on new snapshots while training runs
 PATIENT_SECONDS = 0.4  # for one new snapshot while training runs; what takes longer at full size is drawn smaller
 LONGEST_REST = 4.0  # seconds after which a new snapshot is drawn in any case
 

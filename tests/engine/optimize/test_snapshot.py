@@ -145,7 +145,7 @@ def test_publishing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
 
         monkeypatch.setattr(publisher, "snapshot", costly)
         session.preview_seconds = 0.1
-        for _ in range(500):
+        for _ in range(1000):
             now[0] += 0.01
             publisher.after_step()
         assert 0.02 / publishing.SHARE < min(np.diff(published)) and len(published) >= 6
