@@ -17,6 +17,7 @@ from engine.errors import RecipeError
 from engine.optimize.capture_options import capture_options
 from engine.optimize.project import check_folder
 from engine.optimize.stage import STAGES, Stage
+from engine.optimize.truth import find_truth
 
 if TYPE_CHECKING:
     from engine.capture import Capture
@@ -84,7 +85,8 @@ def opened_capture(
 ) -> Capture:
     """The capture with every photo decoded once, or CaptureError listing all that are bad.
 
-    Before that, each of `stages` says what it misses; after it, what the photos cannot give.
+    Before that, each of `stages` says what it misses, and a truth to be compared with whether it can be read; after
+    it, what the photos cannot give.
     """
     if isinstance(capture, (str, Path)):
         from engine.capture import open_capture
@@ -94,6 +96,8 @@ def opened_capture(
         if STAGES[name].needs_masks(recipe):
             capture.require_masks()
         STAGES[name].check(recipe, capture)
+    if recipe.run.evaluate:
+        find_truth(capture.path)
     capture.check_images(progress)
     for name in stages:
         STAGES[name].check_photos(recipe, capture)

@@ -28,7 +28,10 @@ class TrueMaps:
 
 @dataclass(frozen=True)
 class Truth:
-    """A mesh in the capture's frame and maps of test views; both may be missing."""
+    """A mesh in the capture's frame and maps of test views; both may be missing.
+
+    Raises CaptureError for a pattern that cannot be filled in.
+    """
 
     folder: Path
     mesh_path: Path | None
@@ -44,16 +47,23 @@ class Truth:
             metallic=_grey(images["metallic"]),
         )
 
-    def _image(self, key: str, frame: Frame) -> np.ndarray | None:
-        if key not in self.patterns:
-            return None
+    def __post_init__(self) -> None:
+        for key in self.patterns:
+            self._file_name(key, "view")
+
+    def _file_name(self, key: str, name: str) -> str:
         try:
-            path = self.folder / self.patterns[key].format(name=Path(frame.name).stem)
+            return self.patterns[key].format(name=name)
         except (LookupError, ValueError, AttributeError, TypeError) as error:
             raise CaptureError(
                 f"{self.folder / LISTING}: the name {self.patterns[key]!r} of maps.{key} cannot be filled in; "
                 "only {name} may stand in braces"
             ) from error
+
+    def _image(self, key: str, frame: Frame) -> np.ndarray | None:
+        if key not in self.patterns:
+            return None
+        path = self.folder / self._file_name(key, Path(frame.name).stem)
         if not path.exists():
             return None
         image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)

@@ -29,7 +29,7 @@ class StochasticSplatsStage(SplatsStage):
 
     The loss is L1 and the mask: a structural term is of no single pixel. Where the recipe names a shading other than
     pbr, or a file, it stands between the splats' picture and the photo, and the splats' colours are its base colours.
-    Cameras, exposure and scripts' losses have no effect.
+    Cameras, exposure, depth and scripts' losses have no effect.
     """
 
     name = "splats"
@@ -53,6 +53,7 @@ class StochasticSplatsStage(SplatsStage):
         options, optimize = self.options, self.context.recipe.optimize
         ignored = ["splats.ssim"] * bool(options.ssim) + ["splats.frequency"] * bool(options.frequency)
         ignored += ["splats.exposure"] * options.exposure + ["optimize.cameras"] * optimize.cameras
+        ignored += ["splats.depth_weight"] * bool(options.depth_weight and self.context.capture.has_depth)
         if ignored:
             self.context.notice(f"options without effect on splats' stochastic gradients: {', '.join(ignored)}")
 

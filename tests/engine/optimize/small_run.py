@@ -31,6 +31,7 @@ class SmallCapture:
     format = "memory"
     warnings: list[str] = []
     has_masks = True
+    has_depth = False
     up, up_source = np.array([0.0, 0.0, 1.0]), "test"
 
     def __init__(self, path: str = "memory-capture", size: tuple[int, int] = (12, 16)) -> None:

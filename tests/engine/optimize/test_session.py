@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.errors import GeometryError, ProjectError, RecipeError
+from engine.errors import CaptureError, GeometryError, ProjectError, RecipeError
 from engine.optimize import process
 from engine.optimize.messages import ExcludeView, Failed, Notice, Pause, SetOption, StageChanged, StepReport, Stop
 from engine.optimize.replaced import kept_aside
@@ -235,6 +235,17 @@ def test_wrong_overrides_are_told_before_photos_are_read(tmp_path, monkeypatch):
     for text in ("draw.bach=2", "draw.batch=0", "draw.steps=50"):
         with pytest.raises(RecipeError):
             reopen(tmp_path / "a", text)
+
+
+def test_a_damaged_truth_is_told_before_photos_are_read(tmp_path, monkeypatch):
+    (tmp_path / "photos" / "truth").mkdir(parents=True)
+    (tmp_path / "photos" / "truth" / "truth.json").write_text("{")
+    monkeypatch.setattr(SmallCapture, "check_images", lambda self, progress=None: pytest.fail("photos were read"))
+    recipe = SmallRecipe()
+    recipe.run.evaluate = True
+    with pytest.raises(CaptureError, match=r"truth\.json: cannot be read"):
+        Session.create(SmallCapture(str(tmp_path / "photos")), recipe, tmp_path / "a", device="cpu")
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_changed_capture_is_refused_and_the_lock_released(tmp_path, monkeypatch):

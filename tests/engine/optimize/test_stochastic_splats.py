@@ -100,6 +100,16 @@ def test_splats_are_fitted_through_a_quantizing_function(tmp_path, quantizer, gr
     assert any("splats.ssim" in message.text for message in heard if isinstance(message, Notice))
 
 
+@pytest.mark.parametrize("has_depth", [False, True])
+def test_options_without_effect_are_told(tmp_path, grey_ball, monkeypatch, has_depth):
+    monkeypatch.setattr(NegativeCapture, "has_depth", has_depth)
+    heard: list = []
+    with create(tmp_path / "run", **{"splats.start_file": grey_ball, "splats.steps": 1}) as session:
+        session.run(heard.append)
+    told = next(m.text for m in heard if isinstance(m, Notice) and "without effect" in m.text)
+    assert "splats.ssim" in told and ("splats.depth_weight" in told) == has_depth
+
+
 def test_stopping_inside_the_stage_changes_no_bit(tmp_path, quantizer, grey_ball):
     short = {"shading.file": quantizer, "splats.start_file": grey_ball, "splats.steps": 8, "splats.background": "auto"}
     with create(tmp_path / "whole", **short) as session:
