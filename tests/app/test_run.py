@@ -173,8 +173,10 @@ def test_export_writes_the_same_asset_elsewhere(finished, copied, tmp_path):
     (tmp_path / "elsewhere" / "asset.glb").write_text("mine")
     told = unrender("export", finished[0], "--out", tmp_path / "elsewhere")
     assert told.code == 1 and "elsewhere: is not empty" in told.err and written.read_text() == "mine"
+    left = tmp_path / "elsewhere" / ".asset_base_color.7-0.tmp.png"  # by a process that was killed
+    left.write_text("half")
     told = unrender("export", tmp_path / "copy", "--out", tmp_path / "elsewhere", "--overwrite")
-    assert told.code == 0 and written.read_bytes() == original.read_bytes()
+    assert told.code == 0 and written.read_bytes() == original.read_bytes() and not left.exists()
 
 
 def test_a_picture_of_a_photos_view_resembles_the_photo(finished, capture, tmp_path):
