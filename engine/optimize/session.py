@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "scene_of_checkpoint"]
 
 SNAPSHOT_STEPS = 20  # iterations between last-good states
-LOG_SECONDS = 1.0  # between step reports in log.jsonl
+LOG_SECONDS = 1.0  # between reports of steps or progress in log.jsonl
 FINISH_SECONDS = 5.0  # of steps that a stage's last work must not put at risk
 
 
@@ -97,6 +97,7 @@ class Session(LiveSession):
             notify=weak_notify(self),
             cancelled=self._stop.is_set,
         )
+        project.log("Opened", {"seconds": self.seconds})  # should the process be killed before it says more
         for text in capture.warnings:
             self.notify(Notice(text, "warning"))
 
@@ -169,7 +170,7 @@ class Session(LiveSession):
         """Pass a message to the listener and note it in the log."""
         if not isinstance(message, (StepReport, messages.PreviewReady, messages.Progress)):
             self._log(message)
-        elif isinstance(message, StepReport) and time.monotonic() - self._last_log > LOG_SECONDS:
+        elif not isinstance(message, messages.PreviewReady) and time.monotonic() - self._last_log > LOG_SECONDS:
             self._last_log = time.monotonic()
             self._log(message)
         if self.on_message is not None:

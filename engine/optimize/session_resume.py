@@ -32,7 +32,7 @@ def resumed(
     progress: Callable[[int, int, str], None] | None,
 ) -> Session:
     """The session of an opened project at its newest whole checkpoint; `Session.open` says the rest."""
-    checkpoint = read_checkpoint(project.checkpoints)
+    checkpoint, spent = read_checkpoint(project.checkpoints), project.logged_seconds()
     moved = isinstance(capture, (str, Path))
     if capture is None or moved:
         capture = place_of_capture(project, capture)
@@ -55,7 +55,8 @@ def resumed(
     else:
         session._commands.replay = [entry for entry in effective(project.history) if entry.by_user]
         project.history = []
-    session.seconds_before = max(session.seconds_before, project.logged_seconds())
+    session.seconds_before = max(session.seconds_before, spent)
+    project.log("Resumed", {"seconds": session.seconds})
     session._commands.override(overrides)
     return session
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import weakref
 from pathlib import Path
 
@@ -16,7 +17,17 @@ import torch
 
 from engine.errors import CaptureError, GeometryError, ProjectError, RecipeError
 from engine.optimize import process
-from engine.optimize.messages import ExcludeView, Failed, Notice, Pause, SetOption, StageChanged, StepReport, Stop
+from engine.optimize.messages import (
+    ExcludeView,
+    Failed,
+    Notice,
+    Pause,
+    Progress,
+    SetOption,
+    StageChanged,
+    StepReport,
+    Stop,
+)
 from engine.optimize.replaced import kept_aside
 from engine.optimize.session import Session
 from engine.optimize.views import ViewSet
@@ -274,6 +285,20 @@ def test_seconds_add_up_over_resumes(tmp_path):
     with reopen(tmp_path / "a") as session:
         assert session.seconds > first
         assert session.peak_memory_mb > 10
+
+
+def test_seconds_of_a_process_killed_before_its_first_step_count(tmp_path, monkeypatch):
+    def begun(make, *given):
+        since = time.monotonic() - 100
+        make(*given, since=since).close()
+
+    begun(Session.create, SmallCapture(), small_recipe(), tmp_path / "a", "cpu")
+    begun(Session.open, tmp_path / "a", SmallRecipe, (), "cpu", SmallCapture())
+    monkeypatch.setattr("engine.optimize.session.LOG_SECONDS", -1.0)
+    with reopen(tmp_path / "a") as session:
+        assert session.seconds >= 200 and not session.total_step
+        session.notify(Progress("draw", 0.5))
+        assert json.loads((tmp_path / "a" / "log.jsonl").read_text().splitlines()[-1])["kind"] == "Progress"
 
 
 def test_an_unknown_stage_is_refused_before_anything_is_written(tmp_path):
