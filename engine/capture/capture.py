@@ -32,6 +32,7 @@ from engine.scene.conventions import UP_AXES
 from engine.scene.frame import Frame
 
 SPLIT_FILES = ("transforms.json", "transforms_train.json", "transforms_test.json", "transforms_val.json")
+SHOWN_NAMES = 24  # of frames with the same fault, in an error; the doctor names them all
 
 
 def open_capture(path: str | Path, options: CaptureOptions | None = None) -> Capture:
@@ -178,7 +179,7 @@ class Capture:
         """
         if bad:
             total = len(self.views) + len(bad)
-            listed = "; ".join(described(bad, total))
+            listed = "; ".join(described(bad, total, SHOWN_NAMES))
             if not self.options.skip_bad_frames:
                 advice = " (--skip-bad-frames goes on without them)" if len(self.train) >= 2 else ""
                 raise CaptureError(f"{self.path}: {len(bad)} of {total} frames cannot be used{advice}: {listed}")

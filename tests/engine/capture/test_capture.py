@@ -255,3 +255,12 @@ def test_a_fault_of_all_frames_is_said_once(ball, edit, shared, said):
         open_capture(ball)
     assert len(str(caught.value)) < 300 + len(str(ball))
     assert sum("Bad frame:" in line for line in examine(ball).lines()) == 1
+
+
+def test_of_many_frames_with_one_fault_the_doctor_names_all(make_ball, edit, monkeypatch):
+    monkeypatch.setattr("engine.capture.capture.SHOWN_NAMES", 3)
+    folder = make_ball()
+    edit(folder, lambda document: [frame.update(k1="bent") for frame in document["frames"][:5]])
+    with pytest.raises(CaptureError, match="001.png, images/002.png and 2 more: transforms.json: k1 is 'bent'"):
+        open_capture(folder)
+    assert any("003.png, images/004.png: transforms.json: k1" in line for line in examine(folder).lines())
