@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,39 @@ def test_an_empty_surface(capture, tmp_path, monkeypatch):
     fails(told, "the iso-surface is empty", "check the masks")
 
 
+def one_place(document: dict) -> None:
+    for frame in document["frames"]:
+        for row in range(3):
+            frame["transform_matrix"][row][3] = 0.5 + row
+
+
+@pytest.mark.parametrize(
+    ("option", "change", "words"),
+    [
+        ("stages=refine,hull", None, "stage refine needs an unwrapped mesh"),
+        ("run.seed=99999999999999999999", None, "must be 0 to 9223372036854775807"),
+        ("stages=hull", one_place, "all cameras to train from stand at the same place"),
+        ("stages=hull", "empty", "the iso-surface is empty"),
+    ],
+    ids=["order", "seed", "one place", "empty"],
+)
+def test_a_finished_run_survives_a_bad_overwrite(finished, capture, tmp_path, monkeypatch, option, change, words):
+    project, photos = tmp_path / "run", tmp_path / "photos"
+    shutil.copytree(finished[0], project)
+    shutil.copytree(capture, photos)
+    (project / "exports" / "asset.blend").write_text("mine")
+    if callable(change):
+        edited(photos, change)
+    elif change == "empty":
+        monkeypatch.setattr("engine.optimize.stages.hull.carve", lambda *_, **__: np.ones((17, 17, 17), np.float32))
+    before = content(project)
+    told = unrender("run", photos, "--out", project, "--overwrite", "--set", option)
+    fails(told, words, code=2 if change is None else 1)
+    assert content(project) == before
+    fails(unrender("run", photos, "--out", tmp_path / "new", "--set", option), words, code=2 if change is None else 1)
+    assert not (tmp_path / "new").exists(), "what failed does not stand in the way of the next"
+
+
 def unmasked(folder: Path, background=(0, 255, 0)) -> Path:
     """The capture with plain RGB photos before a plain background, and its masks in a folder of their own."""
     for path in [*(folder / "train").glob("*.png"), *(folder / "test").glob("*.png")]:
@@ -280,8 +314,6 @@ def test_a_capture_that_changed_since(finished, capture, copied, monkeypatch, tm
     file = project / "project.toml"
     file.write_text(file.read_text().replace(str(capture), str(moved)))
     fails(unrender("resume", project), "moved")
-    import shutil
-
     shutil.copytree(capture, moved)
     assert unrender("resume", project).code == 0 and lasting(project) == lasting(finished[0])
     edited(moved, lambda document: pose(document, 2, 0, 3, 0.25))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.errors import GeometryError
+from engine.errors import RecipeError
 from engine.optimize.messages import Notice, Progress
 from engine.optimize.recipe import load_recipe
 from engine.optimize.session import Session
@@ -187,9 +187,8 @@ def test_few_photos_are_no_error(tmp_path):
 
 
 def test_without_a_hull_the_stage_says_so(tmp_path):
-    with create(tmp_path / "run", stages="stereo") as session:
-        with pytest.raises(GeometryError, match="run the stage hull before"):
-            session.run()
+    with pytest.raises(RecipeError, match="let stages name hull before"):
+        create(tmp_path / "run", stages="stereo")
 
 
 def test_without_an_image_size_the_stage_needs_nothing(tmp_path):
