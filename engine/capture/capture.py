@@ -58,17 +58,20 @@ def open_capture(path: str | Path, options: CaptureOptions | None = None) -> Cap
 
 def read_files(path: Path, options: CaptureOptions) -> Reading:
     """What the capture's own files say, whatever their format; raises CaptureError where none is understood."""
-    from engine.capture.colmap import find_model, read_colmap
-    from engine.capture.photos import photo_source
+    from engine.capture.colmap import PARTS, find_model, read_colmap
+    from engine.capture.photos import nothing_in, photo_source
     from engine.capture.transforms import read_transforms
 
     try:
         if path.is_file():
             if path.suffix.lower() == ".json":
                 return read_transforms(path, options)
-            if path.suffix.lower() in (".bin", ".txt"):
+            if path.suffix.lower() in (".bin", ".txt") and (path.stem in PARTS or find_model(path.parent) is not None):
                 return read_colmap(path.parent, options)
-            raise CaptureError(f"{path}: is neither a folder nor a transforms JSON file; name the capture's folder")
+            raise CaptureError(
+                f"{path}: is no capture by itself; open the folder that holds the photos, a transforms JSON file, a "
+                "part of a COLMAP model or a video"
+            )
         if not path.is_dir():
             raise CaptureError(f"{path}: there is no such capture; name its folder (transforms.json or a COLMAP model)")
         transforms = any((path / name).is_file() for name in SPLIT_FILES)
@@ -88,10 +91,7 @@ def read_files(path: Path, options: CaptureOptions) -> Reading:
             f"{path}: holds {'a video' if source.is_file() else 'photos'} but no camera poses; `unrender run` and the "
             "window find them"
         )
-    raise CaptureError(
-        f"{path}: holds no camera poses; put a transforms.json (Blender, instant-ngp, nerfstudio) or a COLMAP model "
-        "(sparse/0) beside its images"
-    )
+    raise CaptureError(f"{path}: {nothing_in(path)}")
 
 
 class Capture:

@@ -48,6 +48,7 @@ MODEL_IDS = {name: number for number, (name, _, _) in MODELS.items()}
 PLACES = (".", "0", "sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse", "dense/sparse")
 PLACES += ("sparse_txt/0", "sparse_txt")
 IMAGE_FOLDERS = ("images", "images_2", "images_4", "images_8", "input", "rgb")
+PARTS = ("cameras", "images", "points3D", "rigs", "frames")  # names of a model's files, .bin or .txt
 
 
 @dataclass(frozen=True)

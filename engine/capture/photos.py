@@ -68,6 +68,30 @@ def photo_source(path: Path) -> Path | None:
     return videos[0] if len(videos) == 1 else None
 
 
+def nothing_in(path: Path) -> str:
+    """Why the folder `path`, which holds neither camera poses nor bare photos, is no capture, and what to do."""
+    try:
+        inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error}); check its permissions"
+    folder = next((entry for entry in inside if _has_photos(entry)), None)
+    if folder is not None:
+        return f"holds no camera poses and no photos, but its folder {folder.name} holds photos: open {folder}"
+    if sum(entry.suffix.lower() in VIDEO_SUFFIXES for entry in inside) > 1:
+        return "holds no camera poses and no photos, but several videos: open one of them"
+    return (
+        "holds no camera poses and no photos; open a folder that holds JPEG or PNG photos, or images with a "
+        "transforms.json (Blender, instant-ngp, nerfstudio) or a COLMAP model (sparse/0)"
+    )
+
+
+def _has_photos(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and bool(listed_photos(folder))
+    except OSError:
+        return False
+
+
 def _is_shown(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".")
 

@@ -161,3 +161,26 @@ def test_photos_that_will_have_no_masks_are_told_from_their_headers(tmp_path, ba
         require_photo_masks(photos, CaptureOptions(masks=tmp_path / "nowhere"))
     for remedy in ({"masks": photos}, {"region": ((0, 0, 0), (1, 1, 1))}, {"color_key": (0, 0, 0)}):
         require_photo_masks(photos, CaptureOptions(**remedy))
+
+
+def test_a_folder_without_photos_says_where_there_are_some(tmp_path):
+    with pytest.raises(CaptureError, match="no photos; open a folder that holds JPEG or PNG photos, or images with a"):
+        open_capture(tmp_path)
+    for name in ("one.mp4", "two.mov"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(CaptureError, match="several videos: open one of them"):
+        open_capture(tmp_path)
+    save(tmp_path / "day one" / "a.jpg")
+    with pytest.raises(CaptureError, match="its folder day one holds photos: open .*day one$"):
+        open_capture(tmp_path)
+
+
+def test_a_file_that_is_no_capture_is_told_from_a_part_of_a_model(tmp_path):
+    photo, notes, part = save(tmp_path / "a.jpg"), tmp_path / "a.txt", tmp_path / "images.txt"
+    notes.write_text("")
+    part.write_text("")
+    for path in (photo, notes):
+        with pytest.raises(CaptureError, match=f"{path.name}: is no capture by itself; open the folder that holds"):
+            open_capture(path)
+    with pytest.raises(CaptureError, match="there is no COLMAP model"):
+        open_capture(part)
