@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from app.window.option_names import without_flags
 from engine.capture.bad_frames import described
 
 if TYPE_CHECKING:
@@ -36,16 +37,14 @@ class Finding:
     remedies: tuple[Remedy, ...] = ()
 
 
-_WORDS = (  # the engine speaks to the command line too
-    ("(--skip-bad-frames goes on without them)", ""),
+_WORDS = (  # of keys that the capture panel has controls for
+    (" (--skip-bad-frames goes on without them)", ""),  # it has a button
     ("capture.color_key (r,g,b from 0 to 255)", "the background colour"),
     ("capture.color_key", "the background colour"),
     ("capture.color_tolerance", "the colour tolerance (option capture.color_tolerance)"),
     ("capture.region", "the region box"),
     ("capture.up", "the up axis"),
-    ("--masks DIR", "a folder of masks"),
     ("world from camera", "world-from-camera"),
-    ("`unrender run` and the window find them (COLMAP)", "opening the photos finds them (COLMAP)"),
 )
 
 
@@ -54,6 +53,7 @@ def plain(text: str, path: Path | str = "") -> str:
     text = text.removeprefix(f"{path}: ")
     for technical, words in _WORDS:
         text = text.replace(technical, words)
+    text = without_flags(text)
     text = " ".join(text.split())
     return text[:1].upper() + text[1:]
 
