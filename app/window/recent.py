@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QRect, QSettings, QSize, Qt, Signal
-from PySide6.QtGui import QImage, QImageReader
+from PySide6.QtGui import QImage, QImageReader, qGray
 
 MOST = 12
 KEY = "recent/projects"
 COMPARISON, PREVIEW, PROJECT = "comparison.png", "preview.png", "project.toml"
-COLUMNS, CAPTION = 6, 22  # of comparison.png: pictures side by side, pixels of text above them
+CAPTION = 22  # pixels of text above the columns of comparison.png
+COLUMNS, SPLAT_COLUMNS = 6, 3  # as wide as each other: photo, render, difference, and the materials of a surface
+INK, INDENT = 128, 20  # a grey that only text is darker than; pixels of a column within which its text begins
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,10 @@ def thumbnail(folder: Path, size: QSize) -> QImage | None:
     """
     comparison, preview = Path(folder) / COMPARISON, Path(folder) / PREVIEW
     newest = comparison if comparison.is_file() else preview
-    reader = QImageReader(str(newest))
-    if newest == comparison and reader.size().isValid():
-        width = reader.size().width() // COLUMNS
-        height = min(width, reader.size().height() - CAPTION)
-        reader.setClipRect(QRect(width, CAPTION, width, height))
-    image = reader.read()
+    image = QImageReader(str(newest)).read()
+    if newest == comparison and not image.isNull():
+        width = image.width() // _columns(image)
+        image = image.copy(QRect(width, CAPTION, width, min(width, image.height() - CAPTION)))
     if image.isNull():
         return None
     modes = Qt.AspectRatioMode.KeepAspectRatioByExpanding, Qt.TransformationMode.SmoothTransformation
@@ -127,3 +127,14 @@ def thumbnail(folder: Path, size: QSize) -> QImage | None:
     return scaled.copy(
         QRect((scaled.width() - size.width()) // 2, (scaled.height() - size.height()) // 2, *size.toTuple())
     )
+
+
+def _columns(comparison: QImage) -> int:
+    """How many columns it has: where materials are shown a caption begins in the middle, else a column's middle is."""
+    middle = comparison.width() // 2
+    captioned = any(
+        qGray(comparison.pixel(x, y)) < INK
+        for x in range(middle, min(middle + INDENT, comparison.width()))
+        for y in range(min(CAPTION, comparison.height()))
+    )
+    return COLUMNS if captioned else SPLAT_COLUMNS

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QLabel, QMainWindow, QMenu, QMessageBox, QPushButton
@@ -164,6 +166,27 @@ def test_recent_projects_survive_and_missing_ones_vanish(settings, tmp_path, qtb
     assert again.projects()[0].name == "p13"
     settings.setValue("recent/projects", "{nonsense")
     assert RecentProjects(settings).projects() == []
+
+
+@pytest.mark.parametrize("side", (48, 128, 300))
+@pytest.mark.parametrize("maps", (0, 3))
+def test_a_thumbnail_is_the_first_render_of_splats_and_surfaces_alike(tmp_path, qtbot, monkeypatch, side, maps):
+    from PySide6.QtCore import QSize
+
+    from engine.exchange import write_png
+    from engine.optimize import comparison
+
+    def grey(value):
+        return np.full((side, side, 3), value, np.float32)
+
+    monkeypatch.setattr(comparison, "photo_on_white", lambda capture, frame: (grey(0), None))
+    monkeypatch.setattr(comparison, "rendered_on_white", lambda renderer, camera: grey(0.5))
+    monkeypatch.setattr(comparison, "_maps", lambda renderer, camera: [grey(0)] * maps)
+    capture = SimpleNamespace(frames=[SimpleNamespace(camera=None)] * 2)
+    write_png(tmp_path / "comparison.png", comparison.comparison(None, capture, [0, 1]))
+    picture = thumbnail(tmp_path, QSize(30, 30))
+    inside = [picture.pixelColor(x, y).getRgb()[:3] for x in (0, 3, 6) for y in (0, 3, 6)]
+    assert all(color == (128, 128, 128) for color in inside), inside
 
 
 def test_a_project_without_pictures_has_no_thumbnail(tmp_path, qtbot):
