@@ -97,7 +97,7 @@ class Session(LiveSession):
             notify=weak_notify(self),
             cancelled=self._stop.is_set,
         )
-        project.log("Opened", {"seconds": self.seconds})  # should the process be killed before it says more
+        project.log("Opened", {"seconds": round(self.seconds, 3)})  # should the process be killed before it says more
         for text in capture.warnings:
             self.notify(Notice(text, "warning"))
 

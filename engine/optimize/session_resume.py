@@ -56,7 +56,7 @@ def resumed(
         session._commands.replay = [entry for entry in effective(project.history) if entry.by_user]
         project.history = []
     session.seconds_before = max(session.seconds_before, spent)
-    project.log("Resumed", {"seconds": session.seconds})
+    project.log("Resumed", {"seconds": round(session.seconds, 3)})
     session._commands.override(overrides)
     return session
 

@@ -120,7 +120,7 @@ def test_stopping_leaves_nothing_behind(tmp_path, number):
     replaced += f"made.CHILD = pathlib.Path({str(child)!r})"
     beside = tmp_path / "photos"
     folder = write_photos(beside / "room", cameras(4))
-    process = started("run", folder, "--out", beside / "out", first=replaced)
+    process = started("run", folder, "--recipe", "scene", "--out", beside / "out", first=replaced)
     wait_until(here.exists, process)
     process.send_signal(number)
     told, _ = process.communicate(timeout=PATIENCE)
