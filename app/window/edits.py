@@ -60,20 +60,16 @@ class OptionEdit(Edit):
 
 
 class OptionsEdit(Edit):
-    """Several options at once, such as a preset; `apply` is told (key, value) for each. Never merges."""
+    """Several options at once, such as a preset; `apply` is told all as {key: value}. Never merges."""
 
     def __init__(
         self,
-        apply: Callable[[str, Any], bool | None],
+        apply: Callable[[dict[str, Any]], bool | None],
         before: dict[str, Any],
         after: dict[str, Any],
         text: str,
     ) -> None:
-        def apply_all(values: dict[str, Any]) -> bool:
-            taken = [apply(key, value) is not False for key, value in values.items()]
-            return any(taken)
-
-        super().__init__(apply_all, None, before, after, text)
+        super().__init__(apply, None, before, after, text)
 
 
 class ExcludeEdit(Edit):

@@ -57,6 +57,8 @@ class RecipePanel(QWidget):
         self.scroll, self.content = QScrollArea(), QWidget()
         self._lay_out()
         self._connect()
+        self._stale = QTimer(self, singleShot=True, interval=0)
+        self._stale.timeout.connect(self._show_everything)
         self._builder = QTimer(self, interval=0)
         self._builder.timeout.connect(self._build_next)
         self._make_sections()
@@ -163,13 +165,28 @@ class RecipePanel(QWidget):
 
     def refresh(self) -> None:
         """Show everything as the studio has it."""
-        self._show(list(self.lines))
         stages = tuple(self.studio.recipe.stages)
         if stages != self.stage_list.stages:
             self.stage_list.show_stages(stages)
             self._session_changed(self.studio.session)
+        self._show(list(self.lines))
+
+    def _show_soon(self) -> None:
+        """Show everything once the event loop comes to it: stage, session and state often change together."""
+        self._stale.start()
+
+    def _show_stale(self) -> None:
+        if self._stale.isActive():
+            self._show_everything()
+
+    def _show_everything(self) -> None:
+        self._show(list(self.lines))
+        if self.changed_only.isChecked():
+            self._filter()
 
     def _show(self, keys: list[str]) -> None:
+        if len(keys) == len(self.lines):
+            self._stale.stop()
         recipe, defaults = self.studio.recipe, self.studio.default_recipe()
         exact = presets.matching(recipe, defaults)
         self.preset = exact or self.preset
@@ -189,30 +206,31 @@ class RecipePanel(QWidget):
             section.show_title()
 
     def _recipe_changed(self, key: str) -> None:
-        preset = self.preset
-        self._show([key] if key in self.lines else list(self.lines))
-        if preset != self.preset:
-            self._show(list(self.lines))
-        if key in ("", "stages"):
+        if key in ("", "stages") or key not in self.lines:
             self.refresh()
+        else:
+            preset = self.preset
+            self._show([key])
+            if preset != self.preset:
+                self._show(list(self.lines))
         if self.changed_only.isChecked():
             self._filter()
 
     def _state_changed(self, state: str) -> None:
-        self._show(list(self.lines))
+        self._show_soon()
         if state == "failed":
             self.stage_list.fail()
 
     def _session_changed(self, session: Any) -> None:
         self.stage_list.restart(session.stage_index if session is not None else 0)
-        self._show(list(self.lines))
+        self._show_soon()
 
     def _message(self, message: object) -> None:
         self.stage_list.show_message(message)
         if isinstance(message, Failed):
             self.stage_list.fail()
         elif isinstance(message, StageChanged):
-            self._show(list(self.lines))
+            self._show_soon()
 
     def _edit(self, key: str, value: Any) -> None:
         self.say("")
@@ -229,8 +247,9 @@ class RecipePanel(QWidget):
     def _choose_preset(self, name: str) -> None:
         self.preset = name
         self.say("")
+        self._show_soon()
         self.studio.apply_preset(name)
-        self._show(list(self.lines))
+        self._show_stale()  # where every option had its value already
 
     def _lock(self, part: str, held: bool) -> None:
         changes = [(key, not held) for key in locked_keys(part, self.studio.recipe)]
@@ -252,14 +271,9 @@ class RecipePanel(QWidget):
 
     def _edit_together(self, changes: list[tuple[str, Any]], text: str) -> list[str]:
         """Several options as one edit; the keys of those that may not change now."""
-        refused = [key for key, _ in changes if not self.studio.changeable(key)[0]]
-        if len(refused) < len(changes):
-            self.studio.undo_stack.beginMacro(text)
-            for key, value in changes:
-                if key not in refused:
-                    self.studio.set_option(key, value)
-            self.studio.undo_stack.endMacro()
-        self._show(list(self.lines))
+        self._show_soon()
+        refused = self.studio.set_options(dict(changes), text)
+        self._show_stale()  # where nothing was taken, the buttons go back
         return refused
 
     def _load(self) -> None:
@@ -301,6 +315,7 @@ class RecipePanel(QWidget):
 
     def show_section(self, name: str) -> None:
         """Unfold a section and bring it into view."""
+        self._show_stale()
         section = self.sections.get(name)
         if section is None:
             return

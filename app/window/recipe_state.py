@@ -67,6 +67,14 @@ class RecipeState:
         self.studio.undo_stack.clear()
         self.studio.recipe_changed.emit("")
 
+    def forget_capture(self) -> None:
+        """Give the options of how photos are read their defaults again, for other photos; a Notice says which."""
+        changed = [words_of(key) for key, _, _ in difference(self.recipe.capture, self._defaults.capture)]
+        if changed:
+            self.recipe.capture = copy.deepcopy(self._defaults.capture)
+            self.studio.notice(f"Back at their defaults for these other photos: {', '.join(changed)}.")
+            self.studio.recipe_changed.emit("")
+
     def set(self, key: str, value: Any) -> bool:
         """Change one option through the undo stack; a Notice says why not, where it may not change."""
         try:
@@ -89,22 +97,37 @@ class RecipeState:
     def apply_preset(self, name: str) -> None:
         """Set all options of a preset as one edit. Raises RecipeError for an unknown name."""
         values = presets.values_of(name, self._defaults)
-        known = flat(self.recipe)
-        before = {key: known[key] for key in values}
-        after = {key: value for key, value in values.items() if value != before[key]}
-        refused = [key for key in after if not self.changeable(key)[0]]
-        after = {key: value for key, value in after.items() if key not in refused}
+        refused = self.set_together(values, f"preset {presets.preset(name).title}")
         if refused:
             count = f"{len(refused)} option{'s' * (len(refused) != 1)}"
             names = ", ".join(map(place_of, refused))
             self.studio.notice(f"{count} of this preset stay, since the run has begun with them: {names}")
+
+    def set_together(self, values: dict[str, Any], text: str) -> list[str]:
+        """Set several options as one edit; the keys of those that differ and may not change now."""
+        known = flat(self.recipe)
+        changed = {key: value for key, value in values.items() if value != known[key]}
+        refused = [key for key in changed if not self.changeable(key)[0]]
+        after = {key: value for key, value in changed.items() if key not in refused}
         if after:
-            title = presets.preset(name).title
-            before = {key: before[key] for key in after}
-            self.studio.undo_stack.push(OptionsEdit(self.put, before, after, f"preset {title}"))
+            before = {key: known[key] for key in after}
+            self.studio.undo_stack.push(OptionsEdit(self.put_together, before, after, text))
+        return refused
 
     def put(self, key: str, value: Any) -> bool:
         """Set one option without the undo stack; whether it was taken."""
+        return self.put_together({key: value})
+
+    def put_together(self, values: dict[str, Any]) -> bool:
+        """Set several options without the undo stack, told of once; whether any was taken."""
+        taken = [key for key, value in values.items() if self._take(key, value)]
+        if taken:
+            self.studio.recipe_changed.emit(taken[0] if len(taken) == 1 else "")
+        if self.studio.session is None and any(key.startswith("capture.") for key in taken):
+            self.studio.capture_options_changed.emit()
+        return bool(taken)
+
+    def _take(self, key: str, value: Any) -> bool:
         session = self.studio.session
         if session is not None:
             may, why = changeable(session, key)
@@ -113,9 +136,6 @@ class RecipeState:
                 return False
             session.queue(SetOption(key, value))
         set_option(self.recipe, key, value)
-        self.studio.recipe_changed.emit(key)
-        if session is None and key.startswith("capture."):
-            self.studio.capture_options_changed.emit()
         return True
 
     def changeable(self, key: str) -> tuple[bool, str]:

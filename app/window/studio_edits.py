@@ -32,6 +32,10 @@ class StudioEdits(StudioSignals):
         """Change an option, now or for the next run; a Notice says why not, where it may not change."""
         return self._recipe.set(key, value)
 
+    def set_options(self, values: dict[str, Any], text: str) -> list[str]:
+        """Set several options as one edit named `text`; the keys of those that may not change now and stay."""
+        return self._recipe.set_together(values, text)
+
     def reset_option(self, key: str) -> bool:
         """Give an option its default again."""
         return self._recipe.set(key, find_option(self._recipe.defaults(), key).value)

@@ -86,13 +86,11 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-_hints = functools.cache(typing.get_type_hints)  # of a class; slow, and panels describe recipes often
-
-
-def _fields(section: Any) -> Iterator[tuple[dataclasses.Field, Any]]:
-    hints = _hints(type(section))
-    for item in fields(section):
-        yield item, hints[item.name]
+@functools.cache
+def _fields(section: type) -> dict[str, tuple[dataclasses.Field, Any, Meaning]]:
+    """Field, type and meaning by name; slow to find out, and panels describe recipes often."""
+    hints = typing.get_type_hints(section)
+    return {item.name: (item, hints[item.name], _meaning(item, hints[item.name])) for item in fields(section)}
 
 
 def _meaning(item: dataclasses.Field, hint: Any) -> Meaning:
@@ -119,27 +117,32 @@ def _default(item: dataclasses.Field) -> Any:
 def describe(recipe: Any, prefix: str = "") -> list[OptionRow]:
     """Every option of a tree of dataclasses, in the order of definition, sections before the next sibling."""
     rows = []
-    for item, hint in _fields(recipe):
-        value, key = getattr(recipe, item.name), f"{prefix}{item.name}"
+    for name, (item, hint, meaning) in _fields(type(recipe)).items():
+        value, key = getattr(recipe, name), f"{prefix}{name}"
         if is_dataclass(value):
             rows += describe(value, key + ".")
         else:
-            rows.append(OptionRow(key, value, _default(item), hint, _meaning(item, hint)))
+            rows.append(OptionRow(key, value, _default(item), hint, meaning))
     return rows
 
 
 def find_option(recipe: Any, key: str) -> OptionRow:
     """The row of one dotted key. Raises RecipeError naming the nearest key when there is none."""
-    rows = {row.key: row for row in describe(recipe)}
-    if key in rows:
-        return rows[key]
-    if any(known.startswith(key + ".") for known in rows):
-        raise RecipeError(f"{key} is a section; set one of its options, such as {_first(rows, key + '.')}")
-    raise RecipeError(f"unknown option {key!r}; {_nearest(key, rows)}")
+    section = recipe
+    *path, name = key.split(".")
+    for part in path:
+        section = getattr(section, part) if is_dataclass(section) and part in _fields(type(section)) else None
+    if is_dataclass(section) and name in _fields(type(section)) and not is_dataclass(getattr(section, name)):
+        item, hint, meaning = _fields(type(section))[name]
+        return OptionRow(key, getattr(section, name), _default(item), hint, meaning)
+    keys = [row.key for row in describe(recipe)]
+    if any(known.startswith(key + ".") for known in keys):
+        raise RecipeError(f"{key} is a section; set one of its options, such as {_first(keys, key + '.')}")
+    raise RecipeError(f"unknown option {key!r}; {_nearest(key, keys)}")
 
 
-def _first(rows: dict, prefix: str) -> str:
-    return next(key for key in rows if key.startswith(prefix))
+def _first(keys: list[str], prefix: str) -> str:
+    return next(key for key in keys if key.startswith(prefix))
 
 
 def _nearest(key: str, known) -> str:

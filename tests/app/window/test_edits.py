@@ -18,6 +18,9 @@ class Target:
         self.region = None
         self.closed: set[str] = set()
 
+    def options(self, values):
+        return any([self.option(key, value) for key, value in values.items()])
+
     def option(self, key, value):
         if key in self.closed:
             return False
@@ -88,7 +91,7 @@ def test_an_undo_that_comes_too_late_changes_nothing(stack, target):
 
 def test_a_preset_is_one_edit(stack, target):
     after = {"shape.steps": 100, "shape.mask": 1.0}
-    stack.push(OptionsEdit(target.option, {key: target.values[key] for key in after}, after, "preset Quick look"))
+    stack.push(OptionsEdit(target.options, {key: target.values[key] for key in after}, after, "preset Quick look"))
     assert stack.undoText() == "preset Quick look" and target.values["shape.steps"] == 100
     stack.undo()
     assert target.values == Target().values

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QLabel, QLineEdit, QToolButton, QWidget
@@ -10,6 +12,7 @@ from app.window import option_fields
 from app.window.option_fields import PathField, field_for, stepped
 from app.window.option_names import words_of
 from app.window.recipe_panel import HIDDEN, RecipePanel
+from engine.optimize import options
 from engine.optimize.messages import Failed, Progress, StageChanged, StepReport
 from engine.optimize.options import describe, find_option
 from engine.optimize.recipe import Recipe
@@ -206,6 +209,43 @@ def test_presets_are_one_click_and_one_undo(panel, qtbot):
     while studio.undo_stack.canUndo():
         studio.undo_stack.undo()
     assert studio.recipe.shape.resolution == 64 and part(panel, QToolButton, "preset_balanced").isChecked()
+
+
+def test_a_preset_and_its_undo_are_told_of_once(panel, qtbot):
+    told = []
+    panel.studio.recipe_changed.connect(told.append)
+    click(qtbot, part(panel, QToolButton, "preset_best"))
+    panel.studio.undo_stack.undo()
+    assert told == ["", ""] and panel.studio.recipe.shape.resolution == 64
+    click(qtbot, part(panel, QToolButton, "lock_material"))
+    assert told == ["", "", ""] and panel.studio.recipe.refine.material is False
+
+
+def test_what_changes_together_is_shown_once(panel, qtbot, monkeypatch):
+    whole, show = [], panel._show
+    monkeypatch.setattr(panel, "_show", lambda keys: (whole.append(len(keys)), show(keys)))
+    for index, name in enumerate(panel.stage_list.stages):
+        panel.studio.message_received.emit(StageChanged(name, index, 7, "begin"))
+    panel.studio.state_changed.emit("running")
+    panel.studio.session_changed.emit(None)
+    assert not whole
+    wait_for(qtbot, lambda: whole)
+    assert whole == [len(panel.lines)]
+
+
+def test_showing_everything_looks_no_option_up_among_all(panel, monkeypatch):
+    whole = []
+
+    def counted(recipe, prefix=""):
+        whole.extend([recipe] * (not prefix))
+        return describe(recipe, prefix)
+
+    run = SimpleNamespace(recipe=panel.studio.recipe, stage_index=2, stage=None)
+    with monkeypatch.context() as patches:
+        patches.setattr(options, "describe", counted)
+        patches.setattr(panel.studio, "_session", run)
+        panel.refresh()
+    assert 0 < len(whole) < 10 < len(panel.lines)
 
 
 def test_locks_hold_parts_still(panel, qtbot):

@@ -71,6 +71,11 @@ def test_texts_are_parsed_to_the_fields_type(key, text, value):
     assert find_option(recipe, key).value == value
 
 
+def test_an_option_found_alone_is_its_row_of_the_whole():
+    for recipe in (Outer(), Recipe()):
+        assert [find_option(recipe, row.key) for row in describe(recipe)] == describe(recipe)
+
+
 @pytest.mark.parametrize(
     ("key", "text", "said"),
     [
