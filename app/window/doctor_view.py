@@ -108,7 +108,7 @@ class DoctorView(QWidget):
         facts.setTextFormat(Qt.TextFormat.PlainText)
         facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         rows.addWidget(facts)
-        if report is not None:
+        if report is not None and self.studio.capture is not None:
             rows.addLayout(self._up_choice(report))
         rows.addStretch(1)
         self.scroll.setWidget(content)

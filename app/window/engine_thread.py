@@ -16,7 +16,7 @@ from app.window.background import described
 from app.window.inbox import Inbox
 from app.window.loading import is_loaded, load_engine
 from engine.errors import Cancelled, UnrenderError
-from engine.optimize.messages import EvalReport, Failed, Message, Notice, Pause, Progress
+from engine.optimize.messages import EvalReport, ExcludeView, Failed, Message, Notice, Pause, Progress
 from engine.optimize.process import return_memory
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ class EngineThread:
         self._interrupt.clear()
         self._jobs.put(self._imported)
 
-    def create(self, capture: Any, recipe: Any, folder: Path, excluded: set[int], until: int | None) -> None:
-        """Make a new run in `folder` and start it; it pauses when `until` steps are done."""
+    def create(self, capture: Any, recipe: Any, folder: Path, excluded: set[str], until: int | None) -> None:
+        """Make a new run in `folder` without the photos `excluded` and start it; it pauses after `until` steps."""
         self._interrupt.clear()
         number = self._wanted
         self._jobs.put(lambda: self._create(number, capture, recipe, folder, excluded, until))
@@ -208,16 +208,15 @@ class EngineThread:
         return session_type
 
     def _create(
-        self, number: int, capture: Any, recipe: Any, folder: Path, excluded: set[int], until: int | None
+        self, number: int, capture: Any, recipe: Any, folder: Path, excluded: set[str], until: int | None
     ) -> None:
         self._told = number
         self._say("running")
         session_type = self._imported()
         session = session_type.create(capture, recipe, folder, since=time.monotonic(), progress=self._reading)
-        for frame in sorted(excluded):
-            from engine.optimize.messages import ExcludeView
-
-            session.queue(ExcludeView(frame))
+        for frame in session.capture.train:
+            if session.capture.frames[frame].name in excluded:
+                session.queue(ExcludeView(frame))
         self._until, self._evaluated = until, False
         self._adopt(session)
 
@@ -226,9 +225,9 @@ class EngineThread:
         self._say("opening")
         session = self._imported().open(folder, capture=capture, since=time.monotonic(), progress=self._reading)
         settle(session, paused=True)
-        self._evaluated = True
-        self._adopt(session)
         metrics = session.project.read_metrics() if session.finished else None
+        self._evaluated = bool(metrics)  # else it has yet to be measured, whoever finishes it
+        self._adopt(session)
         if metrics:
             self._inbox.put_message(EvalReport(metrics))
         self._rest()

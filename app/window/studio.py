@@ -41,6 +41,8 @@ class Studio(StudioEdits):
         self._background.busy_changed.connect(self.busy_changed)
         self._background.failed.connect(self.failed)
         self._opening: ProgressHandle | None = None
+        self._state_before: State = "empty"  # of what is open while something else is being read
+        self._read_from: set[Path] = set()  # what the recipe's section capture was chosen for
         self._examining: ProgressHandle | None = None
         self._engine: EngineThread | None = None
         self._ended = False
@@ -48,10 +50,21 @@ class Studio(StudioEdits):
     # ---- what is open
 
     def open(self, path: Path | str) -> None:
-        """Open a project's folder or a capture in place of what is open; the state says when."""
-        self.close_all()
+        """Open a project's folder or a capture in place of what is open, which stays where that fails.
+
+        Other photos are read as the recipe's defaults say, not as was chosen for those before.
+        """
+        path = Path(path)
+        others = bool(self._read_from) and path.absolute() not in self._read_from
+        section, handles = (self.default_recipe() if others else self.recipe).capture, []
+        for handle in (self._opening, self._examining):
+            if handle is not None:
+                handle.cancel()
+        if self.capture is None:
+            self.doctor_changed.emit(None)  # what was said of another folder
+        if self.state != "opening":
+            self._state_before = self.state
         self._set_state("opening")
-        path, section = Path(path), self.recipe.capture
 
         def work(handle: ProgressHandle) -> Opened:
             handle.report(-1.0, path.name)
@@ -62,11 +75,30 @@ class Studio(StudioEdits):
 
             return opened(path, section, posing, lambda: handle.cancelled)
 
-        def failed(error: BaseException) -> None:
-            self._not_opened(error)
-            self._examine_closed(path)
+        def done(what: Opened) -> None:
+            self.close_all()
+            self._read_from = {path.absolute(), what.capture.path.absolute()}
+            if others and what.recipe is None:
+                self._forget_section()
+            self._take(what)
 
-        self._opening = self._background.start("Opening", work, self._take, failed)
+        def failed(error: BaseException) -> None:
+            if self._opening not in handles:  # something else was opened meanwhile, or all was closed
+                return
+            self._not_opened(error)
+            if self.capture is None:
+                self._read_from = {path.absolute()}
+                if others:
+                    self._forget_section()
+                self._examine_closed(path, section)
+
+        self._opening = self._background.start("Opening", work, done, failed)
+        handles.append(self._opening)
+
+    def _forget_section(self) -> None:
+        """Have the next run read photos as by default."""
+        self._recipe.forget_capture()
+        self.region_changed.emit(self.region)
 
     def open_sample(self) -> None:
         """Open the capture that comes with Unrender."""
@@ -79,20 +111,29 @@ class Studio(StudioEdits):
         for handle in (self._opening, self._examining):
             if handle is not None:
                 handle.cancel()
+        self._opening = self._examining = None
         self._forget_session()
+        if self.capture is None:
+            self.doctor_changed.emit(None)  # what was said of a folder that could not be opened
         self._set_capture(None)
         self._set_state("empty")
 
     def reopen_capture(self) -> None:
         """Read the capture again, after an option of how it is read has changed."""
-        if self.capture is None or self._session is not None:
+        if self.capture is None or self._session is not None or self.state == "opening":
             return
         if self._opening is not None:
             self._opening.cancel()
-        path, section = self.capture.path, self.recipe.capture
-        self._opening = self._background.start(
-            "Reading the photos again", lambda handle: opened(path, section), self._take, self._not_reopened
-        )
+        path, section, handles = self.capture.path, self.recipe.capture, []
+
+        def failed(error: BaseException) -> None:
+            if self._opening in handles:
+                self._opening = None
+            self.say(error)
+
+        label = "Reading the photos again"
+        self._opening = self._background.start(label, lambda handle: opened(path, section), self._take, failed)
+        handles.append(self._opening)
 
     def _take(self, what: Opened) -> None:
         self._opening = None
@@ -107,11 +148,8 @@ class Studio(StudioEdits):
 
     def _not_opened(self, error: BaseException) -> None:
         self._opening = None
-        self._set_state("empty")
-        self.say(error)
-
-    def _not_reopened(self, error: BaseException) -> None:
-        self._opening = None
+        if self.state == "opening":  # else the run that stays open has ended or paused by itself
+            self._set_state(self._state_before)
         self.say(error)
 
     def _set_capture(self, capture: Capture | None) -> None:
@@ -136,15 +174,16 @@ class Studio(StudioEdits):
 
         self._examining = self._background.start("", lambda handle: doctor_of(capture), done)
 
-    def _examine_closed(self, path: Path) -> None:
+    def _examine_closed(self, path: Path, section: Any) -> None:
         """Have the doctor look at a capture that could not be opened, so that the window can say how to mend it."""
-        section = self.recipe.capture
+        handles = []
 
         def done(report: Any) -> None:
-            if self.capture is None and self.state == "empty" and report is not None:
+            if self._examining in handles and self.capture is None and report is not None:
                 self.doctor_changed.emit(report)
 
         self._examining = self._background.start("", lambda _: doctor_of_path(path, section), done, lambda _: None)
+        handles.append(self._examining)
 
     # ---- the run
 
@@ -192,7 +231,7 @@ class Studio(StudioEdits):
         if self._session is not None:
             self.engine.go(until)
             return
-        if self.capture is None or self.state == "running":
+        if self.capture is None or self.state in ("running", "opening"):
             return
         recipe, folder = self.recipe, self.next_folder()
         try:
@@ -200,8 +239,9 @@ class Studio(StudioEdits):
         except UnrenderError as error:
             self.say(error)
             return
+        excluded = {self.capture.frames[frame].name for frame in self.excluded}
         self._set_state("running")
-        self.engine.create(self.capture if same else self.capture.path, recipe, folder, set(self.excluded), until)
+        self.engine.create(self.capture if same else self.capture.path, recipe, folder, excluded, until)
 
     def pause(self) -> None:
         """Hold after the current step."""
@@ -248,6 +288,8 @@ class Studio(StudioEdits):
         self.undo_stack.clear()
         self.set_relight(None)
         self.set_selection(None)
+        if self.scores:
+            self.set_scores({})
         if self.snapshot is not None:
             self.snapshot = None
             self.snapshot_changed.emit(None)
@@ -262,8 +304,9 @@ class Studio(StudioEdits):
             return
         self._session = session
         if session is not None:
-            if session.capture is not self.capture:
+            if session.capture is not self.capture:  # read anew, or without the photos that cannot be used
                 self._set_capture(session.capture)
+                self._examine()
             self._recipe.follow(session)
         self.session_changed.emit(session)
         self.recipe_changed.emit("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -172,6 +173,16 @@ class Capture:
             for name in names & set(self._cache):
                 self._cached_bytes -= self._cache.pop(name).bytes
 
+    def without(self, bad: list[tuple[str, str]]) -> Capture:
+        """A capture of the same files without the frames `bad` (name, reason); this one stays as it is."""
+        left = copy.copy(self)
+        left.warnings, left.mask_statistics = list(self.warnings), dict(self.mask_statistics)
+        left._lock = threading.Lock()
+        with self._lock:
+            left._cache, left._cached_bytes = OrderedDict(self._cache), self._cached_bytes
+        left.drop(bad)
+        return left
+
     def settle(self, bad: list[tuple[str, str]]) -> None:
         """Report frames `bad` (name, reason), already dropped, as an error or, if the options say so, as a warning.
 
@@ -276,23 +287,25 @@ class Capture:
             return "the colour key leaves no object; lower capture.color_tolerance or correct capture.color_key"
         return f"the alpha of {view.frame.image_path.name} is empty; remove the frame"
 
-    def check_images(self, progress: Callable[[int, int, str], None] | None = None) -> None:
-        """Decode every image and mask once, and list all bad ones together in a CaptureError, or drop them.
+    def check_images(self, progress: Callable[[int, int, str], None] | None = None) -> Capture:
+        """Decode every image and mask once: this capture, or a copy without the bad frames where they may be skipped.
 
-        `progress(done, total, frame name)` is called after each frame. Raises CaptureError too when a colour key or
-        region removes nothing from the training photos.
+        `progress(done, total, frame name)` is called after each frame. Raises CaptureError listing all bad frames
+        together, and when a colour key or region removes nothing from the training photos.
         """
-        bad = self.bad_images(progress)
+        bad, checked = self.bad_images(progress), self
         if bad:
-            self.drop(bad)
-            self.settle(bad)
-        names = [self.views[index].frame.name for index in self.train]
-        unkeyed = nothing_removed([self.mask_statistics[n] for n in names if n in self.mask_statistics], self.options)
+            checked = self.without(bad)
+            checked.settle(bad)
+        names = [checked.views[index].frame.name for index in checked.train]
+        known = [checked.mask_statistics[name] for name in names if name in checked.mask_statistics]
+        unkeyed = nothing_removed(known, self.options)
         if unkeyed:
             raise CaptureError(f"{self.path}: {unkeyed}")
-        polarity = self.polarity_problem()
-        if polarity and polarity not in self.warnings:
-            self.warnings.append(polarity)
+        polarity = checked.polarity_problem()
+        if polarity and polarity not in checked.warnings:
+            checked.warnings.append(polarity)
+        return checked
 
     def polarity_problem(self) -> str:
         """A sentence if the masks decoded so far look inverted, else ''."""

@@ -83,7 +83,7 @@ def opened_capture(
     progress: Callable[[int, int, str], None] | None,
     stages: tuple[str, ...] = (),
 ) -> Capture:
-    """The capture with every photo decoded once, or CaptureError listing all that are bad.
+    """The capture with every photo decoded once, or CaptureError listing all bad ones; what is given stays as it is.
 
     Before that, each of `stages` says what it misses, and a truth to be compared with whether it can be read; after
     it, what the photos cannot give.
@@ -98,7 +98,7 @@ def opened_capture(
         STAGES[name].check(recipe, capture)
     if recipe.run.evaluate:
         find_truth(capture.path)
-    capture.check_images(progress)
+    capture = capture.check_images(progress)
     for name in stages:
         STAGES[name].check_photos(recipe, capture)
     return capture

@@ -74,8 +74,9 @@ class ViewModel(QObject):
 
     @property
     def frame(self) -> int | None:
-        """The photo that is looked through."""
-        return self.studio.view_frame if self.studio.capture is not None else None
+        """The photo that is looked through; None where the capture no longer holds it."""
+        frame, capture = self.studio.view_frame, self.studio.capture
+        return frame if capture is not None and frame is not None and frame < len(capture.frames) else None
 
     @property
     def photo_camera(self) -> Camera | None:

@@ -54,14 +54,28 @@ def test_all_bad_files_are_listed_together(make_ball):
     Image.fromarray(np.zeros((64, 64), np.uint8)).save(folder / "masks/004.png")
     with pytest.raises(CaptureError) as caught:
         capture.check_images()
+    assert len(capture.frames) == 9  # whoever holds it may mend the files and check again
     for said in ("3 of 9", "001.png cannot be decoded", "003.png cannot be decoded", "004.png is empty", "--skip-bad"):
         assert said in str(caught.value)
     capture = open_capture(folder, CaptureOptions(skip_bad_frames=True))
     seen = []
-    capture.check_images(lambda done, total, name: seen.append((done, total)))
+    checked = capture.check_images(lambda done, total, name: seen.append((done, total)))
     assert seen[-1] == (9, 9)
-    assert len(capture.frames) == 6
-    assert any("3 of 9 frames are skipped" in warning for warning in capture.warnings)
+    assert (len(checked.frames), len(capture.frames)) == (6, 9)
+    assert any("3 of 9 frames are skipped" in warning for warning in checked.warnings)
+    assert not any("skipped" in warning for warning in capture.warnings)
+    kept = [capture.frames.index(frame) for frame in checked.frames]
+    assert all(checked.pixels(new) is capture.pixels(old) for new, old in enumerate(kept))  # decoded once
+
+
+def test_a_capture_that_has_gone_can_be_checked_again_when_it_is_back(make_ball, tmp_path):
+    folder = make_ball()
+    capture = open_capture(folder)
+    folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(CaptureError, match="9 of 9 frames cannot be used"):
+        capture.check_images()
+    (tmp_path / "elsewhere").rename(folder)
+    assert capture.check_images() is capture and len(capture.frames) == 9
 
 
 def test_a_mask_of_another_size_is_refused(make_ball):
