@@ -41,6 +41,14 @@ class Driver(ABC):
     def call(self, function: Callable[[Session], T]) -> T:
         """`function(session)` between two steps; its result, or its exception. Raises ProjectError without a run."""
 
+    def call_script(self, function: Callable[[Session], T]) -> T:
+        """As `call`, of a function that is the script's own and may not end by itself: an interrupt ends it."""
+        return self.call(function)
+
+    def ending(self, function: Callable[..., T]) -> Callable[..., T]:
+        """A function of the script's that becomes a part of the steps; one that does not end by itself can be ended."""
+        return function
+
     @abstractmethod
     def recipe(self) -> Any:
         """A copy of the recipe that the run has, or that the next one will have."""

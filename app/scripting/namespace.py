@@ -67,7 +67,7 @@ class Commands:
 
     def call(self, function: Callable[[Session], T]) -> T:
         """`function(session)` between two steps, where nothing is in use; its result. Keep it short: the run waits."""
-        return self._driver.call(function)
+        return self._driver.call_script(function)
 
     def set_option(self, key: str, value: Any) -> None:
         """Change an option of the recipe from the next step on, such as set_option("refine.ssim", 0.3)."""
@@ -80,6 +80,9 @@ class Commands:
         Before there is a run it counts from the run's beginning. The history keeps name and weight, not the function.
         """
         from engine.optimize.extra_losses import add_loss
+
+        if callable(function):
+            function = self._driver.ending(function)
 
         def add(session: Session) -> None:
             add_loss(session, name, function, weight)

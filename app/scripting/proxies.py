@@ -164,7 +164,7 @@ class SessionRemote(Remote):
 
     def call(self, function: Callable[[Any], Any]) -> Any:
         """`function(session)` between two steps; its result."""
-        return self._driver.call(function)
+        return self._driver.call_script(function)
 
     def close(self) -> None:
         """Refused: the run belongs to the program that runs the script."""

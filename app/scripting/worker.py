@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import queue
 import threading
 from collections.abc import Callable
+
+from app.scripting.interruption import raise_in
 
 
 class ScriptThread:
@@ -38,7 +39,7 @@ class ScriptThread:
         """Raise KeyboardInterrupt in what runs; whether something ran."""
         with self._guard:
             if self._interruptible:
-                _raise_in(self._thread, KeyboardInterrupt)
+                raise_in(self._thread.ident, KeyboardInterrupt)
             return self._interruptible
 
     def end(self, last: Callable[[], None]) -> None:
@@ -71,11 +72,4 @@ class ScriptThread:
         finally:
             with self._guard:
                 self._interruptible = False
-                _raise_in(self._thread, None)
-
-
-def _raise_in(thread: threading.Thread, kind: type[BaseException] | None) -> None:
-    """Have `kind` raised in a thread at its next instruction; None takes a pending one back."""
-    if thread.ident is not None:
-        error = None if kind is None else ctypes.py_object(kind)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), error)
+                raise_in(self._thread.ident, None)

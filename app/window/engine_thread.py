@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.scripting.interruption import ScriptWork
 from app.window import kernel_cache
 from app.window.background import described
 from app.window.inbox import Inbox
@@ -26,6 +27,9 @@ SWITCH_SECONDS = 0.0005  # how long Python code of one thread may keep the windo
 IDLE_SECONDS = 0.03  # between looks at a paused session's queue
 NICENESS = 5  # below the window's thread, which draws
 PREVIEW_SECONDS = 0.25  # between two snapshots
+PATIENCE_SECONDS = 1.0  # with a script's function, when the thread is to leave what it does
+LEFT_BEHIND_SECONDS = 5.0  # after which the window closes, although such a function does not end
+POLL_SECONDS = 0.1
 MEMORY_SECONDS = 30.0  # between two returns of freed memory: over stages and runs the C library would heap it up
 
 
@@ -46,6 +50,8 @@ class EngineThread:
         self.session: Session | None = None
         self._inbox, self._on_state, self._on_session, self._on_failed = inbox, on_state, on_session, on_failed
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.scripts = ScriptWork()  # functions of scripts that run on this thread
+        self._urged: float | None = None  # since when the thread is to leave what it does, by time.monotonic()
         self._interrupt = threading.Event()  # ends reading photos, compiling and evaluating
         self._prepare_kernels = prepare_kernels
         self.saved_step = 0  # at which the session was last saved on purpose
@@ -88,9 +94,7 @@ class EngineThread:
 
     def stop(self) -> None:
         """Interrupt what can be interrupted, write a checkpoint and wait."""
-        self._interrupt.set()
-        if self.session is not None:
-            self.session.request_stop()
+        self._urge()
         self._jobs.put(self._stop)
 
     def revert(self, path: Path | None) -> None:
@@ -100,9 +104,7 @@ class EngineThread:
     def drop(self) -> None:
         """Save and close the session; nothing more is told of it."""
         self._wanted += 1
-        self._interrupt.set()
-        if self.session is not None:
-            self.session.request_stop()
+        self._urge()
         self._jobs.put(self._drop)
 
     def call(self, job: Callable[[], None]) -> None:
@@ -111,17 +113,39 @@ class EngineThread:
 
     def shut_down(self, save: bool) -> None:
         """End the thread, with a checkpoint of this moment or without."""
-        self._interrupt.set()
-        if self.session is not None:
-            self.session.request_stop()
+        self._urge()
         self._jobs.put(lambda: self._end(save))
 
     def join(self, seconds: float | None = None) -> bool:
-        """Wait for the thread's end; whether it came."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        """Wait for the thread's end; whether it came. A script's function that does not end is left behind."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while self._thread.is_alive():
+            self._thread.join(POLL_SECONDS)
+            self.look()
+            now, urged = time.monotonic(), self._urged
+            late = urged is not None and self.scripts.busy and now > urged + LEFT_BEHIND_SECONDS
+            if self._thread.is_alive() and (late or (until is not None and now > until)):
+                return False
+        return True
+
+    def look(self) -> None:
+        """Interrupt a script's function that keeps the thread from leaving what it does; to be called now and then."""
+        urged = self._urged
+        if urged is not None and time.monotonic() > urged + PATIENCE_SECONDS:
+            self.scripts.interrupt(after=PATIENCE_SECONDS)
+
+    def _urge(self) -> None:
+        self._interrupt.set()
+        if self.session is not None:
+            self.session.request_stop()
+        if self._urged is None:
+            self._urged = time.monotonic()
 
     # ---- on the engine thread
+
+    def spoil(self, error: UnrenderError) -> None:
+        """Within a call: something was left half done, so the session goes on from its last checkpoint."""
+        self._fail(error)
 
     def _loop(self) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -300,6 +324,7 @@ class EngineThread:
             self._rest()
 
     def _stop(self) -> None:
+        self._urged = None
         session = self.session
         if session is None:
             self._rest()
@@ -328,6 +353,7 @@ class EngineThread:
         self._rest()
 
     def _drop(self) -> None:
+        self._urged = None
         self._close(save=True)
         self._state = ""
 
@@ -345,7 +371,7 @@ class EngineThread:
             return_memory()
 
     def _end(self, save: bool) -> None:
-        self._ended = True
+        self._ended, self._urged = True, None
         self._close(save)
 
 

@@ -22,6 +22,17 @@ from engine.optimize.options import set_option
 
 T = TypeVar("T")
 RESTING = ("paused", "finished", "failed", "ready", "empty")
+HALF_A_STEP = "the script was interrupted within a step; the run goes on from its last checkpoint"
+
+
+def _was_stepping(session: Any, error: BaseException) -> bool:
+    """Whether what raised was called by the session itself, which may have left something half done."""
+    frame = error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_globals.get("__name__") == type(session).__module__:
+            return True
+        frame = frame.tb_next
+    return False
 
 
 class WindowView:
@@ -112,6 +123,32 @@ class StudioDriver(Driver):
     @property
     def window(self) -> Remote:
         return self._window
+
+    def call_script(self, function: Callable[[Any], T]) -> T:
+        scripts, given_up = self._studio.engine.scripts, threading.Event()
+
+        def started(session: Any) -> T:
+            if given_up.is_set():  # it was not yet to be interrupted
+                raise KeyboardInterrupt
+            return function(session)
+
+        def there(session: Any) -> T:
+            try:
+                return scripts.run(lambda: started(session), given_up)
+            except KeyboardInterrupt as error:
+                if _was_stepping(session, error):
+                    self._studio.engine.spoil(ProjectError(HALF_A_STEP))
+                raise
+
+        try:
+            return self.call(there)
+        except KeyboardInterrupt:
+            given_up.set()
+            scripts.interrupt(given_up)
+            raise
+
+    def ending(self, function: Callable[..., T]) -> Callable[..., T]:
+        return self._studio.engine.scripts.ending(function)
 
     def call(self, function: Callable[[Any], T]) -> T:
         inside = getattr(self._here, "session", None)

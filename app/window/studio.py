@@ -319,6 +319,8 @@ class Studio(StudioEdits):
 
     def _look(self) -> None:
         """Pick up what the session left for whoever looks: snapshot, recipe, photos left out."""
+        if self._engine is not None:
+            self._engine.look()
         session = self._session
         if session is None:
             return
