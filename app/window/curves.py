@@ -30,6 +30,7 @@ FIGURES = {  # where a stage's own figures are shown; others under OTHER
     "faces": (MESH, "faces"),
 }
 TRAIN_PHOTOS, PREVIEW, TEST_PHOTOS = "training", "test, preview", "test, final"  # photos and what is compared
+MEASURED = "TestMeasured"  # a line of the log that the window writes: `step`, `seconds` and `psnr` of the test photos
 
 Key = tuple[str, str]  # (group, name)
 
@@ -147,6 +148,14 @@ class RunCurves:
             self.curves.pop((PSNR, TEST_PHOTOS), None)
             self.add(PSNR, TEST_PHOTOS, self.step, self.seconds, float(value))
 
+    def add_preview(self, step: float, seconds: float, psnr: float) -> bool:
+        """The mean PSNR of the test photos at a step; whether it was news."""
+        known = self.curves.get((PSNR, PREVIEW))
+        if not math.isfinite(psnr) or (known is not None and len(known) and known.points()[-1, 0] >= step):
+            return False
+        self.add(PSNR, PREVIEW, step, seconds, psnr)
+        return True
+
     def forget_from(self, step: float) -> None:
         """Drop everything at or after a step."""
         for curve in self.curves.values():
@@ -200,6 +209,8 @@ def read_log(path: Path, look: Callable[[], None] = lambda: None) -> RunCurves:
                 run.add_report(_Logged(content))
             elif content["kind"] == "EvalReport":
                 run.add_evaluation(content["metrics"])
+            elif content["kind"] == MEASURED:
+                run.add_preview(*(float(content[name]) for name in ("step", "seconds", "psnr")))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
     return run

@@ -30,7 +30,7 @@ from PySide6.QtWidgets import (
 
 from app.window.compare_runs import OtherRun, RecipeDifference, read_run
 from app.window.curve_tree import CurveTree
-from app.window.curves import LOSS, PREVIEW, PSNR, Key, RunCurves, read_log
+from app.window.curves import LOSS, MEASURED, Key, RunCurves, read_log
 from app.window.painted import CheckBox
 from app.window.plot_view import SECONDS, STEP, PlotView
 from engine.optimize.messages import EvalReport, StepReport
@@ -155,9 +155,10 @@ class PlotsPanel(QWidget):
         times = next((curve.points() for key, curve in self.run.curves.items() if key[0] == LOSS), None)
         if times is None or not len(times) or step > self.run.step:
             return
-        known = self.run.curves.get((PSNR, PREVIEW))
-        if known is None or not len(known) or known.points()[-1, 0] < step:
-            self.run.add(PSNR, PREVIEW, step, float(np.interp(step, times[:, 0], times[:, 1])), psnr)
+        seconds = float(np.interp(step, times[:, 0], times[:, 1]))
+        if self.run.add_preview(step, seconds, psnr):
+            values = {"step": step, "seconds": round(seconds, 3), "psnr": psnr}
+            self.studio.call(lambda session: session.project.log(MEASURED, values))  # there when the run is reopened
             self.mark_stale()
 
     def _session_changed(self, session: Any) -> None:

@@ -11,7 +11,9 @@ from app.window import curves as curves_module
 from app.window.curves import (
     CAPACITY,
     LOSS,
+    MEASURED,
     MESH,
+    PREVIEW,
     PSNR,
     RATE,
     SURFACE,
@@ -26,6 +28,7 @@ from app.window.curves import (
     thinned,
     value_at,
 )
+from engine.optimize.project import Project
 from engine.optimize.recipe import Recipe
 from tests.app.window.made_run import project, report, whole_run
 
@@ -117,6 +120,21 @@ def test_a_damaged_log_gives_what_it_has(tmp_path):
     run = read_log(tmp_path / "log.jsonl")
     assert run.keys() == [(LOSS, "total")] and len(run.curves[(LOSS, "total")]) == 1
     assert not read_log(tmp_path / "nowhere").curves
+
+
+def test_what_the_window_measured_comes_back_from_the_log_and_goes_back_with_the_run(tmp_path):
+    reports = whole_run()[:80]
+    made = Project.create(tmp_path / "run", Recipe(), tmp_path / "photos")
+    for number, entry in enumerate([*reports[:60], *reports[29:]]):  # back to step 30 after step 60
+        made.log("StepReport", {"seconds": entry.seconds} | vars(entry))
+        if number in (9, 49):
+            made.log(MEASURED, {"step": entry.total_step, "seconds": entry.seconds, "psnr": 20.0 + number})
+    made.log(MEASURED, {"step": 70, "seconds": 3.5, "psnr": 25.0})
+    made.log(MEASURED, {"step": 65, "seconds": 3.2, "psnr": 25.0})  # of an older picture
+    made.log(MEASURED, {"step": 75})
+    made.close()
+    curve = read_log(tmp_path / "run" / "log.jsonl").curves[(PSNR, PREVIEW)]
+    assert curve.points().tolist() == [[10, 0.5, 29.0], [70, 3.5, 25.0]]
 
 
 def test_a_log_and_what_came_since_join_without_a_gap(tmp_path):

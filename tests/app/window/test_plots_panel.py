@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 import time
 import weakref
 from types import SimpleNamespace
@@ -20,10 +21,12 @@ from app.window.curves import (
     PSNR,
     TEST_PHOTOS,
     TRAIN_PHOTOS,
+    read_log,
 )
 from app.window.plots_panel import PlotsPanel
 from app.window.theme import palette
 from engine.optimize.messages import EvalReport, StepReport
+from engine.optimize.project import Project
 from engine.optimize.recipe import Recipe
 from tests.app.window.conftest import wait_for
 from tests.app.window.made_run import project, whole_run
@@ -169,6 +172,18 @@ def test_previews_of_all_test_photos_make_a_curve(open_studio, qtbot):
     open_studio.test_measured.emit(60, 22.0)
     open_studio.test_measured.emit(5000, 22.0)
     assert panel.run.curves[(PSNR, PREVIEW)].points().tolist() == [[60, 3.0, 21.0]]
+
+
+def test_previews_of_all_test_photos_are_noted_in_the_runs_log(panel, monkeypatch, tmp_path):
+    folder = project(tmp_path / "run", Recipe(), whole_run()[:100])
+    kept = Project.open(folder, Recipe)
+    monkeypatch.setattr(panel.studio, "call", lambda function: function(SimpleNamespace(project=kept)))
+    panel.studio.steps_reported.emit(whole_run()[:100])
+    for step, psnr in ((60, 21.0), (60, 22.0), (80, math.nan), (90, 23.0)):
+        panel.studio.test_measured.emit(step, psnr)
+    kept.close()
+    again = read_log(folder / "log.jsonl").curves[(PSNR, PREVIEW)].points().tolist()
+    assert again == panel.run.curves[(PSNR, PREVIEW)].points().tolist() == [[60, 3.0, 21.0], [90, 4.5, 23.0]]
 
 
 def test_another_run_is_drawn_dashed_with_the_recipes_difference(filled, qtbot, tmp_path, shoot):
