@@ -7,14 +7,19 @@ from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
+    QFrame,
     QHBoxLayout,
     QLabel,
     QPlainTextEdit,
     QPushButton,
+    QScrollArea,
     QStyle,
     QVBoxLayout,
     QWidget,
 )
+
+WIDTH, WIDEST = 420, 700  # pixels, of the sentence: wider where a single word needs it
+LOWEST, TALLEST = 36, 320  # a longer sentence scrolls
 
 
 class ErrorDialog(QDialog):
@@ -28,14 +33,18 @@ class ErrorDialog(QDialog):
         self.problems: list[tuple[str, str]] = []
         picture = QLabel()
         mark = self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
-        picture.setPixmap(mark.pixmap(36, 36))
+        picture.setPixmap(mark.pixmap(LOWEST, LOWEST))
         picture.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.sentence = QLabel()
         self.sentence.setObjectName("error_sentence")
         self.sentence.setWordWrap(True)
         self.sentence.setTextFormat(Qt.TextFormat.PlainText)
         self.sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.sentence.setMinimumWidth(420)
+        self.area = QScrollArea()
+        self.area.setObjectName("error_area")
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setWidgetResizable(True)
+        self.area.setWidget(self.sentence)
         self.details = QPlainTextEdit()
         self.details.setObjectName("error_details")
         self.details.setReadOnly(True)
@@ -60,7 +69,7 @@ class ErrorDialog(QDialog):
         row = QHBoxLayout()
         row.setSpacing(14)
         row.addWidget(picture)
-        row.addWidget(self.sentence, 1)
+        row.addWidget(self.area, 1)
         layout = QVBoxLayout(self)
         layout.addLayout(row)
         layout.addWidget(self.details, 1)
@@ -75,7 +84,7 @@ class ErrorDialog(QDialog):
         self.sentence.setText("\n\n".join(dict.fromkeys(text for text, _ in self.problems)))
         self.details.setPlainText("\n\n".join(text for _, text in self.problems if text))
         self.more.setVisible(bool(self.details.toPlainText()))
-        self.adjustSize()
+        self._fit()
         self.show()
         self.raise_()
 
@@ -87,4 +96,15 @@ class ErrorDialog(QDialog):
         shown = self.details.isHidden()
         self.details.setVisible(shown)
         self.more.setText("Hide details" if shown else "Show details")
+        self._fit()
+
+    def _fit(self) -> None:
+        """Become as high as the text needs; a layout alone would go by the text before."""
+        bar = self.area.verticalScrollBar().sizeHint().width()
+        self.area.setFixedWidth(min(max(WIDTH, self.sentence.minimumSizeHint().width() + bar), WIDEST))
+        height = self.sentence.heightForWidth(self.area.width())
+        if height > TALLEST:
+            height = self.sentence.heightForWidth(self.area.width() - bar)
+        self.area.setFixedHeight(min(max(LOWEST, height), TALLEST))
+        self.layout().activate()
         self.adjustSize()
