@@ -22,8 +22,9 @@ def environment(name: str) -> Path:
 
 
 def environments() -> list[str]:
-    """Names of the shipped environment maps."""
-    return sorted(path.stem for path in Path(str(files(__name__) / "environments")).glob("*.hdr"))
+    """Names of the shipped environment maps, the studio first."""
+    names = (path.stem for path in Path(str(files(__name__) / "environments")).glob("*.hdr"))
+    return sorted(names, key=lambda name: (name != "studio", name))
 
 
 def scripts() -> list[Path]:

@@ -33,6 +33,11 @@ def test_it_says_that_there_is_no_light_yet(panel, shoot):
     shoot(panel, "light_panel_empty")
 
 
+def test_every_bundled_light_can_be_chosen(panel):
+    offered = [panel.source.itemText(index) for index in range(panel.source.count())]
+    assert offered == [OWN, "Studio", "Clear noon", "Low sun", "Overcast"]
+
+
 def test_another_light_is_shown_and_training_goes_on_with_its_own(panel, open_studio, qtbot, shoot, watchdog):
     begun(qtbot, open_studio)
     wait_for(qtbot, lambda: panel.picture.pixmap is not None)
