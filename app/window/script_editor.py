@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QMessageBox, QVBoxLayout, QWidget
 
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
 SCRIPTS = "Python scripts (*.py)"
 UNTITLED = "untitled.py"
+DRAFT, DRAFT_PATH = "script/draft", "script/draft_path"  # settings: changes that no file has, and the file they are of
+DRAFT_MS = 500  # after the last key, until the draft is kept
 START = '# Runs in the console\'s namespace: type "session." there and press Tab.\n'
 
 
 class ScriptEditor(QWidget):
-    """Nothing runs until Run is pressed."""
+    """Nothing runs until Run is pressed. What is not saved is kept in the settings and is there at the next start."""
 
     def __init__(self, studio: Studio, parent: QWidget | None = None, chooser: Chooser = ask_path) -> None:
         super().__init__(parent)
@@ -34,9 +37,14 @@ class ScriptEditor(QWidget):
         self.path: Path | None = None
         self.running = False
         self.text = CodeEdit()
-        self.text.setPlainText(START)
-        self.text.document().setModified(False)
-        self.text.document().modificationChanged.connect(lambda _changed: self._refresh())
+        self._take_draft()
+        self._draft = QTimer(self)
+        self._draft.setSingleShot(True)
+        self._draft.setInterval(DRAFT_MS)
+        self._draft.timeout.connect(self._keep_draft)
+        self.text.document().contentsChanged.connect(self._draft.start)
+        self.text.document().modificationChanged.connect(self._changed)
+        studio.ending.connect(self._keep_draft)
         self.name = QLabel()
         self.name.setObjectName("script_name")
         self.outcome = QLabel()
@@ -90,6 +98,27 @@ class ScriptEditor(QWidget):
         self.name.setToolTip(str(self.path) if self.path is not None else "This script has no file yet")
         self.run_button.setEnabled(not self.running)
         self.stop_button.setEnabled(self.running)
+
+    def _changed(self, _modified: bool) -> None:
+        self._draft.start()
+        self._refresh()
+
+    def _take_draft(self) -> None:
+        settings = self._studio.settings
+        text, path = settings.value(DRAFT), settings.value(DRAFT_PATH)
+        if text is not None and path:
+            self.path = Path(path)
+        self.text.setPlainText(START if text is None else str(text))
+        self.text.document().setModified(text is not None)
+
+    def _keep_draft(self) -> None:
+        settings = self._studio.settings
+        if not self.modified:
+            settings.remove(DRAFT)
+            settings.remove(DRAFT_PATH)
+            return
+        settings.setValue(DRAFT, self.text.toPlainText())
+        settings.setValue(DRAFT_PATH, str(self.path) if self.path is not None else "")
 
     def _if_unsaved_may_go(self, then: Any) -> None:
         """Call `then()`, after asking where changes would be lost."""

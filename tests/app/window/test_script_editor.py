@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QMessageBox, QPushButton, QWidget
 
 from app.window.console_panel import ConsolePanel
-from app.window.script_editor import ScriptEditor
+from app.window.script_editor import DRAFT, ScriptEditor
 from app.window.theme import apply_theme
 from tests.app.window.conftest import wait_for
 from tests.app.window.watchdog import slowness
@@ -131,3 +131,25 @@ def test_a_file_that_cannot_be_saved_says_so(both, qtbot, open_studio, answers, 
     press(qtbot, both.editor, "script_save")
     wait_for(qtbot, lambda: open_studio.problems)
     assert both.editor.modified and both.editor.path is None
+
+
+def test_what_is_not_saved_is_there_at_the_next_start(both, qtbot, open_studio, answers, tmp_path):
+    kept = 'print("\u00e4, 1;2")  # precious\nfor i in range(3):\n    print(i)\n'
+    both.editor.text.selectAll()
+    both.editor.text.insertPlainText(kept)
+    open_studio.ending.emit()  # as at the end of the program, before half a second has passed
+    again = ScriptEditor(open_studio)
+    qtbot.addWidget(again)
+    assert again.text.toPlainText() == kept and again.modified and again.path is None
+    answers.append(tmp_path / "mine.py")
+    press(qtbot, both.editor, "script_save")
+    wait_for(qtbot, lambda: not both.editor.modified)
+    wait_for(qtbot, lambda: open_studio.settings.value(DRAFT) is None)
+    fresh = ScriptEditor(open_studio)
+    qtbot.addWidget(fresh)
+    assert not fresh.modified and "precious" not in fresh.text.toPlainText()
+    qtbot.keyClicks(both.editor.text, "# more")
+    wait_for(qtbot, lambda: open_studio.settings.value(DRAFT) is not None)  # a while after the last key
+    again = ScriptEditor(open_studio)
+    qtbot.addWidget(again)
+    assert again.path == tmp_path / "mine.py" and again.text.toPlainText() == both.editor.text.toPlainText()
