@@ -34,10 +34,15 @@ def copy_project(
     aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         for _ in range(TRIES):
+            aside.mkdir(parents=True)
             try:
                 _copy(source, aside, progress, cancelled)
                 break
             except FileNotFoundError:  # an older checkpoint made room for a newer one
+                if not aside.is_dir():
+                    raise
+                if not (source / PROJECT).is_file():
+                    raise ProjectError(f"{source}: the project is no longer there; put its folder back") from None
                 shutil.rmtree(aside, ignore_errors=True)
         else:
             raise ProjectError(f"{source}: keeps changing; pause the run and save again")
@@ -52,7 +57,6 @@ def copy_project(
 
 
 def _copy(source: Path, aside: Path, progress, cancelled) -> None:
-    aside.mkdir(parents=True)
     entries = [path for path in sorted(source.rglob("*")) if path.name != LOCK and path.suffix != ".partial"]
     files = [path for path in entries if path.is_file()]
     total, done = max(1, sum(path.stat().st_size for path in files)), 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -147,6 +150,33 @@ def test_a_copy_appears_whole_or_not_at_all(tmp_path):
     told = []
     assert copy_project(source, target, lambda done, text: told.append(done)) == target
     assert told[-1] == 1.0 and (target / "checkpoints" / "one.json").read_text() == "1"
+
+
+def test_a_copy_names_the_place_that_cannot_be_made(tmp_path, monkeypatch):
+    source, target = fake_project(tmp_path / "source", 3), tmp_path / "gone" / "target"
+    make = Path.mkdir
+
+    def refuse(path, *arguments, **named):
+        if "gone" in path.parts:  # as in /proc
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        make(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ProjectError, match="cannot be written .*choose another place") as told:
+        copy_project(source, target)
+    assert str(told.value).startswith(str(target))
+    monkeypatch.undo()
+    remove = partial(shutil.rmtree, source)
+
+    def lose(_done, _text):
+        if source.exists():
+            remove()
+
+    (source / "a").write_bytes(b"1")
+    (source / "z").write_bytes(b"2")
+    with pytest.raises(ProjectError, match="no longer there") as told:
+        copy_project(source, tmp_path / "copy", lose)
+    assert str(told.value).startswith(str(source)) and not list(tmp_path.iterdir())
 
 
 def test_recent_projects_survive_and_missing_ones_vanish(settings, tmp_path, qtbot):
