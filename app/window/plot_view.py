@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from app.window.curve_tree import number_text
 from app.window.curves import GROUPS, PSNR, UNITS, Key, RunCurves, smoothed, stage_starts, thinned, value_at
@@ -18,9 +18,29 @@ from app.window.curves import GROUPS, PSNR, UNITS, Key, RunCurves, smoothed, sta
 DASHED_POINTS = 160  # of a curve of the other run
 WIDEST = 12  # values in one read-out
 STEP, SECONDS = 0, 1  # columns of a curve's points, which the x axis may show
-LOWEST = 130  # pixels of the area, below which stages are not named
+LOWEST = 130  # pixels of a plot, below which stages are not named
 TITLE = 20  # pixels, height of a plot's title
-NARROWEST = 230  # pixels of a plot, below which fewer stand side by side
+PLOT = 230, 130  # pixels, width and height of a plot that reads well
+SMALLEST = 170, 90  # pixels, of one that can still be read; where there is less room, the plots scroll
+
+
+def columns(count: int, width: float, height: float) -> int:
+    """How many of `count` plots stand side by side, so that they read best and leave little of the area empty; as many
+    as read well where even the smallest do not fit."""
+
+    def worth(across: int) -> tuple[float, int]:
+        down = math.ceil(count / across)
+        wide, high = width / across, height / down
+        if wide < SMALLEST[0] or high < SMALLEST[1]:
+            return 0.0, 0
+        return min(wide / PLOT[0], 1) * min(high / PLOT[1], 1) * count / (across * down), across
+
+    if not count:
+        return 1
+    best = max(range(1, count + 1), key=worth)
+    if worth(best)[0] > 0:
+        return best
+    return max(1, min(count, int(width // PLOT[0])))
 
 
 class NumberAxis(pg.AxisItem):
@@ -56,7 +76,8 @@ class PlotView(pg.GraphicsLayoutWidget):
         self._cursors: dict[str, pg.InfiniteLine] = {}
         self._values: dict[str, pg.TextItem] = {}
         self._points: dict[str, list[tuple[str, Key, np.ndarray]]] = {}
-        self._columns = 0
+        self._columns = 1
+        self.room = QSize(PLOT[0], PLOT[1])
         self._mouse = pg.SignalProxy(self.scene().sigMouseMoved, rateLimit=30, slot=self._hover)
         self.ci.setContentsMargins(2, 0, 6, 2)
         self.ci.setSpacing(2)
@@ -107,10 +128,10 @@ class PlotView(pg.GraphicsLayoutWidget):
         self._hide_cursors()
         super().leaveEvent(event)
 
-    def resizeEvent(self, event) -> None:
-        """Keep plots wide enough to read."""
-        super().resizeEvent(event)
-        if getattr(self, "shown", None) and self._fitting_columns(len(self.shown)) != self._columns:
+    def take_room(self, room: QSize) -> None:
+        """Keep plots large enough to read in so much room, whatever their own height becomes."""
+        self.room = room
+        if self.shown and columns(len(self.shown), room.width(), room.height()) != self._columns:
             self._place()
 
     def changeEvent(self, event) -> None:
@@ -175,17 +196,15 @@ class PlotView(pg.GraphicsLayoutWidget):
     def _is_logarithmic(self, group: str) -> bool:
         return self.logarithmic and group != PSNR  # decibels are logarithms already
 
-    def _fitting_columns(self, count: int) -> int:
-        if self.width() / max(count, 1) >= NARROWEST:
-            return count
-        across = max(1, self.width() // NARROWEST)
-        return math.ceil(count / math.ceil(count / across)) if count else 1
+    def _rows(self) -> int:
+        return math.ceil(len(self.shown) / self._columns)
 
     def _place(self) -> None:
         grid = self.ci.layout  # filled here and not by `ci.addItem`, which lays everything out after each
         for place in reversed(range(grid.count())):
             grid.removeAt(place)
-        self._columns = self._fitting_columns(len(self.shown))
+        self._columns = columns(len(self.shown), self.room.width(), self.room.height())
+        self.setMinimumHeight(max(100, SMALLEST[1] * self._rows()))
         for group, plot in self.plots.items():
             plot.setVisible(group in self.shown)
         for place, group in enumerate(self.shown):
@@ -264,7 +283,7 @@ class PlotView(pg.GraphicsLayoutWidget):
         """Whether a stage is long enough to be named; of those without steps the one after them is."""
         reach = run.step if self.column == STEP else run.seconds
         following = places[index + 1][1] if index + 1 < len(places) else reach
-        return self.height() >= LOWEST and following - places[index][1] > max(reach * 0.06, 2)
+        return self.height() >= LOWEST * self._rows() and following - places[index][1] > max(reach * 0.06, 2)
 
     def _hover(self, event: tuple) -> None:
         where: QPointF = event[0]
@@ -319,3 +338,22 @@ class PlotView(pg.GraphicsLayoutWidget):
             plot.setLogMode(False, self._is_logarithmic(group))
             plot.setYRange(0, 1)
             plot.enableAutoRange()
+
+
+class PlotArea(QScrollArea):
+    """The plots, scrolled where they cannot be read in the room there is."""
+
+    def __init__(self, view: PlotView, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("plot_area")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidgetResizable(True)
+        self.setMinimumSize(view.minimumWidth() + self.verticalScrollBar().sizeHint().width(), 100)
+        self.view = view
+        self.setWidget(view)
+
+    def resizeEvent(self, event) -> None:
+        """The room does not depend on whether there is a scroll bar, else the two would change each other for ever."""
+        super().resizeEvent(event)
+        self.view.take_room(self.maximumViewportSize())

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
     QSlider,
     QSplitter,
     QStackedWidget,
+    QTabWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -32,7 +33,7 @@ from app.window.compare_runs import OtherRun, RecipeDifference, read_run
 from app.window.curve_tree import CurveTree
 from app.window.curves import LOSS, MEASURED, Key, RunCurves, read_log
 from app.window.painted import CheckBox
-from app.window.plot_view import SECONDS, STEP, PlotView
+from app.window.plot_view import SECONDS, STEP, PlotArea, PlotView
 from engine.optimize.messages import EvalReport, StepReport
 
 if typing.TYPE_CHECKING:
@@ -60,7 +61,8 @@ class PlotsPanel(QWidget):
         self._drawn_at, self._cost, self.drawings = -1.0, 0.0, 0
         self.tree = CurveTree()
         self.view = PlotView(self.tree.color)
-        self.difference = RecipeDifference()
+        self.difference = RecipeDifference(self)
+        self.difference.hide()
         self.empty = QLabel(EMPTY)
         self._clock = QTimer(self, singleShot=True)
         self._clock.timeout.connect(self._redraw_shown)
@@ -107,12 +109,19 @@ class PlotsPanel(QWidget):
         for widget in (self.fit, self.compare, self.export):
             bar.addWidget(widget)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        for widget in (self.tree, self.view, self.difference):
-            self.splitter.addWidget(widget)
+        self.side = QTabWidget()  # leaves the width to the plots
+        self.side.setObjectName("plot_side")
+        self.side.setDocumentMode(True)
+        self.side.setTabBarAutoHide(True)
+        self.side.addTab(self.tree, "Curves")
+        self.side.setTabToolTip(0, "Which curves are drawn")
+        for arrow in self.side.tabBar().findChildren(QToolButton):  # Qt's own, for tabs that do not fit
+            arrow.setToolTip("Show the next tab")
+        self.splitter.addWidget(self.side)
+        self.splitter.addWidget(PlotArea(self.view))
         self.splitter.setStretchFactor(1, 1)
-        self.splitter.setSizes([250, 600, 280])
+        self.splitter.setSizes([250, 600])
         self.splitter.setChildrenCollapsible(False)
-        self.difference.hide()
         self.pages = QStackedWidget()
         self.pages.addWidget(self.empty)
         self.pages.addWidget(self.splitter)
@@ -252,7 +261,10 @@ class PlotsPanel(QWidget):
 
     def _take_other(self, other: OtherRun) -> None:
         self.other = other
-        self.difference.show()
+        if self.side.indexOf(self.difference) < 0:
+            place = self.side.addTab(self.difference, "Recipe")
+            self.side.setTabToolTip(place, "The options in which the two runs differ")
+        self.side.setCurrentWidget(self.difference)
         self._show_difference()
         self.view.see_everything()
         self.mark_stale()
@@ -260,7 +272,7 @@ class PlotsPanel(QWidget):
     def end_comparison(self) -> None:
         """Remove the other run."""
         self.other = None
-        self.difference.hide()
+        self.side.removeTab(self.side.indexOf(self.difference))
         self.tree.forget()
         self.mark_stale()
 

@@ -12,7 +12,17 @@ from types import SimpleNamespace
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QAbstractButton, QCheckBox, QComboBox, QLabel, QSlider, QTableWidget, QToolButton
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QCheckBox,
+    QComboBox,
+    QLabel,
+    QScrollArea,
+    QSlider,
+    QTableWidget,
+    QTabWidget,
+    QToolButton,
+)
 
 from app.window.curves import (
     LOSS,
@@ -23,6 +33,7 @@ from app.window.curves import (
     TRAIN_PHOTOS,
     read_log,
 )
+from app.window.plot_view import SMALLEST, columns
 from app.window.plots_panel import PlotsPanel
 from app.window.theme import palette
 from engine.optimize.messages import EvalReport, StepReport
@@ -133,6 +144,41 @@ def test_seconds_log_scale_smoothing_zoom_and_fit(filled, qtbot, shoot):
     wait_for(qtbot, lambda: plot.viewRange()[0][1] == pytest.approx(right, rel=0.05))
 
 
+@pytest.mark.parametrize(
+    ("count", "width", "height", "across"),
+    [
+        (1, 700, 200, 1),
+        (2, 700, 600, 2),
+        (3, 640, 190, 3),  # a row of narrower ones rather than two rows and a gap
+        (3, 350, 190, 2),
+        (3, 300, 600, 1),
+        (4, 480, 300, 2),
+        (6, 920, 370, 3),
+        (3, 480, 140, 2),  # these scroll
+        (3, 200, 100, 1),
+        (0, 700, 200, 1),
+    ],
+)
+def test_plots_are_placed_where_they_can_be_read(count, width, height, across):
+    assert columns(count, width, height) == across
+
+
+def test_where_plots_do_not_fit_they_scroll_and_stay_readable(filled, qtbot, shoot):
+    tick_everything(filled)
+    wait_for(qtbot, lambda: len(filled.view.shown) == 6)
+    area, plots = part(filled, QScrollArea, "plot_area"), filled.view.plots
+
+    def readable() -> bool:
+        sizes = [plots[group].geometry() for group in filled.view.shown]
+        return all(size.width() >= SMALLEST[0] - 10 and size.height() >= SMALLEST[1] - 10 for size in sizes)
+
+    for width, height, scrolls in ((460, 160, True), (1100, 500, False), (620, 200, True)):
+        filled.resize(width, height)
+        wait_for(qtbot, lambda scrolls=scrolls: area.verticalScrollBar().isVisible() == scrolls and readable())
+        drawn(filled, qtbot)
+        shoot(filled, f"plots_in_{width}x{height}")
+
+
 def test_zeros_on_a_log_scale_draw_nothing_and_break_nothing(filled, qtbot):
     tick_everything(filled)
     wait_for(qtbot, lambda: len(filled.view.shown) == 6)
@@ -209,6 +255,7 @@ def test_another_run_is_drawn_dashed_with_the_recipes_difference(filled, qtbot, 
     part(filled, QToolButton, "end_comparison").click()
     wait_for(qtbot, lambda: other not in filled.view._lines[LOSS])
     assert not table.isVisible() and filled.other is None
+    assert part(filled, QTabWidget, "plot_side").count() == 1 and filled.tree.isVisible()
 
 
 def test_a_folder_that_is_no_run_is_named(filled, qtbot, tmp_path):
