@@ -65,6 +65,7 @@ def fake_project(folder: Path, color: int) -> Path:
     folder.mkdir(parents=True)
     (folder / "project.toml").write_text("")
     picture = np.full((22 + 64, 6 * 64, 3), 255, np.uint8)
+    picture[6:14, [column * 64 + 4 for column in range(6)]] = 0  # where captions begin
     picture[22:, 64:128] = (color, 90, 160)
     Image.fromarray(picture).save(folder / "comparison.png")
     return folder
