@@ -33,6 +33,7 @@ from app.window.option_names import in_words
 from app.window.recover import offer_recovery
 from app.window.start_page import StartPage
 from app.window.theme import SETTING, THEMES, apply_theme, chosen_theme
+from app.window.unsaved import UnsavedWarning
 from app.window.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class MainWindow(QMainWindow):
         self.leave_studio()
         Drops(self, self.files.open_path)
         studio.failed.connect(self.errors.tell)
+        UnsavedWarning(studio, self.errors.tell, self)
         studio.state_changed.connect(self._state)
         studio.session_changed.connect(lambda _: self._title())
         studio.snapshot_changed.connect(self._snapshot)

@@ -68,6 +68,11 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Unsaved(Notice):
+    """The run goes on, although a checkpoint could not be written."""
+
+
+@dataclass(frozen=True)
 class Failed:
     """The run has ended with an error; `text` is meant for the user."""
 

@@ -389,9 +389,9 @@ class Session(LiveSession):
         return path
 
     def checkpoint_or_notice(self) -> None:
-        """As `checkpoint`; a folder that cannot be written becomes a Notice."""
+        """As `checkpoint`; a folder that cannot be written becomes an Unsaved notice."""
         try:
             self.checkpoint()
         except ProjectError as error:
             self._last_checkpoint = time.monotonic()
-            self.notify(Notice(f"no checkpoint: {error}", "warning"))
+            self.notify(messages.Unsaved(f"no checkpoint: {error}", "warning"))
