@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PERIOD_MS = 1000  # between two pictures of a light that is being optimized
 QUICK_MS = 40  # between two pictures while a slider moves
 STOPS = 6.0
-OWN = "The light being optimized"
+OWN = "The run's light"
 BELOW_MAP = 200  # pixels that everything but the map takes
 
 

@@ -14,7 +14,7 @@ COMPARES: dict[Compare, str] = {
     "wipe": "Wipe",
     "blink": "Blink",
     "difference": "Difference",
-    "flip": "Visible error (FLIP)",
+    "flip": "Visible error",
 }
 ERROR_MAPS: tuple[Compare, ...] = ("difference", "flip")
 ERROR_RANGE: dict[Compare, float] = {"difference": 0.2, "flip": 1.0}  # the error at the upper end of the colours

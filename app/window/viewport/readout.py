@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from app.window.studio_edits import OLD_STEPS
 from app.window.viewport.compare import ERROR_MAPS
 from app.window.viewport.view_model import ViewModel
+
+SIDE = 6  # pixels left and right
+GAP = "   "  # between two facts
+LONGEST = (
+    "Photo pixel 0000, 0000   Render 000 000 000   Photo: not the object   Error 0.000   Depth 0.0000   "
+    "Base colour 0.00 0.00 0.00   Roughness 0.00   Metallic 0.00"
+)
+
+
+def folded(text: str, width: float, metrics: QFontMetrics) -> str:
+    """Facts in as many lines as they need at a width, none cut in two."""
+    lines: list[str] = []
+    for fact in text.split(GAP):
+        longer = f"{lines[-1]}{GAP}{fact}" if lines else fact
+        if lines and metrics.horizontalAdvance(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(fact)
+    return "\n".join(lines)
 
 
 def numbers(values) -> str:
@@ -43,7 +64,7 @@ def described(model: ViewModel, x: float, y: float) -> str:
             parts.append(f"Base colour {numbers(values.base_color)}")
             parts.append(f"Roughness {values.roughness:.2f}")
             parts.append(f"Metallic {values.metallic:.2f}")
-    return "   ".join(parts)
+    return GAP.join(parts)
 
 
 class Readout(QLabel):
@@ -54,7 +75,8 @@ class Readout(QLabel):
         self.setObjectName("view_readout")
         self.setToolTip("The pixel under the cursor: colours are sRGB from 0 to 255, materials from 0 to 1")
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setContentsMargins(6, 2, 6, 2)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setContentsMargins(SIDE, 2, SIDE, 2)
         self.model = model
         self._place = (-1.0, -1.0)
         model.pictured.connect(self.refresh)
@@ -70,7 +92,19 @@ class Readout(QLabel):
 
     def refresh(self) -> None:
         """Say it again."""
-        self.setText(described(self.model, *self._place) or self._summary() or " ")
+        text = described(self.model, *self._place) or self._summary() or " "
+        self.setText(folded(text, self._room(), self.fontMetrics()))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """As high as the most there is to say, always: the picture must not move with the cursor."""
+        super().resizeEvent(event)
+        if event.oldSize().width() != event.size().width():
+            lines = folded(LONGEST, self._room(), self.fontMetrics()).count("\n") + 1
+            self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + 4)
+            self.refresh()
+
+    def _room(self) -> int:
+        return self.width() - 2 * SIDE
 
     def _summary(self) -> str:
         model, drawn = self.model, self.model.drawn
@@ -93,4 +127,4 @@ class Readout(QLabel):
             parts.append(f"{len(snapshot.gaussians):,} splats, {snapshot.gaussians.megabytes:.3g} MB")
             if model.studio.selection is not None:
                 parts.append(f"{int(snapshot.gaussians.in_box(model.studio.selection).sum()):,} in the box")
-        return "   ".join(parts)
+        return GAP.join(parts)

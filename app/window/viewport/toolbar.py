@@ -53,7 +53,7 @@ COMPARE_TIPS = {
     "wipe": "Photo left, render right of a line that you can drag",
     "blink": "Photo and render in turn",
     "difference": "How far the colours are apart",
-    "flip": "What a person would notice when flipping between the two",
+    "flip": "What a person would notice when flipping between the two (FLIP)",
 }
 AXIS_TIPS = {"front": "1", "back": "Ctrl+1", "right": "3", "left": "Ctrl+3", "top": "7", "bottom": "Ctrl+7"}
 
@@ -68,7 +68,7 @@ SELECTION = (
     "Selection box",
     "The box that selects splats to delete (menu Edit); drag its handles",
 )
-PHOTO_LETTERS, COMPARE_LETTERS = 8, 8  # of the combos; their lists are as wide as they need
+PHOTO_LETTERS = 8  # of the combo; its list is as wide as it needs
 
 
 class ViewToolbar(QWidget):
@@ -94,9 +94,7 @@ class ViewToolbar(QWidget):
         self.next = self._button("view_next_photo", "▶", "Look through the next photo  ]")
         self.next.clicked.connect(lambda: model.next_photo(1))
         self.compare = self._combo("view_compare", "Hold the render against a photo", COMPARES, COMPARE_TIPS)
-        self.compare.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.compare.setMinimumContentsLength(COMPARE_LETTERS)
-        _widen_list(self.compare)
+        self.compare.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.compare.activated.connect(lambda _: model.set_compare(self.compare.currentData()))
         self.exposure = QDoubleSpinBox(self)
         self.exposure.setObjectName("view_exposure")

@@ -11,9 +11,13 @@ import weakref
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtWidgets import QStyle, QStyleOptionComboBox
 
 from app.window.viewport import photo_scores, view_thread
+from app.window.viewport.compare import COMPARES
+from app.window.viewport.readout import GAP, LONGEST, SIDE, Readout, folded
 from engine.optimize.snapshot import SceneSnapshot
+from tests.app.window.conftest import wait_for
 from tests.app.window.viewing import (
     TIMEOUT,
     choose,
@@ -100,6 +104,26 @@ def test_the_readout_tells_the_pixel(qtbot, view, open_studio):
         assert word in text
     move(view.canvas, QPoint(1, 1))
     assert "Roughness" not in view.readout.text()
+
+
+@pytest.mark.parametrize("width", [900, 500, 330])
+def test_the_readout_has_room_for_the_longest_it_says(qtbot, view, shown, width):
+    label = shown(Readout(view.model), width, 20)
+    lines = folded(LONGEST, width - 2 * SIDE, label.fontMetrics()).split("\n")
+    wait_for(qtbot, lambda: label.height() >= len(lines) * label.fontMetrics().lineSpacing())
+    assert all(label.fontMetrics().horizontalAdvance(line) <= width - 2 * SIDE for line in lines)
+    assert GAP.join(lines) == LONGEST
+
+
+def test_every_comparison_can_be_read_in_its_box(view):
+    box = view.toolbar.compare
+    style = QStyleOptionComboBox()
+    box.initStyleOption(style)
+    room = box.style().subControlRect(
+        QStyle.ComplexControl.CC_ComboBox, style, QStyle.SubControl.SC_ComboBoxEditField, box
+    )
+    for text in COMPARES.values():
+        assert box.fontMetrics().horizontalAdvance(text) <= room.width(), text
 
 
 def test_the_region_is_dragged_and_set_on_release(qtbot, view, open_studio, shoot):
