@@ -30,6 +30,9 @@ class ConsolePanel(QWidget):
         super().__init__(parent)
         self.setObjectName("console_panel")
         self._host = script_host(studio, self)
+        self._colouring = QTimer(self)  # ends with the panel, unlike a single shot
+        self._colouring.setSingleShot(True)
+        self._colouring.timeout.connect(self._colour)
         self.console: Any = None  # RichJupyterWidget, once it is loaded
         self._status = QLabel("Not started")
         self._status.setObjectName("console_status")
@@ -67,7 +70,7 @@ class ConsolePanel(QWidget):
         """Follow the theme."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange and self.console is not None:
-            QTimer.singleShot(0, self._colour)
+            self._colouring.start()
 
     def _build(self) -> None:
         if self.console is not None:

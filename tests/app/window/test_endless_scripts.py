@@ -92,8 +92,8 @@ def test_a_step_interrupted_half_way_is_given_up_for_the_last_checkpoint(script,
     wait_for(qtbot, lambda: studio.state == "failed" and studio.problems)
     assert "goes on from its last checkpoint" in studio.problems[0][0]
     studio.run_until(4)
-    wait_for(qtbot, lambda: studio.state == "paused")
-    assert studio.session.total_step == 4 and len(studio.problems) == 1
+    wait_for(qtbot, lambda: studio.state == "paused" and studio.session.total_step == 4)
+    assert len(studio.problems) == 1
 
 
 def test_stop_ends_an_endless_part_of_a_step_and_the_run_stays(script, open_studio, qtbot):
@@ -114,7 +114,7 @@ def test_stop_ends_an_endless_part_of_a_step_and_the_run_stays(script, open_stud
 
     studio.call(replace).result(SECONDS)
     studio.run()
-    wait_for(qtbot, script.inside.is_set)
+    wait_for(qtbot, lambda: script.inside.is_set() and studio.state == "running")
     studio.stop()
     wait_for(qtbot, lambda: studio.state == "paused")
     assert len(dropped) == 1 and studio.session.total_step >= 3 and not studio.problems

@@ -149,7 +149,8 @@ def test_what_is_not_saved_is_there_at_the_next_start(both, qtbot, open_studio, 
     qtbot.addWidget(fresh)
     assert not fresh.modified and "precious" not in fresh.text.toPlainText()
     qtbot.keyClicks(both.editor.text, "# more")
-    wait_for(qtbot, lambda: open_studio.settings.value(DRAFT) is not None)  # a while after the last key
+    kept = both.editor.text.toPlainText()
+    wait_for(qtbot, lambda: open_studio.settings.value(DRAFT) == kept)  # a while after the last key
     again = ScriptEditor(open_studio)
     qtbot.addWidget(again)
-    assert again.path == tmp_path / "mine.py" and again.text.toPlainText() == both.editor.text.toPlainText()
+    assert again.path == tmp_path / "mine.py" and again.text.toPlainText() == kept

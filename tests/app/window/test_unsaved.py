@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -25,6 +26,7 @@ def test_it_is_said_once_per_run(studio):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a folder in which a file is open")
 def test_a_projects_folder_deleted_in_mid_run_is_said_in_the_dialog(window, open_studio, qtbot, shoot):
     studio, said = open_studio, []
     studio.message_received.connect(said.append)
