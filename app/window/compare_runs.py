@@ -102,8 +102,8 @@ class RecipeDifference(QWidget):
     def show_difference(self, recipe: Any, other: OtherRun) -> None:
         """Fill the table."""
         rows = [row for row in difference(recipe, other.recipe) if row[0] != "schema_version"]
-        count = f"{len(rows)} option{'' if len(rows) == 1 else 's'}"
-        self.title.setText(f"{count} differ from {other.name}" if rows else f"Same recipe as {other.name}")
+        count = "1 option differs" if len(rows) == 1 else f"{len(rows)} options differ"
+        self.title.setText(f"{count} from {other.name}" if rows else f"Same recipe as {other.name}")
         self.table.setHorizontalHeaderLabels(["Option", "This run", other.name])
         self.table.setRowCount(len(rows))
         for place, (key, here, there) in enumerate(rows):

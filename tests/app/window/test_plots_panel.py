@@ -251,7 +251,7 @@ def test_another_run_is_drawn_dashed_with_the_recipes_difference(filled, qtbot, 
     filled.view.read_out(200)
     shoot(filled, "plots_compare")
     filled.studio.set_option("shape.steps", 250)
-    assert table.rowCount() == 1
+    assert table.rowCount() == 1 and part(filled, QLabel, "difference_title").text() == "1 option differs from brighter"
     part(filled, QToolButton, "end_comparison").click()
     wait_for(qtbot, lambda: other not in filled.view._lines[LOSS])
     assert not table.isVisible() and filled.other is None
