@@ -66,7 +66,6 @@ def fake_project(folder: Path, color: int) -> Path:
     (folder / "project.toml").write_text("")
     picture = np.full((22 + 64, 6 * 64, 3), 255, np.uint8)
     picture[6:14, [column * 64 + 4 for column in range(6)]] = 0  # where captions begin
-    picture[6:16, 3 * 64 + 4 : 3 * 64 + 12] = 0  # the caption of the materials, which tells their columns are there
     picture[22:, 64:128] = (color, 90, 160)
     Image.fromarray(picture).save(folder / "comparison.png")
     return folder
