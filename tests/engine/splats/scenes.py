@@ -100,3 +100,28 @@ def compared(
         error = float((d_ours[name].double() - expected).norm())
         assert error <= gradients * float(expected.norm()), (name, error, float(expected.norm()))
     return ours
+
+
+def deep_discs() -> Gaussians:
+    """So many opaque discs behind one another that few reach the end of transmittance."""
+    splats = scene("surface", 150, 0, seed=3, scale=(0.3, 0.6), spread=0.4)
+    splats.logits[:] += 1.5
+    return splats
+
+
+def layered_discs() -> Gaussians:
+    """A thin layer of discs that all face the camera, far away for its thickness."""
+    splats = scene("surface", 60, 0, seed=4, scale=(0.2, 0.5), spread=0.5)
+    splats.means[:] *= np.array([1, 0.01, 1], np.float32)
+    splats.rotations[:] = np.array([np.sqrt(0.5), np.sqrt(0.5), 0, 0], np.float32)
+    return splats
+
+
+def check_distortion(name: str) -> None:
+    """Assert that a splatter keeps the digits of the small distortion of `layered_discs`."""
+    options = SplatOptions(depth=True)
+    image = splatter(name).render(SplatTensors.of(layered_discs()), camera(), options)
+    truth = splatter("reference").render(SplatTensors.of(layered_discs(), torch.float64), camera(), options)
+    error = (image.distortion.double() - truth.distortion).abs().max()
+    assert 0 < float(truth.distortion.max()) < 1e-2
+    assert float(error) < 2e-3 * float(truth.distortion.max())

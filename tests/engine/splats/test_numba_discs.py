@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from engine.scene.gaussians import Gaussians
-from engine.splats import splatter
 from engine.splats.contract import SplatOptions
 from engine.splats.parameters import SplatTensors
-from tests.engine.splats.scenes import camera, rendered, scene
+from tests.engine.splats.scenes import camera, check_distortion, deep_discs, layered_discs, rendered, scene
 from tests.engine.splats.test_camera_motion import STEP, loss, shifted
 from tests.engine.splats.test_camera_motion import scene as motion_scene
 from tests.engine.splats.test_numba_splatter import compare, mixed
@@ -27,22 +26,12 @@ def test_images_and_gradients_are_those_of_the_reference(depth):
 
 
 def test_deep_stacks_stop_where_the_reference_stops():
-    splats = scene("surface", 150, 0, seed=3, scale=(0.3, 0.6), spread=0.4)
-    splats.logits[:] += 1.5
-    compare(splats, SplatOptions(depth=True))
+    compare(deep_discs(), SplatOptions(depth=True))
 
 
 def test_a_thin_layer_seen_from_afar_keeps_the_digits_of_its_distortion():
-    splats = scene("surface", 60, 0, seed=4, scale=(0.2, 0.5), spread=0.5)
-    splats.means[:] *= np.array([1, 0.01, 1], np.float32)
-    splats.rotations[:] = np.array([np.sqrt(0.5), np.sqrt(0.5), 0, 0], np.float32)  # all face the camera
-    compare(splats, SplatOptions(depth=True))
-    tensors = SplatTensors.of(splats)
-    image = splatter("numba").render(tensors, camera(), SplatOptions(depth=True))
-    truth = splatter("reference").render(SplatTensors.of(splats, torch.float64), camera(), SplatOptions(depth=True))
-    error = (image.distortion.double() - truth.distortion).abs().max()
-    assert 0 < float(truth.distortion.max()) < 1e-2
-    assert float(error) < 2e-3 * float(truth.distortion.max())
+    compare(layered_discs(), SplatOptions(depth=True))
+    check_distortion("numba")
 
 
 def through_the_camera() -> Gaussians:
