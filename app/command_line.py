@@ -143,15 +143,18 @@ class Doctor:
     """Say what a capture holds and what is wrong with it."""
 
     capture: Positional[Path]
-    """Folder of a capture or of photos, a video, or a transforms.json."""
+    """Folder of a capture, a transforms.json, or photos or a video without poses, which are found and kept as `run`
+    does."""
     set: Overrides = ()
     """Capture option to change, such as capture.up=+y."""
+    no_poses: bool = False
+    """Only look at photos or a video without poses, and find none."""
     flags: Annotated[CaptureFlags, arg(name="")] = field(default_factory=CaptureFlags)
 
     def execute(self) -> int:
         from app.inspect_capture import doctor
 
-        return doctor(self.capture, self.flags.overrides() + list(self.set))
+        return doctor(self.capture, self.flags.overrides() + list(self.set), not self.no_poses)
 
 
 @dataclass

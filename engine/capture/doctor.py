@@ -21,6 +21,7 @@ from engine.scene.frame import Frame
 
 MASK_SIZE = 400  # masks are examined at this longer side
 HULL_RESOLUTION = 48
+NO_POSES = "there are no camera poses; `unrender run` and the window find them (COLMAP)"
 
 
 @dataclass
@@ -177,7 +178,7 @@ def _examine_photos(
         except CaptureError as error:
             report.problems.append(str(error))
     if not report.problems:
-        report.warnings.append("there are no camera poses; `unrender run` and the window find them (COLMAP)")
+        report.warnings.append(NO_POSES)
     return report
 
 

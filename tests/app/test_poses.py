@@ -1,8 +1,9 @@
-"""Bare photos on the command line: what doctor says of them, and what run and script do before they open them."""
+"""Bare photos on the command line: what doctor, run and script do before they open them."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from app.poses import posed
 from app.progress import PLAIN_INTERVAL, BarProgress, PlainProgress
+from engine.capture import doctor
 from engine.capture.reconstruction import Posed, PoseReport
 from tests.app.tiny import PATIENCE, content, started, unrender, wait_until
 from tests.engine.capture.room import cameras, write_photos
@@ -28,11 +30,70 @@ def photos(tmp_path) -> Path:
     return folder
 
 
-def test_doctor_says_that_poses_are_missing_and_makes_nothing(photos, tmp_path):
-    told = unrender("doctor", photos)
+def test_doctor_only_looks_at_photos_where_asked_to(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.capture.reconstruction.find_poses", lambda *_, **__: pytest.fail("COLMAP was called"))
+    told = unrender("doctor", photos, "--no-poses")
     assert told.code == 0 and "Photos: 3, 3 x 120x100" in told.out
     assert "there are no camera poses; `unrender run` and the window find them (COLMAP)" in told.out
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_doctor_says_why_no_poses_can_be_found_and_what_photos_there_are(photos, tmp_path):
+    told = unrender("doctor", photos)
+    assert told.code == 1 and "holds no camera poses: finding them" in told.out
+    assert "Photos: 3, 3 x 120x100" in told.out and "find them (COLMAP)" not in told.out
+    assert "Problem: " in told.out and "no camera poses can be found: 3 of 3 photos have too few details" in told.out
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_doctor_looks_for_masks_before_it_searches_poses(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.capture.reconstruction.find_poses", lambda *_, **__: pytest.fail("COLMAP was called"))
+    told = unrender("doctor", photos, "--masks", tmp_path / "nowhere")
+    assert told.code == 1 and "nowhere: is not a folder" in told.out
+    told = unrender("doctor", photos, "--set", "capture.region=1,2")
+    assert told.code == 2 and "capture.region" in told.err
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_doctor_finds_poses_then_examines_the_capture_made_with_them(photos, capture, tmp_path, monkeypatch, masks):
+    """What is said of the search is not said again among the findings."""
+    made = photos.with_name("photos-posed")
+    asked = []
+
+    def find_poses(path, progress, keep_pixels):
+        asked.append((path, keep_pixels))
+        was_there = made.exists()
+        if not was_there:
+            shutil.copytree(capture, made)
+        return Posed(made, PoseReport(17, 16, 0.5, 1234, [("2.jpg", "too dark")], ["something"], 7.0), was_there)
+
+    monkeypatch.setattr("engine.capture.reconstruction.find_poses", find_poses)
+    monkeypatch.setattr("engine.capture.reconstruction.recorded_notes", lambda _: ["a note of the search"])
+    examine = doctor.examine
+
+    def noted(path, options):
+        report = examine(path, options)
+        report.warnings += ["a note of the search", "another"]
+        return report
+
+    monkeypatch.setattr(doctor, "examine", noted)
+    (tmp_path / "masks").mkdir()
+    more = ("--masks", tmp_path / "masks") if masks else ()
+    for begin in ("wrote ", "found before, in "):
+        told = unrender("doctor", photos, *more)
+        expected = [
+            f"{photos} holds no camera poses: finding them",
+            f"{begin}{made}",
+            "Poses: 16 of 17 photos, reprojection error 0.50 px, 1,234 points, 7 s",
+            "Note: something",
+            "Without a pose: 2.jpg: too dark",
+            f"Capture: {made}",
+        ]
+        assert told.out.splitlines()[: len(expected)] == expected, told
+        assert ("Frames: 16 usable" in told.out) is not masks  # the folder of masks is empty
+        assert "Note: another" in told.out
+        assert "a note of the search" not in told.out
+    assert asked == [(photos, masks)] * 2
 
 
 @pytest.mark.parametrize(
@@ -108,8 +169,10 @@ def test_progress_of_posing_is_shown_on_terminals_and_in_logs(capsys, monkeypatc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_leaves_nothing_behind(tmp_path, number):
+@pytest.mark.parametrize(
+    ("command", "number"), [("run", signal.SIGINT), ("run", signal.SIGTERM), ("doctor", signal.SIGINT)]
+)
+def test_stopping_leaves_nothing_behind(tmp_path, command, number):
     """While COLMAP works: a child in its place says that it has begun, and ends with its parent only."""
     child, here = tmp_path / "child.py", tmp_path / "pid"
     child.write_text(
@@ -120,7 +183,8 @@ def test_stopping_leaves_nothing_behind(tmp_path, number):
     replaced += f"made.CHILD = pathlib.Path({str(child)!r})"
     beside = tmp_path / "photos"
     folder = write_photos(beside / "room", cameras(4))
-    process = started("run", folder, "--recipe", "scene", "--out", beside / "out", first=replaced)
+    more = ("--recipe", "scene", "--out", beside / "out") if command == "run" else ()
+    process = started(command, folder, *more, first=replaced)
     wait_until(here.exists, process)
     process.send_signal(number)
     told, _ = process.communicate(timeout=PATIENCE)
