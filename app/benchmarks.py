@@ -16,7 +16,9 @@ MODULES = (
     "engine.raster.bench",
     "engine.geometry.bench",
     "engine.shading.bench",
+    "engine.splats.bench",
     "engine.optimize.bench_shape",
+    "engine.optimize.bench_splats",
     "engine.optimize.bench_stochastic",
     "engine.optimize.bench_stochastic_loop",
 )
