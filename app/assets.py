@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from app.command_line import Synthesize
     from engine.capture import Capture
     from engine.optimize.evaluate import Renderer
-    from engine.optimize.recipe import SplatsSection
+    from engine.optimize.recipe import Recipe
+    from engine.optimize.scene_state import SceneState
     from engine.scene import Backdrop, Camera, Gaussians
 
 
@@ -208,18 +209,34 @@ def _of_project(folder: Path, view: str | None, environment: Path | None, moved:
         raise CaptureError(f"--view {view}: no photo of {place} has this name; there are {some}, ...")
     camera = None if view is None else cameras[view]
     if splats is None:
+        return _of_mesh(scene, project.recipe, capture, camera, environment)
+    _check_unlit(folder, environment)
+    return _of_splats(splats, scene.backdrop, project.recipe, capture, camera)
+
+
+def _of_mesh(
+    scene: SceneState, recipe: Recipe, capture: Capture, camera: Camera | None, environment: Path | None
+) -> _Shown:
+    """A mesh by the shading that it was fitted through, by the engine's own under another `environment`."""
+    from engine.optimize.evaluate import asset_renderer
+    from engine.optimize.stages.blackbox import own_shading
+
+    shading = own_shading(recipe) if environment is None else None
+    if shading is None:
         return _lit(scene.mesh, scene.material, scene.environment, capture.up, camera, environment)
     _check_unlit(folder, environment)
     return _of_splats(splats, scene.backdrop, project.recipe.splats, capture, camera)
 
 
 def _of_splats(
-    splats: Gaussians, backdrop: Backdrop | None, options: SplatsSection, capture: Capture, camera: Camera | None
+    splats: Gaussians, backdrop: Backdrop | None, recipe: Recipe, capture: Capture, camera: Camera | None
 ) -> _Shown:
     """Splats of an object as an object; those of a whole scene from where photos were taken, and as far away."""
     from engine.optimize.evaluate_splats import splat_renderer
+    from engine.optimize.splat_gradient import picture_shading
 
-    renderer, up = splat_renderer(splats, options, capture, backdrop), np.asarray(capture.up, float)
+    renderer = splat_renderer(splats, recipe.splats, capture, backdrop, picture_shading(recipe))
+    up = np.asarray(capture.up, float)
     if renderer.background is None:
         return _Shown(renderer, splats.most_box, up, camera)
     cameras = [capture.frames[index].camera for index in capture.train]

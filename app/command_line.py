@@ -167,10 +167,13 @@ class Eval:
     """True mesh, in the capture's frame, to compare the shape with."""
     capture: MovedCapture = None
     """Where the photos are now, if they have moved."""
+    allow_scripts: bool = False
+    """Let the Python file that the project's shading.file names run; it can do whatever you can."""
 
     def execute(self) -> int:
         from app.assets import evaluate
 
+        _allow_scripts(self.allow_scripts)
         return evaluate(self.project, self.reference, self.capture)
 
 
@@ -209,17 +212,21 @@ class Render:
     size: int = 512
     """Side of a turntable's pictures in pixels."""
     environment: Annotated[Path | None, arg(metavar="HDR")] = None
-    """HDR to light it with; by default the project's own light. Splats have theirs in their colours."""
+    """HDR to light it with, by the engine's own shading; by default the project's own light and shading. Splats have
+    theirs in their colours."""
     exposure: Annotated[float, arg(metavar="STOPS")] = 0.0
     """Brighten by so many stops, factors of two; below 0 it darkens."""
     tone_map: bool = False
     """Compress highlights (Khronos PBR Neutral) instead of clipping them."""
     capture: MovedCapture = None
     """Where the project's photos are now, if they have moved."""
+    allow_scripts: bool = False
+    """Let the Python file that the project's shading.file names run; it can do whatever you can."""
 
     def execute(self) -> int:
         from app.assets import render
 
+        _allow_scripts(self.allow_scripts)
         return render(
             self.source,
             self.out,

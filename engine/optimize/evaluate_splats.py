@@ -18,15 +18,23 @@ if TYPE_CHECKING:
     from engine.capture import Capture
     from engine.optimize.recipe import SplatsSection
     from engine.optimize.session import Session
+    from engine.optimize.splat_gradient import PictureShading
     from engine.scene import Backdrop, Camera, Gaussians
 
 
 def splat_renderer(
-    splats: Gaussians, options: SplatsSection, capture: Capture, backdrop: Backdrop | None = None
+    splats: Gaussians,
+    options: SplatsSection,
+    capture: Capture,
+    backdrop: Backdrop | None = None,
+    shading: PictureShading | None = None,
 ) -> SplatRenderer:
-    """Draws splats as they were trained, before the backdrop that was learned with them."""
+    """Draws splats as they were trained, before the backdrop that was learned with them.
+
+    Without the `shading` that they were trained through (`splat_gradient.picture_shading`) it shows their own colours.
+    """
     look = SplatLook.trained(options, capture, backdrop)
-    return SplatRenderer(splats, look.background, look.antialiased, look.rescaled)
+    return SplatRenderer(splats, look.background, look.antialiased, look.rescaled, shading=shading)
 
 
 def evaluated_splats(
@@ -34,8 +42,10 @@ def evaluated_splats(
 ) -> tuple[dict[str, Any], SplatRenderer]:
     """(the metrics of the exported splats, what draws them), seen by `cameras` of all frames where they were refined.
 
-    Raises ExchangeError when nothing has been exported.
+    They are shaded as they were trained. Raises ExchangeError when nothing has been exported.
     """
+    from engine.optimize.splat_gradient import picture_shading
+
     path = session.project.exports / f"{session.recipe.export.name}.ply"
     if not path.exists():
         raise ExchangeError(f"{path}: there are no exported splats to evaluate; resume the run to its end")
@@ -43,6 +53,7 @@ def evaluated_splats(
     backdrop = None
     if session.recipe.splats.background == "environment":
         backdrop = read_backdrop(session.project.exports / BACKDROP, capture.up)
-    renderer = splat_renderer(splats, session.recipe.splats, capture, backdrop)
+    shading = picture_shading(session.recipe)
+    renderer = splat_renderer(splats, session.recipe.splats, capture, backdrop, shading)
     result = image_metrics(renderer, capture, capture.test, None, progress, cameras)
     return result | {"primitives": len(splats), "megabytes": round(splats.megabytes, 3)}, renderer

@@ -13,6 +13,7 @@ from engine.optimize.evaluate import rendered_on_white
 from engine.optimize.evaluate_splats import BACKDROP, splat_renderer
 from engine.optimize.metrics import psnr
 from engine.optimize.snapshot import SplatLook
+from engine.optimize.splat_gradient import shading_name
 
 if TYPE_CHECKING:
     from engine.optimize.stage import StageContext
@@ -29,6 +30,9 @@ def export_splats(context: StageContext) -> None:
     folder = context.exports
     folder.mkdir(parents=True, exist_ok=True)
     cameras = [capture.frames[index].camera for index in capture.train]
+    shading = shading_name(context.recipe)
+    if shading is not None:
+        context.notice(f"the files hold the splats' colours before the shading {shading}, which eval and render apply")
     written = [folder / f"{options.name}.ply"]
     if options.spz:
         written.append(folder / f"{options.name}.spz")

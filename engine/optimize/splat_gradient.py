@@ -6,15 +6,17 @@ The credit rule for splats is registered here: the rooms of the splats and of th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from engine.errors import RecipeError
 from engine.raster.stochastic.credit import register
 from engine.scene import Camera
 from engine.scene.conventions import linear_to_srgb, srgb_to_linear
-from engine.shading.blackbox import Shading
+from engine.shading.blackbox import Shading, needs_adapter, open_shading
 from engine.shading.points import SurfacePoints
 from engine.splats.contract import SplatImage
 from engine.splats.stochastic_credit import SplatCredit
@@ -64,6 +66,33 @@ class PictureShading:
             position=position.astype(np.float32),
             pixel=pixel,
         )
+
+
+def shading_name(recipe: Any) -> str | None:
+    """The name or file of the shading that a recipe's splats are trained through; None where there is none.
+
+    Only the stochastic stage `splats` has one, and pbr is none: the splats' colours are what it results in.
+    """
+    if "splats" not in recipe.stages or recipe.optimize.gradient != "stochastic":
+        return None
+    name = recipe.shading.file or recipe.shading.name
+    return None if name == "pbr" else name
+
+
+def picture_shading(recipe: Any) -> PictureShading | None:
+    """What stands between a recipe's splats and the photos; None where nothing does.
+
+    Raises RecipeError for a shading that reads the light, DeviceError where it needs an adapter that is not there, and
+    what opening and compiling it raise.
+    """
+    if shading_name(recipe) is None:
+        return None
+    shading = open_shading(recipe.shading.name, recipe.shading.file)
+    if shading.reads_light:
+        raise RecipeError(f"stage splats has no environment, and the shading {shading.name} reads one; take another")
+    needs_adapter(shading)
+    shading.check()
+    return PictureShading(shading)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +15,9 @@ from engine.scene.conventions import srgb_to_linear
 from engine.splats import splatter
 from engine.splats.contract import SplatImage, SplatOptions
 from engine.splats.parameters import SplatTensors
+
+if TYPE_CHECKING:
+    from engine.optimize.splat_gradient import PictureShading
 
 
 class SplatRenderer:
@@ -24,6 +30,7 @@ class SplatRenderer:
         antialiased: bool = False,
         rescaled: bool = False,
         name: str = "numba",
+        shading: PictureShading | None = None,  # what the splats' picture is seen through
     ) -> None:
         self.splats = splats
         self.tensors = SplatTensors.of(splats)
@@ -31,6 +38,7 @@ class SplatRenderer:
         self._behind = None if background is None else torch.from_numpy(_values(background))
         self._settings = {"antialiased": antialiased, "rescaled": rescaled}
         self.splatter = splatter(name)
+        self.shading = shading
 
     @torch.no_grad()
     def behind(self, camera: Camera) -> Tensor | None:
@@ -41,9 +49,20 @@ class SplatRenderer:
 
     @torch.no_grad()
     def image(self, camera: Camera, depth: bool = False) -> SplatImage:
-        """What `camera` sees, sRGB-encoded."""
-        options = SplatOptions(background=self.behind(camera), depth=depth, **self._settings)
-        return self.splatter.render(self.tensors, camera, options)
+        """What `camera` sees, sRGB-encoded, through the shading where there is one; raises what that raises."""
+        behind = self.behind(camera)
+        if self.shading is None:
+            return self._splatted(camera, behind, depth)
+        drawn = self._splatted(camera, None, True)
+        color = self.shading.color(drawn, camera)
+        if behind is not None:
+            color = color + (1 - drawn.alpha)[..., None] * behind
+        return replace(drawn, color=color)
+
+    def _splatted(self, camera: Camera, behind: Tensor | None, depth: bool) -> SplatImage:
+        return self.splatter.render(
+            self.tensors, camera, SplatOptions(background=behind, depth=depth, **self._settings)
+        )
 
     def render(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
         """(premultiplied linear colour [H,W,3], alpha [H,W]); opaque where there is a background."""

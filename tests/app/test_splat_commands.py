@@ -9,6 +9,7 @@ import pytest
 from engine.exchange.splats import holds_splats, read_splats
 from engine.optimize.recipe import load_recipe
 from engine.optimize.session import Session
+from engine.shading.blackbox import allow_scripts
 from tests.app.tiny import unrender
 from tests.app.window.drawn_capture import draw_capture
 
@@ -62,3 +63,28 @@ def test_splats_are_told_from_meshes_and_their_light_is_fixed(project, tmp_path)
     told = unrender("render", splats, "--out", tmp_path / "a.png", "--environment", tmp_path / "sky.hdr")
     assert told.code == 1 and "whose light is fixed" in told.err
     assert len(read_splats(splats)) <= 200 and np.isfinite(read_splats(splats).means).all()
+
+
+def test_render_and_eval_shade_splats_as_they_were_trained(tmp_path):
+    file = tmp_path / "flat.py"
+    file.write_text("def shade(surface):\n    return np.full_like(surface.normal, 0.25)\n")
+    capture = draw_capture(tmp_path / "balls", views=4, size=24)
+    options = [*SHORT, f"shading.file={file}", "optimize.gradient=stochastic"]
+    allow_scripts()
+    try:
+        with Session.create(capture, load_recipe("scene", options), tmp_path / "run", "cpu") as session:
+            assert session.run()
+    finally:
+        allow_scripts(False)
+    view = ("--out", tmp_path / "view.png", "--view", "photo_01.png")
+    for command in (("render", tmp_path / "run", *view), ("eval", tmp_path / "run")):
+        refused = unrender(*command)
+        assert refused.code == 2 and "--allow-scripts" in refused.err
+        try:
+            told = unrender(*command, "--allow-scripts")
+        finally:
+            allow_scripts(False)
+        assert told.code == 0, told.err
+    image = cv2.imread(str(tmp_path / "view.png")).astype(int)
+    assert np.ptp(image, axis=2).max() <= 1, "one grey before white"
+    assert 137 - 2 <= image.min() < 200

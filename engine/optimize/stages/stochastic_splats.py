@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +10,10 @@ from torch import Tensor
 
 from engine.errors import RecipeError
 from engine.optimize.encoded_photos import EncodedPhoto
-from engine.optimize.splat_gradient import PictureShading
+from engine.optimize.splat_gradient import picture_shading
 from engine.optimize.stage import StageContext, stands_in
 from engine.optimize.stages.splats import SplatsStage
 from engine.scene import Camera
-from engine.shading.blackbox import needs_adapter, open_shading
 from engine.splats.contract import SplatImage, SplatOptions
 from engine.splats.parameters import SplatTensors
 from engine.splats.stochastic_credit import stochastic_gradient
@@ -45,7 +43,7 @@ class StochasticSplatsStage(SplatsStage):
         ):
             if wrong:
                 raise RecipeError(f"stage splats with optimize.gradient=stochastic needs {instead}")
-        self.shading = _picture_shading(context.recipe.shading)
+        self.shading = picture_shading(context.recipe)
         super()._take(context)
         self._tell_ignored()
 
@@ -127,15 +125,3 @@ class StochasticSplatsStage(SplatsStage):
         found = stochastic_gradient(self.splats, camera, group, losses, seed, index, REACH, antialiased)
         found = found / (camera.width * camera.height)
         return found if penalty is None else found + penalty
-
-
-def _picture_shading(section: Any) -> PictureShading | None:
-    """What the recipe's section `shading` names; None for pbr, which the splats' colours are the result of."""
-    if not section.file and section.name == "pbr":
-        return None
-    shading = open_shading(section.name, section.file)
-    if shading.reads_light:
-        raise RecipeError(f"stage splats has no environment, and the shading {shading.name} reads one; take another")
-    needs_adapter(shading)
-    shading.check()
-    return PictureShading(shading)

@@ -9,13 +9,16 @@ import pytest
 
 from engine.errors import RecipeError
 from engine.exchange.splats import write_splats
+from engine.optimize.evaluate_splats import evaluated_splats
 from engine.optimize.messages import Notice, StepReport
 from engine.optimize.recipe import load_recipe
 from engine.optimize.session import Session
+from engine.optimize.splat_gradient import picture_shading
 from engine.optimize.stage import STAGES
 from engine.optimize.stages.stochastic_splats import StochasticSplatsStage
 from engine.raster.stochastic.credit import RULES
 from engine.scene import Gaussians
+from engine.scene.conventions import srgb_to_linear
 from engine.shading.blackbox import allow_scripts
 from engine.splats.stochastic_credit import SplatCredit
 from tests.engine.optimize.test_stages import BallCapture, result, same
@@ -128,6 +131,34 @@ def test_a_shading_in_wgsl_stands_between_too(tmp_path, grey_ball):
     with create(tmp_path / "run", **toon) as session:
         assert session.run(lambda m: reports.append(m.loss) if isinstance(m, StepReport) else None)
     assert len(reports) == 2 and np.isfinite(reports).all()
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_metrics_are_of_splats_through_their_shading(tmp_path, quantizer, grey_ball, monkeypatch, masked):
+    monkeypatch.setattr(NegativeCapture, "has_masks", masked, raising=False)
+    options = {"stages": "splats,export", "splats.steps": 1, "export.html": "false", "export.spz": "false"}
+    heard: list = []
+    with create(tmp_path / "run", **options, **{"shading.file": quantizer, "splats.start_file": grey_ball}) as session:
+        assert session.run(heard.append)
+        metrics, renderer = evaluated_splats(session, lambda done, text: None)
+        camera = session.capture.frames[session.capture.test[0]].camera
+        color, alpha = renderer.render(camera)
+        drawn = renderer.image(camera)
+    covered = drawn.alpha.numpy() > 0.5
+    assert covered.any() and (alpha == 1).all() == (not masked)
+    straight = drawn.color.numpy()[covered] / drawn.alpha.numpy()[covered, None]  # before black or nothing
+    shown = srgb_to_linear(straight)
+    np.testing.assert_allclose(5 * shown, np.round(5 * shown), atol=1e-3)  # their own colours are near 1.07 / 5
+    assert np.isfinite(metrics["psnr"]) and metrics["primitives"] == 60
+    assert any(str(quantizer) in message.text for message in heard if isinstance(message, Notice))
+
+
+def test_only_stochastic_splats_have_a_shading_before_them():
+    toon = ["shading.name=toon"]
+    assert picture_shading(load_recipe("scene", toon)) is None
+    assert picture_shading(load_recipe("scene", ["optimize.gradient=stochastic"])) is None
+    assert picture_shading(load_recipe("toon")) is None, "it has no splats"
+    assert picture_shading(load_recipe("scene", [*toon, "optimize.gradient=stochastic"])).shading.name == "toon"
 
 
 def test_a_shading_that_reads_the_light_is_refused(tmp_path, grey_ball):
