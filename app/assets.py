@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,17 +54,19 @@ def export(project: Path, out: Path | None, overwrite: bool = False, capture: Pa
     if out is not None:
         _check_out(out, overwrite)
     from app.progress import progress
-    from engine.optimize.session import Session
-    from engine.optimize.stages.export import ExportStage
+    from engine.optimize.export_scene import export_scene
+    from engine.optimize.project import Project
+    from engine.optimize.recipe import Recipe
+    from engine.optimize.saved_scene import saved_context
 
-    with Session.open(project, capture=capture) as session, progress() as show:
-        session.context.notify = show
+    with closing(Project.open(project, Recipe)) as opened, progress() as show:
+        context = saved_context(opened, capture, show)
+        if capture is not None:
+            opened.save()
         if out is not None:
-            session.context.exports = out
-        stage = ExportStage()
-        stage.begin(session.context)
-        stage.finish()
-        print(f"wrote {session.context.exports}")
+            context.exports = out
+        export_scene(context)
+        print(f"wrote {context.exports}")
     return 0
 
 

@@ -180,11 +180,11 @@ class Commands:
 
 
 def _exported(session: Session, folder: Path | str | None) -> Path:
-    """Run the stage `export` on what the run has now."""
+    """Export what the run has now."""
     from dataclasses import replace
 
+    from engine.optimize.export_scene import export_scene
     from engine.optimize.scene_state import SceneState
-    from engine.optimize.stages.export import ExportStage
     from engine.scene import Backdrop
 
     shot = require_session(session).snapshot_now()
@@ -198,9 +198,7 @@ def _exported(session: Session, folder: Path | str | None) -> Path:
         )
     else:
         scene = SceneState(box=shot.box, mesh=shot.mesh, material=shot.material, environment=shot.environment)
-    stage = ExportStage()
-    stage.begin(replace(session.context, scene=scene, exports=target))
-    stage.finish()
+    export_scene(replace(session.context, scene=scene, exports=target))
     return target
 
 

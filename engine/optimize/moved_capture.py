@@ -1,11 +1,15 @@
-"""Where a project's photos are now, if they are no longer where the run found them."""
+"""Where a project's photos are now, if they are no longer where the run found them, and whether they are the same."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import ProjectError
 from engine.optimize.project import Project
+
+if TYPE_CHECKING:
+    from engine.capture import Capture
 
 
 def place_of_capture(project: Project, now: Path | str | None = None) -> Path:
@@ -29,3 +33,23 @@ def place_of_capture(project: Project, now: Path | str | None = None) -> Path:
         project.recipe.capture.masks = str(new / Path(masks).relative_to(old))
     project.capture_path = str(now)
     return now
+
+
+def require_same(project: Project, capture: Capture) -> None:
+    """Raise ProjectError unless photos and poses are those that the project's run began with."""
+    if project.capture_fingerprint and capture.fingerprint() != project.capture_fingerprint:
+        raise ProjectError(
+            f"{project.capture_path}: the photos or poses changed since this run began; restore them or start over"
+        )
+
+
+def undecoded(project: Project, capture: Capture) -> Capture:
+    """The capture as the run had it, with no photo decoded. Raises ProjectError where it is another one.
+
+    Only where photos with damaged pixels may be skipped, and some have to be, all are decoded to find these.
+    """
+    expected = project.capture_fingerprint
+    if expected and capture.fingerprint() != expected and capture.options.skip_bad_frames:
+        capture = capture.check_images()
+    require_same(project, capture)
+    return capture

@@ -12,9 +12,9 @@ from engine.optimize.checkpoint import read_checkpoint, read_one_checkpoint
 from engine.optimize.commands import checked_overrides
 from engine.optimize.history import effective
 from engine.optimize.messages import Notice, StageChanged
-from engine.optimize.moved_capture import place_of_capture
+from engine.optimize.moved_capture import place_of_capture, require_same, undecoded
 from engine.optimize.project import Project
-from engine.optimize.session_start import check_recipe, opened_capture
+from engine.optimize.session_start import check_recipe, opened_capture, read_capture
 from engine.optimize.session_state import place, restore_state
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ def resumed(
     check_recipe(recipe)
     begun = 0 if checkpoint is None else checkpoint.values["stage_index"] + checkpoint.values["begun"]
     checked_overrides(recipe, overrides, begun)  # said before every photo is read
-    opened = opened_capture(capture, recipe, progress)
-    if project.capture_fingerprint and opened.fingerprint() != project.capture_fingerprint:
-        raise ProjectError(
-            f"{project.capture_path}: the photos or poses changed since this run began; restore them or start over"
-        )
+    if checkpoint is not None and checkpoint.values["stage_index"] >= len(recipe.stages):
+        opened = undecoded(project, read_capture(capture, recipe))  # nothing is left to be learned from them
+    else:
+        opened = opened_capture(capture, recipe, progress)
+        require_same(project, opened)
     if moved:
         project.save()
     session = session_type(project, opened, recipe, device or project.device, since)

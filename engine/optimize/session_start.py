@@ -77,6 +77,15 @@ def _gives(stage: type[Stage], needed: tuple[str, ...], recipe: Any) -> bool:
         return False
 
 
+def read_capture(capture: Path | str | Capture, recipe: Any) -> Capture:
+    """The capture at a path, read as the recipe says but for its pixels; a capture stays as it is."""
+    if isinstance(capture, (str, Path)):
+        from engine.capture import open_capture
+
+        capture = open_capture(Path(capture), capture_options(recipe.capture))
+    return capture
+
+
 def opened_capture(
     capture: Path | str | Capture,
     recipe: Any,
@@ -88,10 +97,7 @@ def opened_capture(
     Before that, each of `stages` says what it misses, and a truth to be compared with whether it can be read; after
     it, what the photos cannot give.
     """
-    if isinstance(capture, (str, Path)):
-        from engine.capture import open_capture
-
-        capture = open_capture(Path(capture), capture_options(recipe.capture))
+    capture = read_capture(capture, recipe)
     for name in stages:
         if STAGES[name].needs_masks(recipe):
             capture.require_masks()

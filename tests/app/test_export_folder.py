@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.capture import capture as captures
 from tests.app.tiny import unrender
 
 
@@ -20,3 +21,14 @@ def test_a_file_is_no_folder_to_export_to(tmp_path):
     (tmp_path / "file").write_text("mine")
     told = unrender("export", tmp_path / "project", "--out", tmp_path / "file", "--overwrite")
     assert told.code == 1 and "file: is a file; --out needs a folder" in told.err
+
+
+def test_export_decodes_no_photo_and_changes_no_history(finished, copied, tmp_path, monkeypatch):
+    monkeypatch.setattr(captures, "load_pixels", None)
+    project = copied(finished[0])
+    before = (project / "project.toml").read_text()
+    told = unrender("export", project, "--out", tmp_path / "assets")
+    assert told.code == 0, told.err
+    written = (tmp_path / "assets" / "asset.glb").read_bytes()
+    assert written == (project / "exports" / "asset.glb").read_bytes() and "re-renders at" in told.out
+    assert (project / "project.toml").read_text() == before
