@@ -31,6 +31,11 @@ class ScriptWork:
         """Whether a script's function runs."""
         return bool(self._owners)
 
+    @property
+    def seconds(self) -> float:
+        """For how long a script's function has run; 0 where none does."""
+        return time.monotonic() - self._since if self._owners else 0.0
+
     def run(self, function: Callable[[], T], owner: Any = None) -> T:
         """`function()`, in which `interrupt` raises KeyboardInterrupt."""
         depth = len(self._owners)

@@ -134,6 +134,11 @@ class EngineThread:
         if urged is not None and time.monotonic() > urged + PATIENCE_SECONDS:
             self.scripts.interrupt(after=PATIENCE_SECONDS)
 
+    @property
+    def held(self) -> bool:
+        """Whether a script's function has kept the thread for some time."""
+        return self.scripts.seconds > PATIENCE_SECONDS
+
     def _urge(self) -> None:
         self._interrupt.set()
         if self.session is not None:

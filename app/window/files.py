@@ -52,7 +52,8 @@ class Files(QObject):
         add("open", "Open\u2026", "Ctrl+O", self.open, "Open a project's or a capture's folder")
         add("sample", "Open the sample capture", "", self.open_sample, "Open the photos that come with Unrender")
         add("save", "Save", "Ctrl+S", self.save, "Write a checkpoint of this moment")
-        add("save_as", "Save as\u2026", "Ctrl+Shift+S", self.save_as, "Copy the whole project to a new folder")
+        tip = "Copy the whole project to a new folder and go on there"
+        add("save_as", "Save as\u2026", "Ctrl+Shift+S", self.save_as, tip)
         add("mesh", "Import mesh\u2026", "", self.import_mesh, "Start the next run from a mesh of yours")
         tip = "Look at Gaussian splats of yours (PLY or SPZ); where photos are open, the next run starts from them"
         add("splats", "Import splats\u2026", "", self.import_splats, tip)
@@ -181,7 +182,7 @@ class Files(QObject):
         self.saved.emit(path)
 
     def save_as(self) -> None:
-        """Ask for a new folder and copy the project to it."""
+        """Ask for a new folder, copy the project to it and go on there."""
         project = self.studio.project
         if project is None:
             return
@@ -189,24 +190,38 @@ class Files(QObject):
         self.choose(self.window, Question("Save the project as", "new folder", start=start), self.copy_to)
 
     def copy_to(self, target: Path) -> None:
-        """Copy the project to `target`, with a checkpoint of this moment; it appears whole or not at all."""
-        from app.window.project_copy import copy_project
+        """Copy the project to `target`, which appears whole or not at all, and have the run go on there.
 
-        project = self.studio.project
-        future = self.studio.call(lambda session: session.checkpoint())
+        It may go on while it is copied; it moves between two steps. One that an error stopped is opened anew there.
+        """
+        from app.window.project_copy import copy_project, copy_session
 
-        def work(handle: Any) -> Path:
-            result_of(future, handle)
-            return copy_project(project, target, handle.report, lambda: handle.cancelled)
+        studio, session, failed = self.studio, self.studio.session, self.studio.state == "failed"
+        if session is None:
+            return
+        project = Path(session.project.folder)
 
-        def done(path: Path) -> None:
-            self.recent.add(path, str(self.studio.capture.path) if self.studio.capture is not None else "")
-            if self.studio.project is not None:  # stays the newest
-                self.recent.add(self.studio.project)
-            self.studio.notice(f"Saved a copy in {path}; this window goes on with {self.studio.project}")
-            self.saved.emit(path)
+        def work(handle: Any) -> bool:
+            if not failed:
+                return copy_session(session, target, handle)
+            copy_project(project, target, handle.report, lambda: handle.cancelled)
+            return False
 
-        self.studio.background("Saving a copy", work, done)
+        def done(moved: bool) -> None:
+            if moved and studio.session is session:
+                self.recent.mark(project, False)
+                self._open_project = Path(target)
+                self.recent.add(target, str(session.project.capture_path), not session.finished)
+                studio.project_moved.emit(Path(target))
+                studio.notice(f"Saved as {target}; this window goes on there. {project} stays as it was.")
+            elif failed and studio.session is session:
+                studio.open(target)
+            else:  # another project is open by now
+                self.recent.add(target, running=False)
+                studio.notice(f"Saved a copy in {target}")
+            self.saved.emit(Path(target))
+
+        studio.background("Saving under a new name", work, done)
 
     # ---- importing
 
@@ -302,7 +317,7 @@ class Files(QObject):
         session, snapshot = self.studio.session, self.studio.snapshot
         has_model = snapshot is not None and (snapshot.mesh is not None or snapshot.shows_splats)
         busy = self.studio.state in ("opening", "running")
-        self.actions["save"].setEnabled(session is not None)
+        self.actions["save"].setEnabled(session is not None and self.studio.state != "failed")
         self.actions["save_as"].setEnabled(session is not None)
         self.actions["mesh"].setEnabled(session is None and self.studio.capture is not None)
         self.actions["splats"].setEnabled(session is None and not busy)

@@ -86,6 +86,7 @@ class MainWindow(QMainWindow):
         studio.message_received.connect(self._message)
         studio.closed.connect(self._ended)
         self.files.saved.connect(lambda _: studio.mark_saved())
+        studio.project_moved.connect(lambda _: self._title())
         self.start_page.started.connect(self.enter_studio)
         self.docks.filled.connect(self._after_filling)
         QTimer.singleShot(0, self._fill)

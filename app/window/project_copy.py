@@ -1,13 +1,21 @@
-"""Copying a whole project folder while its run may go on; knows nothing of Qt."""
+"""Copying a whole project folder while its run may go on, and having the run go on in the copy; knows nothing of Qt."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from app.window.waiting import result_of
 from engine.errors import Cancelled, ProjectError
+
+if TYPE_CHECKING:
+    from app.window.background import ProgressHandle
+    from engine.optimize.session import Session
 
 LOCK, PROJECT = "project.lock", "project.toml"
 TRIES = 5  # times a checkpoint may be replaced by a newer one while it is being copied
@@ -54,6 +62,33 @@ def copy_project(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target
+
+
+def copy_session(session: Session, target: Path, handle: ProgressHandle) -> bool:
+    """Copy a session's project with a checkpoint of this moment to the new folder `target` and move it there.
+
+    For a worker thread; steps go on meanwhile. False where the session was closed before it could move: the copy
+    is whole then too. Raises ProjectError and, with nothing left behind, Cancelled.
+    """
+    from engine.optimize.project_move import move_session
+
+    source, target, since = session.project.folder, Path(target), time.time()
+    try:
+        result_of(session.call(lambda session: session.checkpoint()), handle)
+    except CancelledError:
+        raise ProjectError(f"{source}: was closed before it could be copied; open it and save again") from None
+    copy_project(source, target, handle.report, lambda: handle.cancelled)
+    move = session.call(lambda session: move_session(session, target, since))
+    try:
+        result_of(move, handle)
+    except CancelledError:
+        return False
+    except Cancelled:
+        if move.cancelled():
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+        move.result()  # it had begun
+    return True
 
 
 def _copy(source: Path, aside: Path, progress, cancelled) -> None:

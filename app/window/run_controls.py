@@ -78,6 +78,7 @@ class RunControls(QWidget):
         self.left = QLabel()
         self._lay_out()
         studio.state_changed.connect(self._state)
+        studio.held_changed.connect(lambda _: self._state(studio.state))
         studio.capture_changed.connect(lambda _: self._state(studio.state))
         studio.session_changed.connect(self._session)
         studio.steps_reported.connect(self._steps)
@@ -183,7 +184,7 @@ class RunControls(QWidget):
             "pause": state == "running",
             "step": waiting,
             "until": waiting or state == "running",
-            "stop": state == "running",
+            "stop": state == "running" or self.studio.held,
             "new": session and state in ("paused", "finished", "failed"),
         }
         for name, on in enabled.items():
@@ -209,6 +210,8 @@ class RunControls(QWidget):
             self.left.setText(f"took {duration(session.seconds)}" if session is not None else "")
         elif state in ("paused", "failed"):
             self._still("Paused" if state == "paused" else "Stopped by an error")
+        if self.studio.held and state != "running":
+            self.stage_bar.setFormat("A script holds the run; Stop ends it")
 
     def _still(self, word: str) -> None:
         session = self.studio.session

@@ -44,6 +44,11 @@ class WindowView:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._studio, name)
 
+    def call(self, function: Callable[[Any], T]) -> Future[T]:
+        """As `Studio.call`, of a function that may not end by itself: Stop ends it."""
+        scripts = self._studio.engine.scripts
+        return self._studio.call(lambda session: scripts.run(lambda: function(session), function))
+
     def __dir__(self) -> list[str]:
         own = [name for name in vars(type(self._studio)) if not name.startswith("_")]
         own += [name for base in type(self._studio).__mro__[1:3] for name in vars(base) if not name.startswith("_")]

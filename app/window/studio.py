@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.optimize.session import Session
 
 T = TypeVar("T")
+STAYS = "What was open before stays open as it was."
 
 
 class Studio(StudioEdits):
@@ -150,7 +151,7 @@ class Studio(StudioEdits):
         self._opening = None
         if self.state == "opening":  # else the run that stays open has ended or paused by itself
             self._set_state(self._state_before)
-        self.say(error)
+        self.say(error, "" if self.capture is None else STAYS)
 
     def _set_capture(self, capture: Capture | None) -> None:
         if capture is self.capture:
@@ -249,7 +250,10 @@ class Studio(StudioEdits):
             self._engine.hold()
 
     def stop(self) -> None:
-        """End what runs as soon as possible, with a checkpoint; `run` goes on from there."""
+        """End what runs as soon as possible, with a checkpoint; `run` goes on from there.
+
+        That may be a script's function that holds a paused run.
+        """
         if self._engine is not None:
             self._engine.stop()
 
@@ -321,6 +325,9 @@ class Studio(StudioEdits):
         """Pick up what the session left for whoever looks: snapshot, recipe, photos left out."""
         if self._engine is not None:
             self._engine.look()
+            if self._engine.held != self.held:
+                self.held = self._engine.held
+                self.held_changed.emit(self.held)
         session = self._session
         if session is None:
             return
@@ -338,11 +345,14 @@ class Studio(StudioEdits):
     # ---- work elsewhere
 
     def call(self, function: Callable[[Session], T]) -> Future[T]:
-        """Run `function` on the engine thread between two steps; works while paused too."""
+        """Run `function` on the engine thread between two steps; works while paused too, not after an error."""
+        why = "there is no run yet; press Run first"
         if self._session is not None:
-            return self._session.call(function)
+            if self.state != "failed":
+                return self._session.call(function)
+            why = "the run was stopped by an error; press Try again first, which goes on from its last checkpoint"
         future: Future[T] = Future()
-        future.set_exception(ProjectError("there is no run yet; press Run first"))
+        future.set_exception(ProjectError(why))
         return future
 
     def background(

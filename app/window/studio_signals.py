@@ -58,6 +58,8 @@ class StudioSignals(QObject):
     picked = Signal(object)  # Picked
     mark_changed = Signal(object)  # [3] a point to mark in the view, or None
     project_changed = Signal(object)  # Path | None
+    project_moved = Signal(object)  # Path: where the session goes on from now on
+    held_changed = Signal(bool)  # whether a script's function holds the run's thread
     failed = Signal(str, str)  # sentence, details
     busy_changed = Signal(str, float)  # label of a long action and 0..1 (-1: unknown); "" when done
     ending = Signal()  # the threads are about to end; those of others must too
@@ -79,6 +81,7 @@ class StudioSignals(QObject):
         self.picking = False
         self.mark: np.ndarray | None = None
         self.project_folder: Path | None = None  # where the next run goes; None: a new folder below ~/Unrender
+        self.held = False  # a script's function holds the run's thread; `stop` ends it
         self.undo_stack = QUndoStack(self)
         self._session: Session | None = None
         self._recipe = RecipeState(self)
@@ -129,7 +132,8 @@ class StudioSignals(QObject):
         """Tell the user something, as the session does."""
         self.message_received.emit(Notice(text, level))
 
-    def say(self, error: BaseException) -> None:
-        """Tell the user of an error, unless it is that something was cancelled."""
+    def say(self, error: BaseException, more: str = "") -> None:
+        """Tell the user of an error, unless it is that something was cancelled; `more` is a paragraph below it."""
         if not isinstance(error, Cancelled):
-            self.failed.emit(*described(error))
+            sentence, details = described(error)
+            self.failed.emit(f"{sentence}\n\n{more}" if more else sentence, details)

@@ -7,12 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
 from app.scripting.interruption import Interrupted, ScriptWork
 from app.scripting.worker import ScriptThread
 from app.window import engine_thread
-from app.window.script_driver import StudioDriver
+from app.window.run_controls import RunControls
+from app.window.script_driver import StudioDriver, WindowView
 from engine.optimize.extra_losses import ExtraLosses
 from tests.app.window.conftest import SECONDS, wait_for
 
@@ -77,6 +79,29 @@ def test_stop_ends_an_endless_function_inside_a_call(script, open_studio, qtbot)
     assert script.raised is KeyboardInterrupt
     assert open_studio.call(lambda session: session.total_step).result(SECONDS) == 2
     assert not open_studio.problems
+
+
+def test_stop_can_be_pressed_while_a_function_holds_a_paused_run(script, open_studio, qtbot, shown):
+    controls = shown(RunControls(open_studio), 1300, 44)
+    assert not controls.buttons["stop"].isEnabled()
+    script.call(script.endless)
+    wait_for(qtbot, controls.buttons["stop"].isEnabled)
+    assert "Stop ends it" in controls.stage_bar.text() and open_studio.state == "paused"
+    qtbot.mouseClick(controls.buttons["stop"], Qt.MouseButton.LeftButton)
+    wait_for(qtbot, lambda: not controls.buttons["stop"].isEnabled())
+    wait_for(qtbot, script.ended.is_set)
+    assert script.raised is KeyboardInterrupt and controls.stage_bar.text() == "Paused in volume"
+    assert open_studio.call(lambda session: session.total_step).result(SECONDS) == 2 and not open_studio.problems
+
+
+def test_stop_ends_an_endless_function_that_a_script_gave_the_window(script, open_studio, qtbot):
+    future = WindowView(open_studio, script.driver._view._widget).call(script.endless)
+    assert script.inside.wait(SECONDS)
+    wait_for(qtbot, lambda: open_studio.held)
+    open_studio.stop()
+    wait_for(qtbot, future.done)
+    assert isinstance(future.exception(), KeyboardInterrupt)
+    wait_for(qtbot, lambda: not open_studio.held and open_studio.state == "paused")
 
 
 def test_a_step_interrupted_half_way_is_given_up_for_the_last_checkpoint(script, open_studio, qtbot):

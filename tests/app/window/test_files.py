@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +16,14 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QLabel, QMainWindow, QMenu, QMessageBox, QPushButton
 
 import assets
+from app.window.background import ProgressHandle
 from app.window.choosers import ask_path
 from app.window.files import Files
-from app.window.project_copy import copy_project
+from app.window.project_copy import copy_project, copy_session
 from app.window.recent import RecentProjects, thumbnail
 from engine.errors import Cancelled, ProjectError
 from engine.optimize.messages import Notice
+from tests.app.tiny import content
 from tests.app.window.conftest import SECONDS, wait_for
 from tests.app.window.made_project import finished_project
 from tests.app.window.test_start_page import Answers, fake_project
@@ -57,6 +60,11 @@ def project(studio, qtbot, tiny_capture, tmp_path):
     return folder
 
 
+def kept(project: Path) -> dict[str, bytes | None]:
+    """What a project's folder holds but for its picture, which a worker draws when it comes to it."""
+    return {name: held for name, held in content(project).items() if not name.startswith("preview")}
+
+
 def enabled(files) -> set[str]:
     return {name for name, action in files.actions.items() if action.isEnabled()}
 
@@ -73,7 +81,7 @@ def test_only_what_makes_sense_is_enabled(files, studio, answers, tiny_capture, 
 
 
 @pytest.mark.slow
-def test_save_and_save_as_keep_everything(files, studio, project, answers, tmp_path, qtbot):
+def test_saving_keeps_everything_and_a_new_name_is_gone_on_with(files, studio, project, answers, tmp_path, qtbot):
     assert enabled(files) == {"new", "open", "sample", "light", "export", "save", "save_as"}
     before = {path.name for path in (project / "checkpoints").iterdir()}
     with qtbot.waitSignal(files.saved, timeout=600_000) as saved:
@@ -86,13 +94,82 @@ def test_save_and_save_as_keep_everything(files, studio, project, answers, tmp_p
     assert answers.questions[-1].start == tmp_path / "cup copy"
     for path in project.rglob("*"):
         if path.is_file() and path.name != "project.lock":
-            assert (copy / path.relative_to(project)).read_bytes() == path.read_bytes()
-    assert not (copy / "project.lock").exists() and [p.name for p in copy.parent.iterdir()] == ["cup two"]
-    assert studio.project == project
-    assert [entry.name for entry in files.recent.projects()] == ["cup", "cup two"]
+            copied = copy / path.relative_to(project)
+            assert copied.read_bytes() == path.read_bytes()
+    assert [p.name for p in copy.parent.iterdir()] == ["cup two"]
+    assert studio.project == copy and studio.state == "finished"
+    assert [entry.name for entry in files.recent.projects()] == ["cup two", "cup"]
+    before = content(project)
+    with qtbot.waitSignal(files.saved, timeout=600_000) as saved:
+        files.actions["save"].trigger()
+    assert saved.args[0].parent == copy / "checkpoints" and content(project) == before
+    studio.open(project)  # which is free again
+    wait_for(qtbot, lambda: studio.state == "finished" and studio.project == project)
     studio.open(copy)
-    wait_for(qtbot, lambda: studio.state == "finished")
-    assert studio.project == copy and not studio.problems
+    wait_for(qtbot, lambda: studio.state == "finished" and studio.project == copy)
+    assert not studio.problems
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_under_its_new_name(files, studio, tiny_capture, tmp_path, qtbot):
+    studio.set_option("stages", ["hull", "volume"])
+    studio.set_option("volume.steps", 1_000_000)
+    studio.set_option("run.evaluate", False)
+    studio.open(tiny_capture)
+    wait_for(qtbot, lambda: studio.state == "ready")
+    studio.run()
+    wait_for(qtbot, lambda: studio.session is not None and studio.session.total_step > 3)
+    session, project, target = studio.session, studio.project, tmp_path / "new"
+    studio.set_option("volume.rays", 256)
+    with qtbot.waitSignal(studio.project_moved, timeout=600_000):
+        files.copy_to(target)
+    moved_at = session.total_step
+    left = kept(project)
+    wait_for(qtbot, lambda: studio.session.total_step > moved_at + 3)
+    assert studio.session is session and studio.project == target and studio.state == "running"
+    marks = {entry.name: entry.running for entry in files.recent.projects()}
+    assert marks == {"new": True, project.name: False}
+    studio.stop()
+    wait_for(qtbot, lambda: studio.state == "paused" and not studio.has_unsaved_steps)
+    assert kept(project) == left and not studio.problems
+    end = session.total_step
+    assert session.checkpoints()[-1].total_step == end and session.checkpoints()[-1].path.is_relative_to(target)
+    studio.open(target)
+    wait_for(qtbot, lambda: studio.session is not session and studio.state == "paused")
+    assert studio.session.total_step == end and studio.recipe.volume.rays == 256
+    keys = [entry.key for entry in studio.session.project.history if entry.kind == "set"]
+    assert keys == ["volume.rays"]
+
+
+def test_a_run_stopped_by_an_error_is_opened_anew_under_its_new_name(files, studio, project, tmp_path, qtbot):
+    studio.engine.call(lambda: studio.engine.spoil(ProjectError("it broke")))
+    wait_for(qtbot, lambda: studio.state == "failed")
+    assert {"save_as"} <= enabled(files) and "save" not in enabled(files)
+    with pytest.raises(ProjectError, match="Try again"):
+        studio.call(lambda session: None).result(SECONDS)
+    files.copy_to(tmp_path / "new")
+    wait_for(qtbot, lambda: studio.project == tmp_path / "new" and studio.state == "finished")
+    assert len(studio.problems) == 1
+
+
+def test_a_new_name_that_cannot_be_written_leaves_the_run_where_it_is(files, studio, project, tmp_path, qtbot):
+    (tmp_path / "file").write_text("")
+    files.copy_to(tmp_path / "file" / "new")
+    wait_for(qtbot, lambda: studio.problems)
+    assert "cannot be written" in studio.problems[0][0] and studio.project == project
+    assert studio.call(lambda session: session.checkpoint()).result(SECONDS).is_relative_to(project)
+
+
+def test_what_is_cancelled_before_the_run_could_move_leaves_nothing(tmp_path):
+    source, target = fake_project(tmp_path / "source", 3), tmp_path / "target"
+    checkpoint, never = Future(), Future()
+    checkpoint.set_result(None)
+    futures = [checkpoint, never]
+    session = SimpleNamespace(project=SimpleNamespace(folder=source), call=lambda function: futures.pop(0))
+    handle = ProgressHandle("", lambda handle: handle.cancel() if handle.done == 1.0 else None)
+    with pytest.raises(Cancelled):
+        copy_session(session, target, handle)
+    assert never.cancelled() and not target.exists()
 
 
 @pytest.mark.slow
