@@ -47,22 +47,36 @@ def opened(
     if not path.exists():
         raise CaptureError(f"{path}: there is no such folder; it may have been moved or deleted")
     if (path / PROJECT).is_file():
-        load_engine()  # torch breaks when two threads import it at once
-        from engine.optimize.project import Project
-        from engine.optimize.recipe import Recipe
-
-        project = Project.open(path, Recipe, lock=False)
-        try:
-            capture = open_capture(Path(project.capture_path), capture_options(project.recipe.capture))
-        except CaptureError as error:
-            raise ProjectError(f"{path}: its photos cannot be read: {error}") from error
-        return Opened(capture, path, project.recipe)
+        return _opened_project(path)
     options = capture_options(section)
     if photo_source(path) is not None:
         from engine.capture.reconstruction import find_poses
 
         path = find_poses(path, posing, cancelled, keep_pixels=options.masks is not None).folder
     return Opened(open_capture(path, options))
+
+
+def _opened_project(path: Path) -> Opened:
+    """What a project holds, once it is certain that its session can be opened: what is open now is closed for it."""
+    load_engine()  # torch breaks when two threads import it at once
+    from engine.capture import open_capture
+    from engine.optimize.capture_options import capture_options
+    from engine.optimize.checkpoint import read_checkpoint
+    from engine.optimize.moved_capture import place_of_capture, undecoded
+    from engine.optimize.project import LOCK, Project
+    from engine.optimize.project_lock import require_free
+    from engine.optimize.recipe import Recipe
+
+    project = Project.open(path, Recipe, lock=False)
+    require_free(path / LOCK)
+    place = place_of_capture(project)
+    try:
+        capture = open_capture(place, capture_options(project.recipe.capture))
+    except CaptureError as error:
+        raise ProjectError(f"{path}: its photos cannot be read: {error}") from error
+    capture = undecoded(project, capture)
+    read_checkpoint(project.checkpoints)
+    return Opened(capture, path, project.recipe)
 
 
 def doctor_of(capture: Capture) -> Any:

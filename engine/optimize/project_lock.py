@@ -40,6 +40,12 @@ class ProjectLock:
             self._handle = -1
 
 
+def require_free(path: Path) -> None:
+    """Raise ProjectError where a lock of that path cannot be had, unless it is this process that has it."""
+    if path.resolve() not in _HELD:  # else closing the file again would free it
+        ProjectLock(path).release()
+
+
 def _take(handle: int) -> None:
     """Raises OSError when another process holds it."""
     try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from app.window.studio import STAYS
 from app.window.viewport.view_model import ViewModel
 from engine.optimize.messages import EvalReport, Notice
 from engine.optimize.options import set_option
@@ -146,19 +149,35 @@ def test_a_folder_that_cannot_be_opened_leaves_what_is_open(opened, others, tmp_
     studio, capture = opened, opened.capture
     studio.set_region(BOX)
     wait_for(qtbot, lambda: studio.capture is not capture and studio.doctor is not None)
-    capture, text = studio.capture, tmp_path / "a.txt"
+    out = studio.capture.train[0]
+    studio.exclude(out)
+    studio.look_through(2)
+    capture, text, empty, closed = studio.capture, tmp_path / "a.txt", tmp_path / "empty", []
     text.write_text("no photo")
+    empty.mkdir()
     truncate(others / "photo_03.png")
     (others / "photo_05.png").write_bytes(b"not a picture")
-    for number, path in enumerate((text, others, tmp_path / "nowhere"), 1):
+    studio.capture_changed.connect(closed.append)
+    said = {
+        text: "open the folder",
+        empty: "and no photos; open a folder",
+        others: "photo_05",
+        tmp_path / "nowhere": "no such",
+    }
+    for number, (path, words) in enumerate(said.items(), 1):
         studio.open(path)
         wait_for(qtbot, lambda number=number: len(studio.problems) == number)
+        sentence = studio.problems[-1][0]
+        assert words in sentence and str(path) in sentence and sentence.endswith(STAYS)
         assert studio.state == "ready" and studio.capture is capture and studio.doctor is not None
-        assert studio.region is not None
+        assert studio.region is not None and studio.excluded == {out} and studio.view_frame == 2
+        assert studio.undo_stack.count() == 2
+    assert not closed
     studio.close_all()
     studio.open(others)
-    wait_for(qtbot, lambda: len(studio.problems) == 4)
+    wait_for(qtbot, lambda: len(studio.problems) == 5)
     assert studio.state == "empty" and studio.region is None  # the remedies are for these photos
+    assert STAYS not in studio.problems[-1][0]
     studio.set_option("capture.skip_bad_frames", True)
     studio.open(others)
     wait_for(qtbot, lambda: studio.state == "ready")
@@ -170,11 +189,31 @@ def test_a_finished_run_stays_where_nothing_else_can_be_opened(studio, tiny_capt
     studio.open(finished_project(tiny_capture, tmp_path / "cup"))
     wait_for(qtbot, lambda: studio.state == "finished" and studio.snapshot is not None)
     session, snapshot, states = studio.session, studio.snapshot, []
+    in_use, damaged, other = (finished_project(tiny_capture, tmp_path / name) for name in ("used", "damaged", "other"))
+    for path in (damaged / "checkpoints").glob("*.safetensors"):
+        path.write_bytes(b"damaged")
+    text = (other / "project.toml").read_text()
+    (other / "project.toml").write_text(text.replace('capture_fingerprint = "', 'capture_fingerprint = "0'))
+    script = "import sys; from engine.optimize.project_lock import ProjectLock; from pathlib import Path; "
+    script += "lock = ProjectLock(Path(sys.argv[1])); print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", script, str(in_use / "project.lock")]
+    user = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    user.stdout.readline()
     studio.state_changed.connect(states.append)
-    studio.open(tmp_path / "nowhere")
-    wait_for(qtbot, lambda: studio.problems)
-    assert states == ["opening", "finished"]
-    assert studio.session is session and studio.snapshot is snapshot
+    said = {tmp_path / "nowhere": "no such", in_use: "is running this project", damaged: "no checkpoint can be read"}
+    said[other] = "photos or poses changed"
+    for number, (path, words) in enumerate(said.items(), 1):
+        studio.open(path)
+        wait_for(qtbot, lambda number=number: len(studio.problems) == number)
+        assert words in studio.problems[-1][0] and studio.problems[-1][0].endswith(STAYS)
+        assert states == ["opening", "finished"] * number
+        assert studio.session is session and studio.snapshot is snapshot
+    user.communicate()
+    studio.open(in_use)
+    wait_for(qtbot, lambda: studio.session is not session and studio.state == "finished")
+    studio.open(in_use)  # which this window itself has open
+    wait_for(qtbot, lambda: states[-2:] == ["opening", "finished"] and studio.session is not None)
+    assert len(studio.problems) == 4
     studio.set_scores({0: 20.0})
     scores = []
     studio.scores_changed.connect(scores.append)
