@@ -76,17 +76,26 @@ def splats_of_file(path: Path | str, kind: Kind, degree: int, notice: Callable[[
 
 
 def found_points(
-    capture: Capture, cameras: Sequence[Camera], hull: Mesh | None, count: int, random: np.random.Generator
+    capture: Capture,
+    cameras: Sequence[Camera],
+    surface: Mesh | None,
+    where: str,
+    count: int,
+    random: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """(points [P,3], encoded colours [P,3] in [0,1], where they are from): what is there is taken before chance."""
+    """(points [P,3], encoded colours [P,3] in [0,1], where they are from): what is there is taken before chance.
+
+    `where` names the surface.
+    """
     carried = capture.points()
     if carried is not None and len(carried[0]):
         points, colors = carried
         good = np.isfinite(points).all(1)
         if good.any():
             return points[good], colors[good] / 255, f"{good.sum():,} points of the capture"
-    if hull is not None and len(hull.triangles):
-        return on_surface(hull, count, random), np.full((count, 3), 0.5), f"{count:,} points on the masks' hull"
+    if surface is not None and len(surface.triangles):
+        points = on_surface(surface, count, random)
+        return points, np.full((count, 3), 0.5), f"{count:,} points on {where}"
     points = seen_points(cameras, count, random)
     return points, np.full((len(points), 3), 0.5), f"{len(points):,} random points that the cameras see"
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.errors import CaptureError, RecipeError
 from engine.optimize.camera_refinement import CameraRefinement
 from engine.optimize.encoded_photos import EncodedPhotos
+from engine.optimize.grids import surface_of
 from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.scene_preview import splat_fields
 from engine.optimize.splat_adam import SplatAdam
@@ -38,11 +39,12 @@ from engine.splats.surface_terms import normal_consistency
 if TYPE_CHECKING:
     from engine.capture import Capture
     from engine.optimize.views import View
-    from engine.scene import Camera
+    from engine.scene import Camera, Mesh
 
 FINAL_RATE = 0.01  # share of the means' learning rate at the end
 DENSIFY_UNTIL = {"classic": 0.5, "error": 0.8, "relocation": 0.8}  # share of the steps after which none are added
 LATEST_ROUND, INTERVAL = 500, 100  # steps before the first round at most, and from round to round
+HULL = "the masks' hull"
 GROWTH = 0.05, 0.5  # least and greatest share of new splats in a round
 
 
@@ -77,10 +79,8 @@ class SplatsStage(IteratingStage):
             given = splats_of_file(options.start_file, options.kind, options.degree, context.notice)
             context.notice(f"splats start from {len(given):,} of {options.start_file}")
         elif given is None:
-            hull = context.scene.hull
-            if hull is None and capture.has_masks and options.masks == "object" and capture.points() is None:
-                hull = _carved_hull(context)
-            points, colors, source = found_points(capture, self.cameras, hull, options.start, random)
+            surface, where = _surface_so_far(context)
+            points, colors, source = found_points(capture, self.cameras, surface, where, options.start, random)
             context.notice(f"splats start from {source}")
             given = starting_splats(points, colors, options.kind, options.degree, random)
         limit = "splats.budget" if self.budget == options.budget else "splats.budget_megabytes"
@@ -311,11 +311,19 @@ class SplatsStage(IteratingStage):
         self.refinement.finish()
 
 
-def _carved_hull(context: StageContext) -> Any:
+def _surface_so_far(context: StageContext) -> tuple[Mesh | None, str]:
+    """What the stages before left and its name: dug out after `volume`; else the masks' hull, or None."""
     from engine.optimize.scene_state import SceneState
     from engine.optimize.stages.hull import HullStage
 
+    stages = context.recipe.stages
+    if context.scene.field is not None:
+        before = [name for name in stages[: stages.index("splats")] if name != "hull"]
+        return surface_of(context.scene.field, context.scene.box), f"the surface from {before[-1]}" if before else HULL
+    options, capture = context.recipe.splats, context.capture
+    if not capture.has_masks or options.masks != "object" or capture.points() is not None:
+        return context.scene.hull, HULL
     stage = HullStage()
     stage.begin(replace(context, scene=SceneState()))
     stage.finish()
-    return stage.context.scene.hull
+    return stage.context.scene.hull, HULL

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import trimesh
 
+from engine.device import Device
 from engine.errors import RecipeError
-from engine.optimize.recipe import SplatsSection
+from engine.optimize.recipe import SplatsSection, load_recipe
+from engine.optimize.scene_state import SceneState
 from engine.optimize.splat_start import (
     budget_of,
     found_points,
@@ -17,8 +19,12 @@ from engine.optimize.splat_start import (
     starting_splats,
     within_budget,
 )
+from engine.optimize.stage import StageContext
+from engine.optimize.stages.splats import SplatsStage
+from engine.optimize.views import ViewSet
 from engine.scene import Mesh
 from engine.scene.camera import look_at
+from tests.engine.optimize.test_stages import BallCapture
 
 UP = np.array([0.0, 0.0, 1.0])
 
@@ -47,14 +53,14 @@ def ball() -> Mesh:
 def test_the_captures_points_come_first_without_those_that_are_not_finite():
     points = np.array([[0, 0, 0], [np.nan, 0, 0], [1, 2, 3.0]])
     colors = np.array([[255, 0, 0], [0, 0, 0], [0, 51, 0]], np.uint8)
-    found, encoded, text = found_points(Bare((points, colors)), ring(), ball(), 50, np.random.default_rng(0))
+    found, encoded, text = found_points(Bare((points, colors)), ring(), ball(), "a ball", 50, np.random.default_rng(0))
     assert found.tolist() == [[0, 0, 0], [1, 2, 3]] and encoded[1].tolist() == pytest.approx([0, 0.2, 0])
     assert "2 points of the capture" in text
 
 
-def test_a_hull_comes_next_and_is_covered_evenly():
-    points, _, text = found_points(Bare(), ring(), ball(), 4000, np.random.default_rng(0))
-    assert len(points) == 4000 and "hull" in text
+def test_a_surface_comes_next_and_is_covered_evenly():
+    points, _, text = found_points(Bare(), ring(), ball(), "a ball", 4000, np.random.default_rng(0))
+    assert len(points) == 4000 and "4,000 points on a ball" in text
     assert np.linalg.norm(points, axis=1) == pytest.approx(0.5, abs=0.02)
     assert np.abs(points.mean(0)).max() < 0.03
 
@@ -115,3 +121,17 @@ def test_megabytes_that_hold_no_splat_are_refused():
     assert budget_of(SplatsSection(degree=3, budget_megabytes=0.00024)) == 1
     with pytest.raises(RecipeError, match=r"splats.budget_megabytes=0.0002 holds not one splat of degree 3; give more"):
         budget_of(SplatsSection(degree=3, budget_megabytes=0.0002))
+
+
+def test_what_the_volume_dug_is_where_splats_start():
+    capture, told, line = BallCapture(), [], np.linspace(-1.2, 1.2, 25)
+    capture.points = lambda: None
+    x, y, z = np.meshgrid(line, line, line, indexing="ij")
+    dug = (np.sqrt(x * x + y * y + z * z) - 0.5).astype(np.float32)
+    scene = SceneState(box=np.array([[-1.2] * 3, [1.2] * 3]), field=dug)
+    options = {"stages": "hull,volume,splats", "splats.kind": "surface", "splats.start": 300}
+    recipe = load_recipe("object-from-splats", [f"{key}={value}" for key, value in options.items()])
+    stage, views = SplatsStage(), ViewSet(capture)
+    stage.begin(StageContext(recipe, capture, views, scene, None, Device("cpu", "numba"), notify=told.append))
+    assert np.linalg.norm(stage.splats.gaussians().means, axis=1) == pytest.approx(0.5, abs=0.05)
+    assert [message.text for message in told] == ["splats start from 300 points on the surface from volume"]
