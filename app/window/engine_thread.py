@@ -30,7 +30,7 @@ PREVIEW_SECONDS = 0.25  # between two snapshots
 PATIENCE_SECONDS = 1.0  # with a script's function, when the thread is to leave what it does
 LEFT_BEHIND_SECONDS = 5.0  # after which the window closes, although such a function does not end
 POLL_SECONDS = 0.1
-MEMORY_SECONDS = 30.0  # between two returns of freed memory: over stages and runs the C library would heap it up
+MEMORY_SECONDS = 30.0  # between two returns of freed memory within a stage: the C library would heap it up
 
 
 class EngineThread:
@@ -301,8 +301,9 @@ class EngineThread:
                 self._say("running")
             return
         self._say("running")
+        stage = session.stage_index
         session.step()
-        if time.monotonic() > self._returned + MEMORY_SECONDS:
+        if session.stage_index != stage or time.monotonic() > self._returned + MEMORY_SECONDS:
             return_memory()
             self._returned = time.monotonic()
         if session.finished:

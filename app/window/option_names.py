@@ -8,7 +8,7 @@ from functools import cache
 from engine.optimize.options import flat
 from engine.optimize.recipe import load_recipe
 
-_KEY = re.compile(r"(?<!')(?:--set )?\b([a-z]\w*(?:\.[a-z]\w*)+)\b(=\S+?(?=[,;:]?(?:\s|$)))?")
+_KEY = re.compile(r"(?<!['/\\])(?:--set )?\b([a-z]\w*(?:\.[a-z]\w*)+)\b(=\S+?(?=[,;:]?(?:\s|$)))?")
 _COMMAND_LINE = (  # the engine speaks to the command line too; longer ones before what they contain
     ("(--skip-bad-frames goes on without them)", "(“Capture › Skip bad frames” goes on without them)"),
     ("choose another --out, resume it, or give --overwrite", "choose another folder, or open the project in it"),

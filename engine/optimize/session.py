@@ -337,6 +337,7 @@ class Session(LiveSession):
         record = {"name": stage.name, "steps": self.index, "seconds": round(self.stage_seconds, 3)}
         self.stage_records.append(record)
         self.stage, self.snapshot = None, None
+        self.context.forget()
         self.stage_index, self.index, self.stage_seconds = self.stage_index + 1, 0, 0.0
         self.checkpoint_or_notice()
         self.notify(StageChanged(stage.name, self.stage_index - 1, len(self.recipe.stages), "done"))

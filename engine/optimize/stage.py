@@ -49,6 +49,11 @@ class StageContext:
         notify = self.notify  # and not `self.notice`: what holds itself outlives its run, with all its photos
         self.extra_losses = ExtraLosses(lambda text: notify(Notice(text)))
 
+    def forget(self) -> None:
+        """Free what only spared the stage that has ended some time."""
+        self.kept.clear()
+        self.views.forget()
+
     def options(self, stage: str) -> Any:
         """The recipe's section of a stage."""
         return getattr(self.recipe, stage)

@@ -157,6 +157,10 @@ class ViewSet:
             self._cache.put(key, view)
         return view
 
+    def forget(self) -> None:
+        """Free the cached tensors; what is asked for again is made again."""
+        self._cache.clear()
+
     def _load(self, frame: int, camera: Camera) -> View:
         arrays = loss_photo(self.capture.pixels(frame), camera)
         tensors = (torch.from_numpy(array).to(self.device) for array in arrays)
@@ -178,7 +182,7 @@ class ViewSet:
 
 
 class _Cache:
-    """The views used last, as many as fit in `limit` bytes, but always one."""
+    """The views used last, as many as fit in `limit` bytes, but always one; each photo's in one size, the last."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._held = limit, 0
@@ -192,9 +196,14 @@ class _Cache:
             self._views.move_to_end(key)
         return self._views.get(key)
 
+    def clear(self) -> None:
+        self._views.clear()
+        self._held = 0
+
     def put(self, key: tuple, view: View) -> None:
-        if key in self._views:
-            self._held -= self._views.pop(key).memory
+        frame, size = key[0], key[1:3]
+        for old in [other for other in self._views if other == key or (other[0] == frame and other[1:3] != size)]:
+            self._held -= self._views.pop(old).memory
         self._views[key] = view
         self._held += view.memory
         while self._held > self._limit and len(self._views) > 1:

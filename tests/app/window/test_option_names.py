@@ -32,6 +32,8 @@ def test_a_flag_of_the_command_line_becomes_the_name_alone():
 def test_file_names_and_other_dotted_words_stay():
     text = "photos/transforms.json: e.g. scene.glb cannot be read; see engine.errors"
     assert in_words(text) == text
+    for path in ("/sweep/refine.ssim 0.4/project.toml: cannot be read", "C:\\sweep\\refine.ssim 0: is in use"):
+        assert in_words(path) == path
 
 
 def test_a_key_in_quotes_stays_as_a_file_needs_it():

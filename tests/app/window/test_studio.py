@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from app.window import engine_thread
 from app.window.waiting import result_of
 from engine.errors import ProjectError
 from engine.optimize.calls import Call
@@ -104,21 +105,25 @@ def test_a_folder_without_images_is_said_and_nothing_breaks(studio, tmp_path, qt
 
 
 @pytest.mark.slow
-def test_deleting_the_photos_in_mid_run_ends_in_a_sentence(studio, tiny_capture, tmp_path, qtbot):
+def test_photos_that_go_in_mid_run_end_it_in_a_sentence_and_nothing_is_lost(studio, tiny_capture, tmp_path, qtbot):
     folder = shutil.copytree(tiny_capture, tmp_path / "copy")
     studio.open(folder)
     wait_for(qtbot, lambda: studio.state == "ready")
     studio.set_option("run.evaluate", False)
     studio.run_until(3)
     wait_for(qtbot, lambda: studio.state == "paused")
-    shutil.rmtree(folder)
+    away = folder.rename(tmp_path / "away")
     studio.call(lambda session: session.capture._cache.clear())
     studio.run()
-    wait_for(qtbot, lambda: studio.state in ("failed", "finished"))
-    if studio.state == "failed":
-        assert studio.problems and "Traceback" in studio.problems[0][1]
-        studio.run()  # tries again from the checkpoint, and says again what is missing
-        wait_for(qtbot, lambda: len(studio.problems) > 1)
+    wait_for(qtbot, lambda: studio.problems and studio.state == "failed")  # at the next stage, which reads them anew
+    assert "photo_" in studio.problems[0][0] and "Traceback" in studio.problems[0][1]
+    step = studio.session.total_step
+    studio.run()  # tries again from the checkpoint, and says again what is missing
+    wait_for(qtbot, lambda: len(studio.problems) > 1 and studio.state == "failed")
+    away.rename(folder)
+    studio.run_until(step + 1)
+    wait_for(qtbot, lambda: studio.state == "paused" and studio.session.total_step == step + 1)
+    assert len(studio.problems) == 2
 
 
 @pytest.mark.slow
@@ -131,6 +136,18 @@ def test_another_capture_can_be_opened_while_a_run_goes_on(open_studio, tiny_cap
     wait_for(qtbot, lambda: studio.state == "ready")
     qtbot.wait(300)
     assert studio.session is None and studio.state == "ready" and not studio.problems
+
+
+def test_memory_goes_back_to_the_system_when_a_stage_ends(open_studio, qtbot, monkeypatch):
+    returned = []
+    monkeypatch.setattr(engine_thread, "MEMORY_SECONDS", float("inf"))
+    monkeypatch.setattr(engine_thread, "return_memory", lambda: returned.append(True))
+    open_studio.set_option("stages", ["hull", "volume"])
+    open_studio.run_until(2)
+    wait_for(qtbot, lambda: open_studio.state == "paused")
+    assert len(returned) == 1 and open_studio.session.total_step == 2  # after the hull
+    open_studio.new_run()
+    wait_for(qtbot, lambda: len(returned) == 2)  # with what the run held
 
 
 def test_background_work_that_fails_keeps_nothing_alive(studio, qtbot, no_collector):

@@ -52,6 +52,7 @@ def test_a_run_goes_through_all_stages_and_says_so(tmp_path):
         assert session.run(heard.append)
         assert [record["name"] for record in session.stage_records] == ["test-start", "draw", "test-late"]
         assert session.total_step == session.total_steps == 30
+        assert len(session.context.views._cache) == 0  # what a stage had is not held for those after it
     changes = [(m.stage, m.state) for m in heard if isinstance(m, StageChanged)]
     assert changes[:3] == [("test-start", "begin"), ("test-start", "finish"), ("test-start", "done")]
     reports = [m for m in heard if isinstance(m, StepReport)]

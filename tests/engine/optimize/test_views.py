@@ -68,6 +68,19 @@ def test_the_cache_is_bounded_and_changes_nothing():
     assert full.camera is capture.frames[0].camera and small.view(0, 999).camera is full.camera
 
 
+def test_each_photo_is_held_in_one_size_and_nothing_once_forgotten():
+    views = ViewSet(SmallCapture())
+    for size in (8, 0, 8):
+        for frame in (0, 1):
+            views.view(frame, size)
+        assert len(views._cache) == 2
+    held = views.view(0, 8)
+    assert views._cache._held == 2 * held.memory and views.view(0, 8) is held
+    views.forget()
+    assert len(views._cache) == views._cache._held == 0
+    assert torch.equal(views.view(0, 8).premultiplied, held.premultiplied)
+
+
 def test_a_close_up_holds_the_object_and_the_mesh_and_follows_it():
     capture = SmallCapture(size=(120, 160))
     capture.pixels(0).mask[:] = 0
