@@ -73,10 +73,23 @@ def mean_vertex_colors(
     mask; one that no photo sees takes the colour of the nearest one that is. `cameras` are those of all frames where
     they are not the capture's own.
     """
-    count = len(mesh.vertices)
-    renderer = UnlitRenderer(mesh, np.zeros((count, 3)), rasterizer, device)
-    normals, tolerance = mesh.vertex_normals(), DEPTH_TOLERANCE * mesh.diagonal
-    vertices = np.asarray(mesh.vertices, np.float64)
+    return mean_colors(mesh, mesh.vertices, mesh.vertex_normals(), capture, rasterizer, frames, device, cameras)
+
+
+def mean_colors(
+    mesh: Mesh,
+    points: np.ndarray,  # [N,3] on the mesh
+    normals: np.ndarray,  # [N,3] of any length
+    capture: Capture,
+    rasterizer: Rasterizer,
+    frames: Iterable[int] | None = None,
+    device: str = "cpu",
+    cameras: Sequence[Camera] | None = None,
+) -> np.ndarray:
+    """[N,3] as `mean_vertex_colors`, at any points of the mesh."""
+    count = len(points)
+    renderer = UnlitRenderer(mesh, np.zeros((len(mesh.vertices), 3)), rasterizer, device)
+    tolerance, vertices = DEPTH_TOLERANCE * mesh.diagonal, np.asarray(points, np.float64)
     total, weight = np.zeros((count, 3)), np.zeros(count)
     for frame in capture.train if frames is None else frames:
         camera, pixels = capture.frames[frame].camera if cameras is None else cameras[frame], capture.pixels(frame)

@@ -1,4 +1,4 @@
-"""From a hull or an iso-surface to the mesh that black-box shading and subdivision start from: few faces, grey."""
+"""From a hull or an iso-surface to the mesh that black-box shading and subdivision start from, unwrapped, few faces."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 
 from engine.errors import GeometryError
+from engine.geometry.bake_surface import dilate, surface_texels
 from engine.geometry.simplify import remove_small_components, simplify
 from engine.geometry.unwrap import UnwrapOptions, unwrap
+from engine.optimize.hull_baseline import mean_colors
 from engine.optimize.stage import Stage, StageContext, register
-from engine.scene import Material
+from engine.scene import Material, Mesh
 
 LEAST_TEXTURE, MOST_TEXTURE = 64, 4096  # texels
 
 
 @register
 class CageStage(Stage):
-    """Simplifies the surface found so far (the hull, where no other stage found one), unwraps it, paints it grey."""
+    """Simplifies the surface found so far (the hull, where no other stage found one), unwraps it, paints it."""
 
     name = "cage"
 
@@ -39,6 +41,13 @@ class CageStage(Stage):
         side = max(max(self.context.capture.frames[index].camera.size) for index in self.context.capture.train)
         return int(np.clip(2 ** round(math.log2(1.3 * side)), LEAST_TEXTURE, MOST_TEXTURE))
 
+    def _mean_colors(self, mesh: Mesh, size: int) -> np.ndarray:
+        """[size,size,3] what the photos show of the mesh on average, as if it were its base colour."""
+        context = self.context
+        texels = surface_texels(mesh, (size, size))
+        found = mean_colors(mesh, texels.positions, texels.normals, context.capture, context.rasterizer)
+        return dilate(texels.image(np.clip(found, 0.02, 1), 0.5), texels.filled)
+
     def finish(self) -> None:
         context, scene, options = self.context, self.context.scene, self.context.recipe.cage
         source = scene.mesh or scene.hull
@@ -56,5 +65,6 @@ class CageStage(Stage):
         )
         material = context.recipe.material
         packed = np.full((size, size, 3), (1.0, material.roughness, material.metallic), np.float32)
-        scene.material = Material(np.full((size, size, 3), 0.5, np.float32), packed)
+        color = self._mean_colors(scene.mesh, size) if options.colors else np.full((size, size, 3), 0.5, np.float32)
+        scene.material = Material(color, packed)
         context.progress(self.name, 1.0, "cage is ready")

@@ -113,3 +113,14 @@ def test_autograd_has_nothing_to_say_about_the_shipped_examples():
     first = palette.shade(SurfacePoints(normal, normal, color, one, one))
     second = palette.shade(SurfacePoints(normal, normal, color + step, one, one))
     assert (first != second).any(1).mean() < 1e-3
+
+
+def test_a_cage_can_start_in_the_photos_mean_colours(capture, tmp_path):
+    shown = [capture.pixels(index) for index in capture.train]
+    mean = np.concatenate([pixels.color[pixels.mask > 0.5] for pixels in shown]).mean(0)
+    for told, expected in (("false", np.full(3, 0.5)), ("true", mean)):
+        chosen = ("stages=hull,cage", f"cage.colors={told}", "run.evaluate=false")
+        with finished(capture, tmp_path / told, "toon", *chosen) as session:
+            color = session.context.scene.material.base_color
+        assert color.shape == (64, 64, 3)
+        np.testing.assert_allclose(color.mean((0, 1)), expected, atol=0.1)
