@@ -1,17 +1,11 @@
 // Provides: project_discs: what compositing needs of each disc, and how many tiles it reaches.
-#include splat_color
 #include splat_disc_axes
 #include splat_discs
+#include splat_shown
 
-const UNSEEN: u32 = 0xffffffffu;
 const GROWN: f32 = 0.0625; // px^2 by which the ellipse is taken larger, so that a disc seen edge-on has an area
 
-@group(0) @binding(3) var<storage, read> extra: array<f32>; // [N] the fourth channel
 @group(0) @binding(4) var<storage, read_write> discs: array<PackedDisc>;
-@group(0) @binding(5) var<storage, read_write> features: array<vec4f>; // colour and the fourth channel
-@group(0) @binding(6) var<storage, read_write> boxes: array<vec3u>; // first and past-last column and row, 16 bits each
-@group(0) @binding(7) var<storage, read_write> depths: array<u32>; // positive floats are ordered as their bits
-@group(0) @binding(8) var<storage, read_write> shown: array<f32>; // [N,3] centre and radius, pixels; radius 0: not seen
 
 // The image of u^2 + v^2 = `reach` around the image of the mean, and half the sides of its bounding box.
 struct Rim {
@@ -58,11 +52,7 @@ fn project_discs(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgrou
     if (i >= view.count) {
         return;
     }
-    depths[i] = UNSEEN;
-    boxes[i] = vec3u(0u);
-    shown[3u * i] = 0.0;
-    shown[3u * i + 1u] = 0.0;
-    shown[3u * i + 2u] = 0.0;
+    hide(i);
     let splat = splat_at(i);
     let point = in_camera(splat.mean);
     let opacity = 1.0 / (1.0 + exp(-splat.logit));
@@ -95,22 +85,13 @@ fn project_discs(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgrou
         return;
     }
     let disc = disc_at(made, point.z, ratio, centre, rim.bound);
-    let first = vec2u(max(low - slack, vec2f(0.0))) / SIDE;
-    let past = (vec2u(ceil(min(high + slack, size))) + SIDE - 1u) / SIDE;
+    let box = box_of(low, high, slack);
     var count = 0u;
-    for (var row = first.y; row < past.y; row++) {
-        for (var column = first.x; column < past.x; column++) {
+    for (var row = box.first.y; row < box.past.y; row++) {
+        for (var column = box.first.x; column < box.past.x; column++) {
             count += u32(disc_reaches(disc, column, row));
         }
     }
     discs[i] = packed_disc(disc);
-    features[i] = vec4f(color_of(i, splat.mean), 0.0);
-    if (view.extra != 0u) {
-        features[i].w = extra[i];
-    }
-    boxes[i] = vec3u(first.x | past.x << 16u, first.y | past.y << 16u, count);
-    depths[i] = bitcast<u32>(point.z);
-    shown[3u * i] = centre.x;
-    shown[3u * i + 1u] = centre.y;
-    shown[3u * i + 2u] = min(extent, 1073741824.0);
+    show(i, splat.mean, point.z, centre, min(extent, 1073741824.0), box, count);
 }

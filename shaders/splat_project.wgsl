@@ -1,16 +1,9 @@
 // Provides: project_splats: what compositing needs of each splat, and how many tiles it reaches.
-#include splat_color
 #include splat_footprint
+#include splat_shown
 #include splat_tiles
 
-const UNSEEN: u32 = 0xffffffffu;
-
-@group(0) @binding(3) var<storage, read> extra: array<f32>; // [N] the fourth channel
 @group(0) @binding(4) var<storage, read_write> ellipses: array<PackedEllipse>;
-@group(0) @binding(5) var<storage, read_write> features: array<vec4f>; // colour and the fourth channel
-@group(0) @binding(6) var<storage, read_write> boxes: array<vec3u>; // first and past-last column and row, 16 bits each
-@group(0) @binding(7) var<storage, read_write> depths: array<u32>; // positive floats are ordered as their bits
-@group(0) @binding(8) var<storage, read_write> shown: array<f32>; // [N,3] centre and radius, pixels; radius 0: not seen
 
 @compute @workgroup_size(64)
 fn project_splats(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -18,11 +11,7 @@ fn project_splats(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgro
     if (i >= view.count) {
         return;
     }
-    depths[i] = UNSEEN;
-    boxes[i] = vec3u(0u);
-    shown[3u * i] = 0.0;
-    shown[3u * i + 1u] = 0.0;
-    shown[3u * i + 2u] = 0.0;
+    hide(i);
     let splat = splat_at(i);
     let point = in_camera(splat.mean);
     if (!(point.z > NEAR) || !is_finite(point.z)) {
@@ -54,22 +43,13 @@ fn project_splats(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgro
     let inverse = 1.0 / (root * sqrt(low_pass.after));
     let ab = vec2f(spread.y, -made.xy) * inverse;
     let ellipse = Ellipse(centre, ab, 1.0 / root, opacity, reach, splat.shape);
-    let first = vec2u(max(low - 1e-3 * half, vec2f(0.0))) / SIDE;
-    let past = (vec2u(ceil(min(high + 1e-3 * half, size))) + SIDE - 1u) / SIDE;
+    let box = box_of(low, high, 1e-3 * half);
     var count = 0u;
-    for (var row = first.y; row < past.y; row++) {
-        for (var column = first.x; column < past.x; column++) {
+    for (var row = box.first.y; row < box.past.y; row++) {
+        for (var column = box.first.x; column < box.past.x; column++) {
             count += u32(touches(ellipse, column, row));
         }
     }
     ellipses[i] = packed(ellipse);
-    features[i] = vec4f(color_of(i, splat.mean), 0.0);
-    if (view.extra != 0u) {
-        features[i].w = extra[i];
-    }
-    boxes[i] = vec3u(first.x | past.x << 16u, first.y | past.y << 16u, count);
-    depths[i] = bitcast<u32>(point.z);
-    shown[3u * i] = centre.x;
-    shown[3u * i + 1u] = centre.y;
-    shown[3u * i + 2u] = ceil(max(half.x, half.y));
+    show(i, splat.mean, point.z, centre, ceil(max(half.x, half.y)), box, count);
 }
