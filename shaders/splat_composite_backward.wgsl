@@ -1,11 +1,10 @@
 // Provides: composite_splats_backward: for each splat in each tile the sums over pixels that its gradients are made of.
-#include splat_blend
+#include splat_batches
+#include splat_falloff
 
 // Walks front to back once more: what lies behind a splat is the final colour less what has been blended so far. Each
 // invocation sums over its column's sixteen pixels; then the columns' sums of a batch of splats are added up in order,
 // so that the same inputs give the same bits.
-@group(0) @binding(1) var<storage, read> starts: array<u32>;
-@group(0) @binding(2) var<storage, read> splats: array<vec2u>; // at each place: the splat, and its slot
 @group(0) @binding(3) var<storage, read> ellipses: array<PackedEllipse>;
 @group(0) @binding(4) var<storage, read> features: array<vec4f>;
 @group(0) @binding(5) var<storage, read> pixels: array<vec4f>; // [H,W,2] slope, and the pixel times it
@@ -17,9 +16,6 @@ const PARTS: u32 = 3u; // of what is summed, four numbers each
 const HALF_LN2: f32 = 0.34657359027997264;
 
 var<workgroup> columns: array<vec4f, 768>; // BATCH * SIDE * PARTS
-var<workgroup> open: array<u32, SIDE>;
-var<workgroup> any_open: u32;
-var<workgroup> span: vec2u;
 
 struct Slopes {
     behind: vec4f,
@@ -36,12 +32,13 @@ struct Sums {
     color: mat4x4f,
 }
 
-fn slopes_at(x: u32, y: u32) -> Slopes {
+fn slopes_at(column: Column, first: u32) -> Slopes {
     var loaded = Slopes(vec4f(0.0), mat4x4f());
     var rows = mat4x4f();
     for (var k = 0u; k < 4u; k++) {
-        if (x < view.size.x && y + k < view.size.y) {
-            let at = 2u * ((y + k) * view.size.x + x);
+        let y = column.y + first + k;
+        if (column.x < view.size.x && y < view.size.y) {
+            let at = 2u * (y * view.size.x + column.x);
             rows[k] = pixels[at];
             loaded.behind[k] = pixels[at + 1u].x;
         }
@@ -60,18 +57,11 @@ fn unblend(
     dy: vec4f,
 ) {
     let fall = falloff(ellipse, dx, dy);
-    let alpha = select(vec4f(0.0), min(fall.raw, vec4f(ALPHA_MAX)), fall.raw >= (*state).least);
-    let before = (*state).clear;
-    let after = before * (1.0 - alpha);
-    let goes_on = after >= vec4f(STOP);
-    let weight = select(vec4f(0.0), alpha * before, goes_on);
-    (*state).clear = select(before, after, goes_on);
-    (*state).least = select(vec4f(CLOSED), (*state).least, goes_on);
-    let blended = weight * ((*slopes).of_color * feature);
+    let share = cover(state, fall.raw);
+    let blended = share.weight * ((*slopes).of_color * feature);
     let rest = (*slopes).behind - blended;
     (*slopes).behind = rest;
-    let counted = select(vec4f(0.0), blended - alpha * rest / (1.0 - alpha), goes_on);
-    let slope = select(vec4f(0.0), counted, fall.raw < vec4f(ALPHA_MAX)); // alpha times d alpha
+    let slope = alpha_slope(share, fall.raw, blended, rest);
     var g = -0.5 * slope;
     if (EXPONENTIAL) {
         (*sums_here).shape += g * fall.power * fall.logarithm;
@@ -82,14 +72,7 @@ fn unblend(
     (*sums_here).g2 += g * dy * dy;
     (*sums_here).guu += g * fall.u * fall.u;
     (*sums_here).alpha += slope;
-    (*sums_here).color[0] += weight * (*slopes).of_color[0];
-    (*sums_here).color[1] += weight * (*slopes).of_color[1];
-    (*sums_here).color[2] += weight * (*slopes).of_color[2];
-    (*sums_here).color[3] += weight * (*slopes).of_color[3];
-}
-
-fn total(four: vec4f) -> f32 {
-    return (four.x + four.y) + (four.z + four.w);
+    (*sums_here).color += weighted((*slopes).of_color, share.weight);
 }
 
 // What is kept, with q the squared Mahalanobis distance: sums of d q times u = a dx + b dy, times v = c dy, u^2 and uv;
@@ -103,8 +86,7 @@ fn keep(at: u32, ellipse: Ellipse, dx: f32, here: Sums) {
     let g2 = total(here.g2);
     columns[at] = vec4f(along * g0 + b * g1, c * g1, total(here.guu), c * (along * g1 + b * g2));
     columns[at + 1u] = vec4f(c * c * g2, total(here.alpha), total(here.shape) * HALF_LN2, 0.0);
-    let color = here.color;
-    columns[at + 2u] = vec4f(total(color[0]), total(color[1]), total(color[2]), total(color[3]));
+    columns[at + 2u] = totals(here.color);
 }
 
 @compute @workgroup_size(16)
@@ -114,34 +96,18 @@ fn composite_splats_backward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let tile = group.y * groups.x + group.x;
-    if (lane == 0u) {
-        span = vec2u(0u);
-        if (tile < view.tiles) {
-            span = vec2u(starts[tile], starts[tile + 1u]);
-        }
-    }
-    let run = workgroupUniformLoad(&span);
-    let x = tile % view.columns * SIDE + lane;
-    let y = tile / view.columns * SIDE;
-    let rows = f32(y) + vec4f(0.5, 1.5, 2.5, 3.5);
-    var a = Pixels(open_pixels(x, y), vec4f(1.0), mat4x4f());
-    var b = Pixels(open_pixels(x, y + 4u), vec4f(1.0), mat4x4f());
-    var c = Pixels(open_pixels(x, y + 8u), vec4f(1.0), mat4x4f());
-    var d = Pixels(open_pixels(x, y + 12u), vec4f(1.0), mat4x4f());
-    var of_a = slopes_at(x, y);
-    var of_b = slopes_at(x, y + 4u);
-    var of_c = slopes_at(x, y + 8u);
-    var of_d = slopes_at(x, y + 12u);
+    let run = span_of(tile, lane);
+    let column = column_of(tile, lane);
+    var a = open_pixels(column, 0u);
+    var b = open_pixels(column, 4u);
+    var c = open_pixels(column, 8u);
+    var d = open_pixels(column, 12u);
+    var of_a = slopes_at(column, 0u);
+    var of_b = slopes_at(column, 4u);
+    var of_c = slopes_at(column, 8u);
+    var of_d = slopes_at(column, 12u);
     for (var first = run.x; first < run.y; first += BATCH) {
-        open[lane] = u32(!are_closed(a.least, b.least, c.least, d.least));
-        workgroupBarrier();
-        if (lane == 0u) {
-            any_open = 0u;
-            for (var k = 0u; k < SIDE; k++) {
-                any_open |= open[k];
-            }
-        }
-        if (workgroupUniformLoad(&any_open) == 0u) {
+        if (!any_open(lane, are_closed(a.least, b.least, c.least, d.least))) {
             break;
         }
         let count = min(BATCH, run.y - first);
@@ -149,8 +115,8 @@ fn composite_splats_backward(
             let splat = splats[first + k].x;
             let ellipse = ellipse_of(ellipses[splat]);
             let feature = features[splat];
-            let dx = f32(x) + 0.5 - ellipse.centre.x;
-            let dy = rows - ellipse.centre.y;
+            let dx = column.middle - ellipse.centre.x;
+            let dy = column.rows - ellipse.centre.y;
             var here = Sums(); // said, since drivers get variables of loops that are cleared but once
             unblend(&a, &of_a, &here, ellipse, feature, dx, dy);
             unblend(&b, &of_b, &here, ellipse, feature, dx, dy + 4.0);

@@ -1,10 +1,9 @@
 // Provides: composite_discs_backward: for each disc in each tile the sums over pixels that its gradients are made of.
+#include splat_batches
 #include splat_disc_blend
 
 // As composite_splats_backward (splat_composite_backward.wgsl). A weight's slope has a part from depth: base + line e +
 // bend e^2 for a disc that is met e behind the pixel's mean depth.
-@group(0) @binding(1) var<storage, read> starts: array<u32>;
-@group(0) @binding(2) var<storage, read> splats: array<vec2u>; // at each place: the disc, and its slot
 @group(0) @binding(3) var<storage, read> discs: array<PackedDisc>;
 @group(0) @binding(4) var<storage, read> features: array<vec4f>;
 @group(0) @binding(5) var<storage, read> pixels: array<vec4f>; // [H,W,3] slope; pixel times it, base, line, bend; mean
@@ -15,9 +14,6 @@ const BATCH: u32 = 8u;
 const PARTS: u32 = 5u; // of what is summed, four numbers each
 
 var<workgroup> columns: array<vec4f, 640>; // BATCH * SIDE * PARTS
-var<workgroup> open: array<u32, SIDE>;
-var<workgroup> any_open: u32;
-var<workgroup> span: vec2u;
 
 struct Slopes {
     behind: vec4f,
@@ -44,13 +40,14 @@ struct Sums {
     color: mat4x4f,
 }
 
-fn slopes_at(x: u32, y: u32) -> Slopes {
+fn slopes_at(column: Column, first: u32) -> Slopes {
     var rows = mat4x4f();
     var others = mat4x4f();
     var mean = vec4f(0.0);
     for (var k = 0u; k < 4u; k++) {
-        if (x < view.size.x && y + k < view.size.y) {
-            let at = 3u * ((y + k) * view.size.x + x);
+        let y = column.y + first + k;
+        if (column.x < view.size.x && y < view.size.y) {
+            let at = 3u * (y * view.size.x + column.x);
             rows[k] = pixels[at];
             others[k] = pixels[at + 1u];
             mean[k] = pixels[at + 2u].x;
@@ -70,13 +67,7 @@ fn unblend(
     dy: vec4f,
 ) {
     let met = meeting(disc, dx, dy);
-    let alpha = select(vec4f(0.0), min(met.raw, vec4f(ALPHA_MAX)), met.raw >= (*state).least);
-    let before = (*state).clear;
-    let after = before * (1.0 - alpha);
-    let goes_on = after >= vec4f(STOP);
-    let weight = select(vec4f(0.0), alpha * before, goes_on);
-    (*state).clear = select(before, after, goes_on);
-    (*state).least = select(vec4f(CLOSED), (*state).least, goes_on);
+    let share = cover(state, met.raw);
     let u = select(vec4f(0.0), met.u, met.hit);
     let v = select(vec4f(0.0), met.v, met.hit);
     let inverse = select(vec4f(0.0), met.inverse, met.hit);
@@ -86,16 +77,15 @@ fn unblend(
         let away = met.depth - (*slopes).mean;
         let bent = away * (*slopes).bend;
         along += (*slopes).base + away * ((*slopes).line + bent);
-        d_depth = weight * ((*slopes).line + 2.0 * bent);
+        d_depth = share.weight * ((*slopes).line + 2.0 * bent);
         (*sums_here).depth += d_depth;
         (*sums_here).depth_u += d_depth * u;
         (*sums_here).depth_v += d_depth * v;
     }
-    let blended = weight * along;
+    let blended = share.weight * along;
     let rest = (*slopes).behind - blended;
     (*slopes).behind = rest;
-    let counted = select(vec4f(0.0), blended - alpha * rest / (1.0 - alpha), goes_on);
-    let slope = select(vec4f(0.0), counted, met.raw < vec4f(ALPHA_MAX)); // alpha times d alpha
+    let slope = alpha_slope(share, met.raw, blended, rest);
     let d_u = (d_depth * disc.lean.x - slope * u) * inverse;
     let d_v = (d_depth * disc.lean.y - slope * v) * inverse;
     let d_facing = -(u * d_u + v * d_v);
@@ -109,14 +99,7 @@ fn unblend(
     (*sums_here).filter0 += d_filter;
     (*sums_here).filter1 += d_filter * dy;
     (*sums_here).alpha += slope;
-    (*sums_here).color[0] += weight * (*slopes).of_color[0];
-    (*sums_here).color[1] += weight * (*slopes).of_color[1];
-    (*sums_here).color[2] += weight * (*slopes).of_color[2];
-    (*sums_here).color[3] += weight * (*slopes).of_color[3];
-}
-
-fn total(four: vec4f) -> f32 {
-    return (four.x + four.y) + (four.z + four.w);
+    (*sums_here).color += weighted((*slopes).of_color, share.weight);
 }
 
 // What is kept: sums of d U alone, times dx and times dy, and of the filter's slope times dx; the same of d V, the
@@ -129,8 +112,7 @@ fn keep(at: u32, dx: f32, here: Sums) {
     columns[at + 1u] = vec4f(v, v * dx, total(here.v1), total(here.filter1));
     columns[at + 2u] = vec4f(facing, facing * dx, total(here.facing1), total(here.alpha));
     columns[at + 3u] = vec4f(total(here.depth), total(here.depth_u), total(here.depth_v), 0.0);
-    let color = here.color;
-    columns[at + 4u] = vec4f(total(color[0]), total(color[1]), total(color[2]), total(color[3]));
+    columns[at + 4u] = totals(here.color);
 }
 
 @compute @workgroup_size(16)
@@ -140,34 +122,18 @@ fn composite_discs_backward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let tile = group.y * groups.x + group.x;
-    if (lane == 0u) {
-        span = vec2u(0u);
-        if (tile < view.tiles) {
-            span = vec2u(starts[tile], starts[tile + 1u]);
-        }
-    }
-    let run = workgroupUniformLoad(&span);
-    let x = tile % view.columns * SIDE + lane;
-    let y = tile / view.columns * SIDE;
-    let rows = f32(y) + vec4f(0.5, 1.5, 2.5, 3.5);
-    var a = Pixels(open_pixels(x, y), vec4f(1.0), mat4x4f());
-    var b = Pixels(open_pixels(x, y + 4u), vec4f(1.0), mat4x4f());
-    var c = Pixels(open_pixels(x, y + 8u), vec4f(1.0), mat4x4f());
-    var d = Pixels(open_pixels(x, y + 12u), vec4f(1.0), mat4x4f());
-    var of_a = slopes_at(x, y);
-    var of_b = slopes_at(x, y + 4u);
-    var of_c = slopes_at(x, y + 8u);
-    var of_d = slopes_at(x, y + 12u);
+    let run = span_of(tile, lane);
+    let column = column_of(tile, lane);
+    var a = open_pixels(column, 0u);
+    var b = open_pixels(column, 4u);
+    var c = open_pixels(column, 8u);
+    var d = open_pixels(column, 12u);
+    var of_a = slopes_at(column, 0u);
+    var of_b = slopes_at(column, 4u);
+    var of_c = slopes_at(column, 8u);
+    var of_d = slopes_at(column, 12u);
     for (var first = run.x; first < run.y; first += BATCH) {
-        open[lane] = u32(!are_closed(a.least, b.least, c.least, d.least));
-        workgroupBarrier();
-        if (lane == 0u) {
-            any_open = 0u;
-            for (var k = 0u; k < SIDE; k++) {
-                any_open |= open[k];
-            }
-        }
-        if (workgroupUniformLoad(&any_open) == 0u) {
+        if (!any_open(lane, are_closed(a.least, b.least, c.least, d.least))) {
             break;
         }
         let count = min(BATCH, run.y - first);
@@ -175,8 +141,8 @@ fn composite_discs_backward(
             let splat = splats[first + k].x;
             let disc = disc_of(discs[splat]);
             let feature = features[splat];
-            let dx = f32(x) + 0.5 - disc.centre.x;
-            let dy = rows - disc.centre.y;
+            let dx = column.middle - disc.centre.x;
+            let dy = column.rows - disc.centre.y;
             var here = Sums(); // said, since drivers get variables of loops that are cleared but once
             unblend(&a, &of_a, &here, disc, feature, dx, dy);
             unblend(&b, &of_b, &here, disc, feature, dx, dy + 4.0);
