@@ -33,6 +33,20 @@ def corner_values(corners, resolution, wall, limit, sdf, deformation, values):
 
 
 @kernel
+def _scratch():
+    """Room for one cell after another.
+
+    (crossed edges [12], corners [8], their points [8,3] and levels [8], crossings [12,3] and how far these are from
+    their patch's centre [12]; of patches the centres [4,3] and sums of weights, mean distances and numbers [4])
+    """
+    crossed, corner = np.empty(12, np.int64), np.empty(8, np.int64)
+    point, level = np.empty((8, 3), np.float32), np.empty(8, np.float32)
+    at, distance = np.empty((12, 3), np.float32), np.empty(12, np.float32)
+    centre, total = np.empty((4, 3), np.float32), np.empty(4, np.float32)
+    return crossed, corner, point, level, at, distance, centre, total, np.empty(4, np.float32), np.empty(4, np.float32)
+
+
+@kernel
 def _load_cell(cell, code, resolution, edges, patch, values, crossed, corner, point, level):
     """Fill the cell's crossed edge list and, per corner, flat index, position relative to corner 0 and sdf."""
     n = resolution + 1
@@ -69,6 +83,13 @@ def _crossing(i, j, level, alpha, point, at):
     return t, a, b
 
 
+@kernel
+def _distance(a, b):
+    """How far the points [3] are apart."""
+    dx, dy, dz = a[0] - b[0], a[1] - b[1], a[2] - b[2]
+    return math.sqrt(dx * dx + dy * dy + dz * dz)
+
+
 @parallel_kernel
 def dual_vertices(
     cells, resolved, resolution, edges, patch, patch_count, values, weights, scale, vertex_start, origin, size,
@@ -77,16 +98,7 @@ def dual_vertices(
     """vertices [V,3] capture units; active_weights [A,21] activated; per cell sum |distance - mean|, crossing count."""
     for chunk in prange((cells.shape[0] + CHUNK - 1) // CHUNK):
         begin = np.int64(chunk) * CHUNK
-        crossed = np.empty(12, np.int64)
-        corner = np.empty(8, np.int64)
-        point = np.empty((8, 3), np.float32)
-        level = np.empty(8, np.float32)
-        at = np.empty((12, 3), np.float32)
-        centre = np.empty((4, 3), np.float32)
-        total = np.empty(4, np.float32)
-        mean = np.empty(4, np.float32)
-        number = np.empty(4, np.float32)
-        distance = np.empty(12, np.float32)
+        crossed, corner, point, level, at, distance, centre, total, mean, number = _scratch()
         for a in range(begin, min(begin + CHUNK, cells.shape[0])):
             cell = np.int64(cells[a])
             code = np.int64(resolved[a])
@@ -120,8 +132,7 @@ def dual_vertices(
                     vertices[vertex_start[a] + k, axis] = origin[axis] + size[axis] * (position[axis] + centre[k, axis])
             for m in range(count):
                 k = np.int64(patch[code, crossed[m]])
-                dx, dy, dz = at[m, 0] - centre[k, 0], at[m, 1] - centre[k, 1], at[m, 2] - centre[k, 2]
-                distance[m] = math.sqrt(dx * dx + dy * dy + dz * dz)
+                distance[m] = _distance(at[m], centre[k])
                 mean[k] += distance[m]
                 number[k] += ONE
             spread = 0.0
@@ -200,20 +211,11 @@ def cell_gradients(
     r = resolution
     for chunk in prange((cells.shape[0] + CHUNK - 1) // CHUNK):
         begin = np.int64(chunk) * CHUNK
-        crossed = np.empty(12, np.int64)
-        corner = np.empty(8, np.int64)
-        point = np.empty((8, 3), np.float32)
-        level = np.empty(8, np.float32)
-        at = np.empty((12, 3), np.float32)
+        crossed, corner, point, level, at, distance, centre, total, mean, number = _scratch()
         t = np.empty(12, np.float32)
-        centre = np.empty((4, 3), np.float32)
-        vd_grad = np.empty((4, 3), np.float32)
-        total = np.empty(4, np.float32)
-        mean = np.empty(4, np.float32)
-        sign_mean = np.empty(4, np.float32)
-        number = np.empty(4, np.float32)
-        distance = np.empty(12, np.float32)
         sign = np.empty(12, np.float32)
+        sign_mean = np.empty(4, np.float32)
+        vd_grad = np.empty((4, 3), np.float32)
         alpha_grad = np.empty(8, np.float32)
         for a in range(begin, min(begin + CHUNK, cells.shape[0])):
             cell = np.int64(cells[a])
@@ -265,8 +267,7 @@ def cell_gradients(
             if deviation_grad != ZERO:
                 for m in range(count):
                     k = np.int64(patch[code, crossed[m]])
-                    dx, dy, dz = at[m, 0] - centre[k, 0], at[m, 1] - centre[k, 1], at[m, 2] - centre[k, 2]
-                    distance[m] = math.sqrt(dx * dx + dy * dy + dz * dz)
+                    distance[m] = _distance(at[m], centre[k])
                     mean[k] += distance[m] / number[k]
                 for m in range(count):
                     k = np.int64(patch[code, crossed[m]])
