@@ -8,6 +8,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from app.decibels import decibels
 from app.duration import duration
 from engine.optimize import messages
 
@@ -33,7 +34,7 @@ class _Speed:
 
 def described(report: messages.StepReport, rate: float, left: float) -> str:
     """One step in words: loss, PSNR, steps per second, time left."""
-    psnr = f", {report.psnr:.1f} dB" if report.psnr is not None else ""
+    psnr = f", {decibels(report.psnr)}" if report.psnr is not None else ""
     speed = f", {rate:.1f} steps/s, {duration(left)} left" if rate else ""
     return f"loss {report.loss:.4f}{psnr}{speed}"
 

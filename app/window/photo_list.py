@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import (
@@ -19,6 +20,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPalette, QPen
 from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QWidget
 
+from app.decibels import decibels
 from app.window.studio_edits import OLD_STEPS
 from app.window.thumbnails import SIDE, Thumbnails
 
@@ -100,7 +102,7 @@ class PhotoModel(QAbstractListModel):
     def _place(self, row: int, split: str, psnr: float | None) -> float:
         """What is sorted by; photos that are equal in it keep the capture's order."""
         if self.order == "error":
-            return (1000.0 if psnr is None else psnr) + 1e-9 * row
+            return (1000.0 if psnr is None else psnr if isfinite(psnr) else -1000.0) + 1e-9 * row
         return float(row) + (1e9 if self.order == "split" and split == "test" else 0.0)
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
@@ -112,7 +114,7 @@ class PhotoModel(QAbstractListModel):
 
     def _tip(self, frame: Any, psnr: float | None, excluded: bool, age: int) -> str:
         use = "held back for testing" if frame.split == "test" else "left out" if excluded else "used for training"
-        score = "" if psnr is None else f"\nThe render matches it to {psnr:.1f} dB (PSNR; more is better)."
+        score = "" if psnr is None else f"\nThe render matches it to {decibels(psnr)} (PSNR; more is better)."
         if psnr is not None and age > OLD_STEPS:
             score += f"\nThat was measured {age} steps ago; all photos are measured in turn."
         mask = "its own transparency" if self.studio.capture.uses_alpha else "none"
@@ -171,7 +173,7 @@ class PhotoDelegate(QStyledItemDelegate):
         words = "left out" if excluded else str(index.data(SPLIT))
         if psnr is not None:
             old = index.data(AGE) > OLD_STEPS
-            words += f"  {'~' if old else ''}{psnr:.1f} dB"
+            words += f"  {'~' if old else ''}{decibels(psnr)}"
             muted.setAlpha(100 if old else 160)
             painter.setPen(muted)
         painter.drawText(name.translated(0, line), Qt.AlignmentFlag.AlignCenter, words)

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.decibels import decibels
 from app.duration import duration
 from app.window.actions import action
 from app.window.icons import icon
@@ -252,7 +253,7 @@ class RunControls(QWidget):
             return
         report = reports[-1]
         if report.steps:
-            psnr = f", {report.psnr:.1f} dB" if report.psnr is not None else ""
+            psnr = f", {decibels(report.psnr)}" if report.psnr is not None else ""
             text = f"{report.stage.capitalize()}: {report.step:,} of {report.steps:,}{psnr}"
             self._show(self.stage_bar, report.step / report.steps, text)
         self._total(report.total_step, report.total_steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,9 @@ def psnr(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -
 
 
 def psnr_of_error(mean_squared_error: float) -> float:
-    """dB of a mean squared error of values in [0,1]."""
+    """dB of a mean squared error of values in [0,1], at most PSNR_LIMIT; NaN where the error is not finite."""
+    if not math.isfinite(mean_squared_error):
+        return float("nan")  # min and max would keep the limit
     return float(min(PSNR_LIMIT, -10 * np.log10(max(mean_squared_error, 1e-30))))
 
 

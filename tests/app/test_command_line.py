@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import math
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.progress import BarProgress, PlainProgress, progress
+from app.progress import BarProgress, PlainProgress, described, progress
 from engine.optimize.messages import Notice, Progress, StageChanged, StepReport
 from engine.optimize.options import describe, from_toml
 from engine.optimize.recipe import Recipe, recipe_names
@@ -259,6 +260,11 @@ def test_plain_progress_is_plain(capsys, monkeypatch):
     assert "\x1b" not in out and "\r" not in out and "photos 2/2" in out
     assert "shape 3/3: loss 0.5000, 21.5 dB" in out and "steps/s" in out and "left" in out
     assert "warning: odd [bold]" in out and "mesh: unwrapping" in out
+
+
+def test_a_score_that_is_no_number_is_called_so():
+    report = StepReport("shape", 1, 3, 1, 3, loss=0.5, terms={}, psnr=math.nan, seconds=1.0)
+    assert described(report, 0.0, 0.0) == "loss 0.5000, PSNR not finite"
 
 
 def test_a_terminal_gets_a_bar(monkeypatch):

@@ -35,6 +35,13 @@ def test_psnr():
     assert math.isnan(metrics.psnr(a, b, mask & False))
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_picture_that_is_none_has_no_psnr(value):
+    a, b = pattern()
+    b[3, 4, 1] = value
+    assert math.isnan(metrics.psnr(b, a)) and math.isnan(metrics.psnr_of_error(value))
+
+
 def test_ssim_equals_scikit_image():
     # structural_similarity(a, b, channel_axis=2, data_range=1, gaussian_weights=True, sigma=1.5,
     #                       use_sample_covariance=False) of scikit-image 0.25
