@@ -71,8 +71,8 @@ def test_doctor_finds_poses_then_examines_the_capture_made_with_them(photos, cap
     monkeypatch.setattr("engine.capture.reconstruction.recorded_notes", lambda _: ["a note of the search"])
     examine = doctor.examine
 
-    def noted(path, options):
-        report = examine(path, options)
+    def noted(*given, **named):
+        report = examine(*given, **named)
         report.warnings += ["a note of the search", "another"]
         return report
 
