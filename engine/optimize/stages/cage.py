@@ -11,6 +11,7 @@ from engine.errors import GeometryError
 from engine.geometry.bake_surface import dilate, surface_texels
 from engine.geometry.simplify import remove_small_components, simplify
 from engine.geometry.unwrap import UnwrapOptions, unwrap
+from engine.optimize.grids import surface_of
 from engine.optimize.hull_baseline import mean_colors
 from engine.optimize.stage import Stage, StageContext, register
 from engine.scene import Material, Mesh
@@ -51,6 +52,8 @@ class CageStage(Stage):
     def finish(self) -> None:
         context, scene, options = self.context, self.context.scene, self.context.recipe.cage
         source = scene.mesh or scene.hull
+        if scene.mesh is None and scene.field is not None and scene.box is not None:  # dug by later stages
+            source = surface_of(scene.field, scene.box)
         if source is None or not len(source.triangles):
             raise GeometryError("stage cage needs a surface: run the stage hull before it")
         context.progress(self.name, 0.1, f"simplifying {len(source.triangles):,} faces to {options.faces:,}")

@@ -124,3 +124,14 @@ def test_a_cage_can_start_in_the_photos_mean_colours(capture, tmp_path):
             color = session.context.scene.material.base_color
         assert color.shape == (64, 64, 3)
         np.testing.assert_allclose(color.mean((0, 1)), expected, atol=0.1)
+
+
+def test_a_cage_is_made_of_the_surface_that_later_stages_dug(capture, tmp_path):
+    recipe = load_recipe("toon", [*SMALL, "stages=hull,cage", "run.evaluate=false"])
+    with Session.create(capture, recipe, tmp_path / "out", device="cpu") as session:
+        session.step()
+        scene = session.context.scene
+        hull = np.ptp(scene.hull.vertices, axis=0)
+        scene.field = scene.field + np.float32(0.1)
+        session.step()
+        np.testing.assert_allclose(np.ptp(scene.mesh.vertices, axis=0), hull - 0.2, atol=0.06)
