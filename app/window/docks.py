@@ -126,6 +126,12 @@ def panel_class(panel: str) -> type[QWidget]:
     return getattr(importlib.import_module(module), name)
 
 
+def left_behind(bars: list[QTabBar]) -> list[QTabBar]:
+    """Those that name a part of what another one names: Qt leaves them on the screen when docks join one by one."""
+    named = {bar: {bar.tabText(index) for index in range(bar.count())} for bar in bars if not bar.isHidden()}
+    return [bar for bar in named if any(named[bar] < named[other] for other in named)]
+
+
 class Holder(QWidget):
     """What stands in a dock: a size to ask for, and panels that may be made smaller than they would like."""
 
@@ -207,7 +213,10 @@ class Docks(QObject):
                 dock.setTitleBarWidget(QWidget() if tabbed else None)
                 if old is not None:
                     old.deleteLater()
-        for bar in self.window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
+        bars = self.window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly)
+        for bar in left_behind(bars):
+            bar.hide()
+        for bar in bars:
             if bar not in self._bars:
                 self._bars.append(bar)
                 bar.setToolTip("Double click to take a panel out; double click its title to put it back")

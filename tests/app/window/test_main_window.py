@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPalette
-from PySide6.QtWidgets import QApplication, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import QApplication, QPushButton, QTabBar, QToolButton, QWidget
 
 from app.window.application import has_display
+from app.window.docks import left_behind
 from app.window.main_window import MainWindow
 from app.window.recover import last_save
 from tests.app.window.conftest import own_threads, wait_for
@@ -113,6 +114,19 @@ def test_a_tab_names_its_panel_alone_and_can_be_taken_out(window, open_studio, q
     wait_for(qtbot, lambda: dock.isFloating() and dock.titleBarWidget() is None)
     trigger(window, "View", "view_layout")
     assert not dock.isFloating()
+
+
+def test_no_tabs_stay_on_the_screen_of_docks_that_have_joined_others(window, qtbot):
+    workspace, later = window.workspace, window.docks._later
+    changes = (window.enter_studio, lambda: window.resize(1000, 700), lambda: window.resize(1400, 900), workspace.reset)
+    for change in changes:
+        later.start()
+        change()
+        wait_for(qtbot, lambda: not later.isActive())
+        direct = workspace.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly)
+        shown = [{bar.tabText(i) for i in range(bar.count())} for bar in direct if bar.isVisible()]
+        assert {"Plots", "Console", "Script", "Log", "Gradient lens"} in shown and not left_behind(direct)
+        assert sum("Console" in names for names in shown) == 1, shown
 
 
 def test_the_file_menu_saves_picture_and_film(window, open_studio, qtbot):
