@@ -62,6 +62,7 @@ def write_splat_html(
         "texels": records.shape[1] // 4,
         "degree": splats.degree,
         "kind": splats.kind,
+        "antialiased": splats.antialiased,
         "range": value_range,
         "near": constants.NEAR,
         "up": upward.tolist(),

@@ -19,6 +19,10 @@ from engine.exchange.stated_up import up_comment
 from engine.scene.gaussians import KINDS, TERMS, Gaussians
 
 KIND = "Unrender splats of kind "  # how the comment that names it begins
+ANTIALIASED = (
+    "SplatRenderMode: mip",
+    "antialiased 1",
+)  # comments that say so: of Brush, written here too, and Postshot
 LONGEST = 1 << 20  # bytes that a header may have
 TYPES = {
     **{"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4"},
@@ -92,6 +96,7 @@ def read_splat_ply(path: Path, notice) -> Gaussians:
         _harmonics(path, names, columns, notice),
         kind,
         columns("shape")[:, 0] if kind == "exponential" else None,
+        kind != "surface" and not set(ANTIALIASED).isdisjoint(header.comments),
     )
 
 
@@ -108,6 +113,8 @@ def write_splat_ply(path: Path, splats: Gaussians, up: np.ndarray | None = None)
     lines = ["ply", "format binary_little_endian 1.0"]
     if splats.kind != "gaussian":
         lines.append(f"comment {KIND}{splats.kind}")
+    if splats.antialiased:
+        lines.append(f"comment {ANTIALIASED[0]}")
     if up is not None:
         lines.append(f"comment {up_comment(up)}")
     lines += [f"element vertex {count}", *(f"property float {name}" for name in names), "end_header", ""]

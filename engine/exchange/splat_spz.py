@@ -1,4 +1,4 @@
-"""SPZ, the quantized splats of Niantic: through gsply, with the turn of the axes and the kind that it leaves out."""
+"""SPZ, the quantized splats of Niantic: through gsply, with the turn of the axes, kind and flags that it leaves out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from engine.scene.gaussians import KINDS, Gaussians
 
 # the harmonics that change sign with y and z: of y, z, xy, xz and so on
 TURNED = np.array([1, -1, -1, 1, -1, 1, 1, -1, 1, -1, 1, -1, -1, 1, -1, 1], np.float32)
-EXTENDED = 2  # flag in byte 14 of the header: records of type, length and content follow the splats
+FLAGS = 14  # the byte of the header that holds them
+ANTIALIASED = 1  # flag: opacities make up for the low pass
+EXTENDED = 2  # flag: records of type, length and content follow the splats
 RECORD = 0x554E0001  # the type of ours: a byte, the index in KINDS, then the shapes as float16
 SIDES = (-10.0, 255 / 16 - 10)  # log scales that a byte can hold
 FINEST = 20  # bits after the point of a coordinate
@@ -28,13 +30,15 @@ def read_spz(path: Path, notice) -> Gaussians:
 
     try:
         splats = turned(gaussians_of(gsply.read_spz(path)))
-        kind, shapes = _record(path.read_bytes(), len(splats))
+        file = path.read_bytes()
+        kind, shapes = _record(file, len(splats))
+        antialiased = kind != "surface" and bool(_flags(file) & ANTIALIASED)
     except Exception as error:  # whatever gsply, gzip and zstandard stumble over
         text = str(error).replace(str(path), "").strip(" :")
         raise ExchangeError(
             f"{path}: cannot be read as SPZ ({type(error).__name__}: {text}); copy or export it again"
         ) from error
-    return replace(splats, kind=kind, shapes=shapes)
+    return replace(splats, kind=kind, shapes=shapes, antialiased=antialiased)
 
 
 def write_spz(path: Path, splats: Gaussians, notice) -> None:
@@ -64,8 +68,8 @@ def write_spz(path: Path, splats: Gaussians, notice) -> None:
         temporary = files.temporary(path)
         try:
             gsply.write_spz(temporary, data, fractional_bits=bits)
-            if splats.kind != "gaussian":
-                temporary.write_bytes(_with_record(temporary.read_bytes(), splats))
+            if splats.kind != "gaussian" or splats.antialiased:
+                temporary.write_bytes(_completed(temporary.read_bytes(), splats))
         except OSError as error:
             raise write_error(path, error) from error
 
@@ -99,10 +103,16 @@ def _gsply():
     return gsply
 
 
+def _flags(file: bytes) -> int:
+    """Those of the header, which versions before 4 pack with the rest."""
+    header = zlib.decompressobj(31).decompress(file, FLAGS + 1) if file[:2] == b"\x1f\x8b" else file
+    return header[FLAGS]
+
+
 def _record(file: bytes, count: int) -> tuple[str, np.ndarray | None]:
     """The kind and the shapes that a record of ours names; those of Gaussians if there is none."""
     plain = ("gaussian", None)
-    if file[:2] != b"\x1f\x8b" or not zlib.decompressobj(31).decompress(file, 16)[14] & EXTENDED:
+    if file[:2] != b"\x1f\x8b" or not _flags(file) & EXTENDED:
         return plain
     content = gzip.decompress(file)
     version, degree = content[4], content[12]
@@ -121,9 +131,13 @@ def _record(file: bytes, count: int) -> tuple[str, np.ndarray | None]:
     return plain
 
 
-def _with_record(file: bytes, splats: Gaussians) -> bytes:
+def _completed(file: bytes, splats: Gaussians) -> bytes:
+    """The file with what gsply leaves out: flags, and the record of another kind than Gaussians."""
     content = bytearray(gzip.decompress(file))
-    content[14] |= EXTENDED
-    shapes = b"" if splats.shapes is None else splats.shapes.astype("<f2").tobytes()
-    content += struct.pack("<IIB", RECORD, 1 + len(shapes), KINDS.index(splats.kind)) + shapes
+    if splats.antialiased:
+        content[FLAGS] |= ANTIALIASED
+    if splats.kind != "gaussian":
+        content[FLAGS] |= EXTENDED
+        shapes = b"" if splats.shapes is None else splats.shapes.astype("<f2").tobytes()
+        content += struct.pack("<IIB", RECORD, 1 + len(shapes), KINDS.index(splats.kind)) + shapes
     return gzip.compress(bytes(content), 6, mtime=0)

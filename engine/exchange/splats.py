@@ -77,6 +77,7 @@ def write_splats(path: Path | str, splats: Gaussians, notice: Notice = silent, u
 
     The kind is kept: PLY names it in a comment and has the exponents as property `shape`; SPZ has both in an extension
     record. Programs that know neither show a generalized exponential as a Gaussian and a disc as a very thin one.
+    That splats are antialiased stands in a comment of PLY, in the words of other programs, and in SPZ's flag for it.
     A comment in a PLY says the `up` [3] of the splats' frame. What SPZ cannot hold is told to `notice`. Raises
     ExchangeError, also for no splats or non-finite ones.
     """

@@ -56,6 +56,7 @@ class SceneState:
         if self.gaussians is not None:
             arrays |= {f"gaussians.{name}": array for name, array in self.gaussians.arrays().items()}
             values["gaussians.kind"] = self.gaussians.kind
+            values["gaussians.antialiased"] = self.gaussians.antialiased
         tensors = {
             name: torch.from_numpy(np.array(array, order="C")) for name, array in arrays.items() if array is not None
         }
@@ -87,7 +88,8 @@ class SceneState:
         if "gaussians.kind" in values:
             prefix = "gaussians."
             splats = {name[len(prefix) :]: tensors[name].cpu().numpy() for name in tensors if name.startswith(prefix)}
-            state.gaussians = Gaussians(kind=values["gaussians.kind"], **splats)
+            antialiased = values.get("gaussians.antialiased", False)
+            state.gaussians = Gaussians(kind=values["gaussians.kind"], antialiased=antialiased, **splats)
         prefix = "tensors."
         state.tensors = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
         state.values = dict(values.get("values", {}))

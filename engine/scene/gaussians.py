@@ -31,6 +31,7 @@ class Gaussians:
     harmonics: np.ndarray  # [N,K,3] float32, K = 1, 4, 9 or 16
     kind: Kind = "gaussian"
     shapes: np.ndarray | None = None  # [N] float32 exponents beta of kind exponential; 2 is a Gaussian
+    antialiased: bool = False  # to be drawn with opacities that make up for the low pass (arXiv 2311.16493); not discs
 
     def __post_init__(self) -> None:
         count = len(self.means)

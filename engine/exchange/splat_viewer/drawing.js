@@ -110,6 +110,7 @@ class Drawing {
     gl.uniform1i(places.texels, scene.texels);
     gl.uniform1i(places.degree, scene.degree);
     gl.uniform1i(places.surface, scene.kind === "surface" ? 1 : 0);
+    gl.uniform1i(places.antialiased, scene.antialiased ? 1 : 0);
     gl.uniform1f(places.range, scene.range);
     gl.uniform4fv(places["view[0]"], viewOf(pose));
     gl.uniform3fv(places.position, pose.position);

@@ -15,6 +15,7 @@ uniform vec4 view[3], lens;  // camera from world; fx, fy, cx, cy in pixels
 uniform vec3 position;
 uniform vec2 size;
 uniform bool surface;          // discs
+uniform bool antialiased;      // opacity makes up for the low pass (Yu et al. 2024); not of discs
 flat out vec4 color;  // and opacity
 flat out float shape;
 flat out vec4 across; // of discs: how their axes' x, then y, move across the image plane at depth 1
@@ -126,6 +127,13 @@ void main() {
   vec3 u = lens.x / point.z * vec3(axes[0].x - along.x * axes[0].z, axes[1].x - along.x * axes[1].z, axes[2].x - along.x * axes[2].z);
   vec3 v = lens.y / point.z * vec3(axes[0].y - along.y * axes[0].z, axes[1].y - along.y * axes[1].z, axes[2].y - along.y * axes[2].z);
   float xx = dot(u, u) + LOW_PASS, xy = dot(u, v), yy = dot(v, v) + LOW_PASS;
+  if (antialiased) {
+    vec3 minors = cross(u, v);  // whose square is the covariance's determinant without the low pass
+    float before = dot(minors, minors);
+    color.a *= sqrt(before / (before + LOW_PASS * (dot(u, u) + dot(v, v) + LOW_PASS)));
+    if (color.a <= ALPHA_MIN) return;
+    reach = 2.0 * log(color.a / ALPHA_MIN);
+  }
   // the ellipse's half axes: eigenvectors of the covariance
   float middle = 0.5 * (xx + yy), apart = length(vec2(0.5 * (xx - yy), xy));
   float large = middle + apart, small = max(middle - apart, LOW_PASS);

@@ -81,6 +81,35 @@ def test_spz_comes_back_within_its_steps_in_the_axes_of_ply(tmp_path, kind, degr
         assert np.abs(back.shapes - splats.shapes).max() < 2e-3
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("suffix", [".ply", ".spz"])
+def test_files_say_that_splats_are_antialiased(tmp_path, kind, suffix):
+    for antialiased in (True, False):
+        path = tmp_path / f"{antialiased}{suffix}"
+        write_splats(path, replace(some(kind=kind), antialiased=antialiased))
+        back = read_splats(path, pytest.fail)
+        assert back.kind == kind and back.antialiased == (antialiased and kind != "surface")
+        if suffix == ".spz":  # the bit of the format
+            assert gzip.decompress(path.read_bytes())[14] & 1 == antialiased
+    (tmp_path / "postshot.ply").write_bytes(ply(table(), extra="comment antialiased 1"))
+    assert read_splats(tmp_path / "postshot.ply").antialiased
+
+
+def test_spz_of_version_4_says_it_in_its_own_header(tmp_path):
+    import gsply
+
+    splats = some(3, 0)
+    data = gsply.GSData.from_arrays(
+        *(splats.means, splats.log_scales, splats.rotations, splats.logits, splats.harmonics[:, 0]), format="ply"
+    )
+    gsply.write_spz(tmp_path / "a.spz", data, version=4)
+    content = bytearray((tmp_path / "a.spz").read_bytes())
+    assert not read_splats(tmp_path / "a.spz").antialiased
+    content[14] |= 1
+    (tmp_path / "a.spz").write_bytes(content)
+    assert read_splats(tmp_path / "a.spz").antialiased
+
+
 def test_ply_has_the_channels_terms_together_and_spz_is_turned(tmp_path):
     splats = some(count=1, degree=1)
     write_splats(tmp_path / "a.ply", splats)
