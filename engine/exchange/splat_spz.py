@@ -22,6 +22,12 @@ EXTENDED = 2  # flag: records of type, length and content follow the splats
 RECORD = 0x554E0001  # the type of ours: a byte, the index in KINDS, then the shapes as float16
 SIDES = (-10.0, 255 / 16 - 10)  # log scales that a byte can hold
 FINEST = 20  # bits after the point of a coordinate
+WHOLE = 22.99  # bits of a coordinate beside its sign, a little less for rounding
+STEPS = 15  # a coordinate's step is that power of 2 finer than where most splats lie, or far ones are drawn in
+
+
+class OutOfReach(ExchangeError):
+    """The scene lies where SPZ has no coordinates."""
 
 
 def read_spz(path: Path, notice) -> Gaussians:
@@ -42,13 +48,14 @@ def read_spz(path: Path, notice) -> Gaussians:
 
 
 def write_spz(path: Path, splats: Gaussians, notice) -> None:
-    """Write version 3, with coordinates as fine as their range allows; raises ExchangeError."""
+    """Write version 3, with coordinates as fine as their range allows.
+
+    A few splats that lie so far out that the others' coordinates would be coarse are drawn in, and `notice` told.
+    Raises OutOfReach where most splats lie too far from the origin, and ExchangeError.
+    """
     gsply = _gsply()
 
-    reach = float(np.abs(splats.means).max())
-    bits = int(np.clip(np.floor(22.99 - np.log2(max(reach, 1e-9))), 0, FINEST))
-    if not bits:
-        raise ExchangeError(f"{path}: a splat lies {reach:.3g} units from the origin, beyond what SPZ holds; use .ply")
+    splats, bits = within_reach(path, splats, notice)
     largest = splats.log_scales.max(1)
     beyond = int(((largest < SIDES[0]) | (largest > SIDES[1])).sum())
     if beyond:
@@ -72,6 +79,43 @@ def write_spz(path: Path, splats: Gaussians, notice) -> None:
                 temporary.write_bytes(_completed(temporary.read_bytes(), splats))
         except OSError as error:
             raise write_error(path, error) from error
+
+
+def within_reach(path: Path, splats: Gaussians, notice) -> tuple[Gaussians, int]:
+    """(splats whose coordinates SPZ holds, the bits after their point).
+
+    What lies too far out comes nearer on its line from the middle of most splats and as much smaller, so that it looks
+    the same from there.
+    """
+    most = splats.most_box
+    middle, side = most.mean(0), max(float(np.ptp(most, axis=0).max()), 1e-9)
+    all_bits = _bits(float(np.abs(splats.means).max()))
+    bits = int(np.clip(min(np.ceil(STEPS - np.log2(side)), _bits(float(np.abs(most).max() + side))), 0, FINEST))
+    if all_bits >= max(bits, 1):
+        return splats, all_bits
+    if not bits:
+        raise OutOfReach(
+            f"{path}: the splats lie {np.abs(middle).max():.3g} units from the origin, beyond what SPZ holds; "
+            "move the capture's cameras to the origin, or leave SPZ out (export.spz=false)"
+        )
+    limit = 2.0 ** (WHOLE - bits)
+    away = splats.means - middle
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(np.abs(splats.means) > limit, (np.copysign(limit, away) - middle) / away, 1.0).min(1)
+    far = share < 1
+    means, sides = splats.means.copy(), splats.log_scales.copy()
+    means[far] = middle + share[far, None] * away[far]
+    sides[far] += np.log(share[far, None])
+    notice(
+        f"{path}: {int(far.sum()):,} of {len(splats):,} splats lie more than {limit:.3g} units from the origin; they "
+        "are drawn in on their lines from the middle, so that the others' coordinates stay fine"
+    )
+    return replace(splats, means=means, log_scales=sides), bits
+
+
+def _bits(reach: float) -> int:
+    """After the point, so that coordinates up to `reach` fit."""
+    return int(np.clip(np.floor(WHOLE - np.log2(max(reach, 1e-9))), 0, FINEST))
 
 
 def turned(splats: Gaussians) -> Gaussians:

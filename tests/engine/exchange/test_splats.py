@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ExchangeError
+from engine.exchange.splat_spz import OutOfReach
 from engine.exchange.splats import FLAT, read_splats, splats_up, write_splats
 from engine.scene.gaussians import KINDS, Gaussians
 
@@ -270,5 +271,31 @@ def test_what_spz_cannot_hold_is_said(tmp_path):
     write_splats(tmp_path / "a.spz", replace(splats, log_scales=splats.log_scales + 20), said.append)
     assert len(said) == 1 and "4 of 4 splats" in said[0]
     far = replace(splats, means=splats.means * np.float32(1e8))
-    with pytest.raises(ExchangeError, match="use .ply"):
+    with pytest.raises(OutOfReach, match="export.spz=false"):
         write_splats(tmp_path / "b.spz", far)
+    assert not (tmp_path / "b.spz").exists()
+
+
+@pytest.mark.parametrize("distance", [1e4, 1e10])
+def test_far_floaters_do_not_coarsen_the_others(tmp_path, distance):
+    splats = some(100)
+    splats.means[7] = np.float32(distance) * np.array([0.6, -0.8, 0.1], np.float32)
+    said = []
+    write_splats(tmp_path / "a.spz", splats, said.append)
+    assert "1 of 100 splats" in said[0]
+    back = read_splats(tmp_path / "a.spz", pytest.fail)
+    others = np.arange(100) != 7
+    assert np.abs(back.means - splats.means)[others].max() < 5e-4
+    middle = splats.most_box.mean(0)
+    there, here = splats.means[7] - middle, back.means[7] - middle
+    near = np.linalg.norm(here) / np.linalg.norm(there)
+    assert there @ here / np.linalg.norm(there) / np.linalg.norm(here) > 1 - 1e-6 and np.linalg.norm(here) > 500
+    expected = np.clip(splats.log_scales[7] + np.log(near), -10, None)  # as large as seen from the middle
+    assert np.abs(back.log_scales[7] - expected).max() < 0.1
+
+
+def test_a_scene_that_reaches_far_keeps_its_place(tmp_path):
+    splats = some(100)
+    splats.means[:] *= np.float32(300)
+    write_splats(tmp_path / "a.spz", splats, pytest.fail)
+    assert np.abs(read_splats(tmp_path / "a.spz").means - splats.means).max() < 3e-4
