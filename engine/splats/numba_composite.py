@@ -94,6 +94,46 @@ def rows_of(ellipse, y0):
     return max(np.int64(np.ceil(top)), 0), min(np.int64(np.floor(bottom)) + 1, SIDE)
 
 
+@kernel
+def cover(line, k, raw):
+    """(alpha, transmittance before and after, whether the pixel goes on, weight) of a splat at pixel `k` of a row.
+
+    `raw` is alpha before it is clamped. Where too little would come through, the splat is left out and the pixel takes
+    no more.
+    """
+    alpha = min(raw, MOST)
+    alpha = alpha * line[OPEN + k] if alpha >= LEAST else ZERO
+    before = line[CLEAR + k]
+    after = before * (ONE - alpha)
+    goes_on = after >= STOP
+    weight = alpha * before if goes_on else ZERO
+    line[CLEAR + k] = after if goes_on else before
+    line[OPEN + k] = line[OPEN + k] if goes_on else ZERO
+    line[WEIGHT + k] = weight
+    return alpha, before, after, goes_on, weight
+
+
+@kernel
+def add_further(line, features, blended):
+    """Add a splat's channels from the fourth on to those of a row of pixels, the first of which starts at `blended`."""
+    for feature in range(3, len(features)):
+        value = features[feature]
+        further = line[feature * PIXELS :]
+        for k in range(SIDE):
+            further[blended + k] += value * line[WEIGHT + k]
+
+
+@kernel
+def store(x0, y0, room, blended, image, transmittance):
+    """Write a tile's pixels."""
+    height, width, channels = image.shape
+    for row in range(min(SIDE, height - y0)):
+        for k in range(min(SIDE, width - x0)):
+            transmittance[y0 + row, x0 + k] = room[CLEAR + row * SIDE + k]
+            for feature in range(channels):
+                image[y0 + row, x0 + k, feature] = room[blended + feature * PIXELS + row * SIDE + k]
+
+
 @parallel_kernel
 def composite(
     width, height, columns, starts, splats, ellipses, shapes, features, image, transmittance, distances, median,
@@ -114,7 +154,8 @@ def composite(
                 splat = splats[place]
                 ellipse = ellipses[splat]
                 a, opacity, distance = ellipse[A], ellipse[OPACITY], distances[splat]
-                red, green, blue = features[splat, 0], features[splat, 1], features[splat, 2]
+                feature = features[splat]
+                red, green, blue = feature[0], feature[1], feature[2]
                 shape = ONE
                 if shapes is not None:
                     shape = HALF * shapes[splat]
@@ -129,15 +170,7 @@ def composite(
                         q = u * u + c
                         if shapes is not None:
                             q = exp2_of(log2(max(q, np.float32(1e-30))) * shape)
-                        alpha = min(opacity * exp2(q * (-HALF * LOG2E)), MOST)
-                        alpha = alpha * line[OPEN + k] if alpha >= LEAST else ZERO
-                        before = line[CLEAR + k]
-                        after = before * (ONE - alpha)
-                        goes_on = after >= STOP
-                        weight = alpha * before if goes_on else ZERO
-                        line[CLEAR + k] = after if goes_on else before
-                        line[OPEN + k] = line[OPEN + k] if goes_on else ZERO
-                        line[WEIGHT + k] = weight
+                        _, before, after, _, weight = cover(line, k, opacity * exp2(q * (-HALF * LOG2E)))
                         line[BLENDED + k] += red * weight
                         line[BLENDED + PIXELS + k] += green * weight
                         line[BLENDED + 2 * PIXELS + k] += blue * weight
@@ -145,18 +178,12 @@ def composite(
                             passed = line[HALVES + k]
                             fallen = distance if after <= HALF else passed
                             line[HALVES + k] = fallen if before > HALF else passed
-                    for feature in range(3, depth):
-                        value = features[splat, feature]
-                        further = line[feature * PIXELS :]
-                        for k in range(SIDE):
-                            further[BLENDED + k] += value * line[WEIGHT + k]
-            for row in range(min(SIDE, height - y0)):
-                for k in range(min(SIDE, width - x0)):
-                    transmittance[y0 + row, x0 + k] = room[CLEAR + row * SIDE + k]
-                    if median is not None:
+                    add_further(line, feature, BLENDED)
+            store(x0, y0, room, BLENDED, image, transmittance)
+            if median is not None:
+                for row in range(min(SIDE, height - y0)):
+                    for k in range(min(SIDE, width - x0)):
                         median[y0 + row, x0 + k] = room[HALVES + row * SIDE + k]
-                    for feature in range(depth):
-                        image[y0 + row, x0 + k, feature] = room[BLENDED + feature * PIXELS + row * SIDE + k]
 
 
 @kernel
@@ -167,6 +194,42 @@ def exp2_of(power):
     part = power - whole
     value = ONE + part * (E1 + part * (E2 + part * (E3 + part * (E4 + part * E5))))
     return value * float_of_bits((np.int32(whole) + np.int32(127)) << np.int32(23))
+
+
+@kernel
+def set_along(line, features, slope):
+    """Fill a row's ALONG with the product of a splat's channels from the fourth on and their slopes."""
+    for feature in range(3, len(features)):
+        value = features[feature]
+        further = line[feature * PIXELS :]
+        for k in range(SIDE):
+            line[ALONG + k] = (ZERO if feature == 3 else line[ALONG + k]) + value * further[slope + k]
+
+
+@kernel
+def alpha_slope(alpha, raw, goes_on, blended, rest):
+    """Alpha times its gradient; `blended` is the splat's product with the slope, `rest` that of all behind it."""
+    slope = blended - alpha * rest / (ONE - alpha)
+    return slope if goes_on and raw < MOST else ZERO
+
+
+@kernel
+def sum_further(line, slope, column_sums, first):
+    """Add weight times slope of a row to the columns' sums of channels, which start at `first`, from the fourth on."""
+    for feature in range(3, len(column_sums) // SIDE - first):
+        further, sums_here = line[feature * PIXELS :], column_sums[(first + feature) * SIDE :]
+        for k in range(SIDE):
+            sums_here[k] += line[WEIGHT + k] * further[slope + k]
+
+
+@kernel
+def sum_columns(column_sums, sums):
+    """Fill `sums` with those of every SIDE of `column_sums`."""
+    for part in range(len(sums)):
+        total = ZERO
+        for k in range(SIDE):
+            total += column_sums[part * SIDE + k]
+        sums[part] = total
 
 
 @parallel_kernel
@@ -185,7 +248,7 @@ def composite_backward(
         for tile in range(np.int64(index), tiles, CHUNKS):
             x0, y0 = (tile % columns) * SIDE, (tile // columns) * SIDE
             begin(x0, y0, width, height, room)
-            load_slopes(x0, y0, width, height, image, transmittance, d_image, d_transmittance, room)
+            load_slopes(x0, y0, image, transmittance, d_image, d_transmittance, room, SLOPE)
             full = False
             for place in range(starts[tile], starts[tile + 1]):
                 if (place - starts[tile]) % CHECK == 0 and not full:
@@ -196,7 +259,8 @@ def composite_backward(
                 splat = splats[place]
                 ellipse = ellipses[splat]
                 a, opacity = ellipse[A], ellipse[OPACITY]
-                red, green, blue = features[splat, 0], features[splat, 1], features[splat, 2]
+                feature = features[splat]
+                red, green, blue = feature[0], feature[1], feature[2]
                 shape = ONE
                 if shapes is not None:
                     shape = HALF * shapes[splat]
@@ -207,11 +271,7 @@ def composite_backward(
                     dy = np.float32(y0 + row) + HALF - ellipse[Y]
                     b, c = ellipse[B] * dy, (ellipse[C] * dy) ** 2
                     line = room[row * SIDE :]
-                    for feature in range(3, depth):
-                        value = features[splat, feature]
-                        further = line[feature * PIXELS :]
-                        for k in range(SIDE):
-                            line[ALONG + k] = (ZERO if feature == 3 else line[ALONG + k]) + value * further[SLOPE + k]
+                    set_along(line, feature, SLOPE)
                     for k in range(SIDE):
                         u = a * (left + np.float32(k)) + b
                         q = u * u + c
@@ -223,22 +283,13 @@ def composite_backward(
                             rate = shape * power / q
                             q = power
                         raw = opacity * exp2(q * (-HALF * LOG2E))
-                        alpha = min(raw, MOST)
-                        alpha = alpha * line[OPEN + k] if alpha >= LEAST else ZERO
-                        before = line[CLEAR + k]
-                        after = before * (ONE - alpha)
-                        goes_on = after >= STOP
-                        line[CLEAR + k] = after if goes_on else before
-                        line[OPEN + k] = line[OPEN + k] if goes_on else ZERO
-                        weight = alpha * before if goes_on else ZERO
-                        line[WEIGHT + k] = weight
+                        alpha, _, _, goes_on, weight = cover(line, k, raw)
                         along = red * line[SLOPE + k] + green * line[SLOPE + PIXELS + k]
                         along += blue * line[SLOPE + 2 * PIXELS + k] + line[ALONG + k]
                         blended = weight * along
                         rest = line[BEHIND + k] - blended
                         line[BEHIND + k] = rest
-                        slope = blended - alpha * rest / (ONE - alpha)  # alpha times d alpha
-                        slope = slope if goes_on and raw < MOST else ZERO
+                        slope = alpha_slope(alpha, raw, goes_on, blended, rest)
                         g = -HALF * slope * rate
                         column_sums[G0 * SIDE + k] += g
                         column_sums[G1 * SIDE + k] += g * dy
@@ -250,22 +301,20 @@ def composite_backward(
                         column_sums[FURTHER_SUM * SIDE + k] += weight * line[SLOPE + k]
                         column_sums[(FURTHER_SUM + 1) * SIDE + k] += weight * line[SLOPE + PIXELS + k]
                         column_sums[(FURTHER_SUM + 2) * SIDE + k] += weight * line[SLOPE + 2 * PIXELS + k]
-                    for feature in range(3, depth):
-                        further, sums_here = line[feature * PIXELS :], column_sums[(FURTHER_SUM + feature) * SIDE :]
-                        for k in range(SIDE):
-                            sums_here[k] += line[WEIGHT + k] * further[SLOPE + k]
+                    sum_further(line, SLOPE, column_sums, FURTHER_SUM)
                 gather(left, ellipse, column_sums, sums[place])
 
 
 @kernel
-def load_slopes(x0, y0, width, height, image, transmittance, d_image, d_transmittance, room):
-    """Fill a tile's slopes, and behind its first splat the whole pixel times its slope."""
+def load_slopes(x0, y0, image, transmittance, d_image, d_transmittance, room, slope):
+    """Fill a tile's slopes, from `slope` on, and behind its first splat the whole pixel times its slope."""
+    height, width, channels = image.shape
     for row in range(min(SIDE, height - y0)):
         for k in range(min(SIDE, width - x0)):
             total = transmittance[y0 + row, x0 + k] * d_transmittance[y0 + row, x0 + k]
-            for feature in range(d_image.shape[2]):
+            for feature in range(channels):
                 value = d_image[y0 + row, x0 + k, feature]
-                room[SLOPE + feature * PIXELS + row * SIDE + k] = value
+                room[slope + feature * PIXELS + row * SIDE + k] = value
                 total += value * image[y0 + row, x0 + k, feature]
             room[BEHIND + row * SIDE + k] = total
 
@@ -287,11 +336,7 @@ def gather(left, ellipse, column_sums, sums):
     sums[D_U], sums[D_V] = s0u + b * s1, c * s1
     sums[D_UU], sums[D_UV], sums[D_VV] = suu, c * (s1u + b * s2), c * c * s2
     sums[D_ALPHA], sums[D_SHAPE] = s_alpha, s_shape * np.float32(0.5 * LN2)
-    for feature in range(len(sums) - FEATURES):
-        total = ZERO
-        for k in range(SIDE):
-            total += column_sums[(FURTHER_SUM + feature) * SIDE + k]
-        sums[FEATURES + feature] = total
+    sum_columns(column_sums[FURTHER_SUM * SIDE :], sums[FEATURES:])
 
 
 @parallel_kernel

@@ -8,21 +8,17 @@ import numpy as np
 from engine.kernels.settings import kernel, parallel_kernel
 from engine.splats.numba_composite import (
     CHECK,
-    CLEAR,
     HALF,
-    LEAST,
     LOG2E,
-    MOST,
     ONE,
-    OPEN,
     PIXELS,
     SIDE,
-    STOP,
-    WEIGHT,
-    ZERO,
+    add_further,
     begin,
+    cover,
     exp2,
     is_full,
+    store,
 )
 from engine.splats.numba_disc_project import (
     BOTTOM,
@@ -60,6 +56,21 @@ def disc_rows(disc, y0):
     return max(np.int64(np.ceil(top)), 0), min(np.int64(np.floor(bottom)) + 1, SIDE)
 
 
+@kernel
+def meeting(begun, across, depth, dx, square):
+    """(q, depth, u, v, 1 / D, whether the plane is hit) of a ray and a disc; else the screen filter counts (eq. 11).
+
+    U, V and D are `begun` plus `across` times `dx`; `depth` is that of the mean and its slopes along u and v; `square`
+    is dy^2.
+    """
+    inverse = ONE / (begun[2] + across[2] * dx)
+    u, v = (begun[0] + across[0] * dx) * inverse, (begun[1] + across[1] * dx) * inverse
+    met, filtered, z = u * u + v * v, TWO * (dx * dx + square), depth[0] + depth[1] * u + depth[2] * v
+    met = met if z > NEAR else FAR
+    hit = met <= filtered
+    return min(min(met, filtered), DARK), z if hit else depth[0], u, v, inverse, hit
+
+
 @parallel_kernel
 def composite_discs(width, height, columns, starts, splats, discs, features, image, transmittance, depths):
     """Fill `image` [H,W,F], `transmittance` [H,W] and, where it is not None, `depths` [H,W,4]: see TOTAL to MEDIAN."""
@@ -74,36 +85,23 @@ def composite_discs(width, height, columns, starts, splats, discs, features, ima
                     break
                 splat = splats[place]
                 disc = discs[splat]
-                ux, vx, nx, opacity = disc[UX], disc[VX], disc[DX], disc[OPACITY]
-                z0, zu, zv = disc[Z], disc[ZU], disc[ZV]
-                red, green, blue = features[splat, 0], features[splat, 1], features[splat, 2]
+                across, opacity = (disc[UX], disc[VX], disc[DX]), disc[OPACITY]
+                depth = disc[Z], disc[ZU], disc[ZV]
+                feature = features[splat]
+                red, green, blue = feature[0], feature[1], feature[2]
                 left = np.float32(x0) + HALF - disc[X]
                 first, last = disc_rows(disc, np.float32(y0))
                 for row in range(first, last):
                     dy = np.float32(y0 + row) + HALF - disc[Y]
-                    u0, v0, n0, square = disc[UY] * dy, disc[VY] * dy, disc[D0] + disc[DY] * dy, dy * dy
+                    begun, square = (disc[UY] * dy, disc[VY] * dy, disc[D0] + disc[DY] * dy), dy * dy
                     line = room[row * SIDE :]
                     for k in range(SIDE):
-                        dx = left + np.float32(k)
-                        inverse = ONE / (n0 + nx * dx)
-                        u, v = (u0 + ux * dx) * inverse, (v0 + vx * dx) * inverse
-                        met, filtered, z = u * u + v * v, TWO * (dx * dx + square), z0 + zu * u + zv * v
-                        met = met if z > NEAR else FAR
-                        q = min(min(met, filtered), DARK)
-                        alpha = min(opacity * exp2(q * (-HALF * LOG2E)), MOST)
-                        alpha = alpha * line[OPEN + k] if alpha >= LEAST else ZERO
-                        before = line[CLEAR + k]
-                        after = before * (ONE - alpha)
-                        goes_on = after >= STOP
-                        weight = alpha * before if goes_on else ZERO
-                        line[CLEAR + k] = after if goes_on else before
-                        line[OPEN + k] = line[OPEN + k] if goes_on else ZERO
-                        line[WEIGHT + k] = weight
+                        q, z = meeting(begun, across, depth, left + np.float32(k), square)[:2]
+                        _, before, after, _, weight = cover(line, k, opacity * exp2(q * (-HALF * LOG2E)))
                         line[COLORS + k] += red * weight
                         line[COLORS + PIXELS + k] += green * weight
                         line[COLORS + 2 * PIXELS + k] += blue * weight
                         if depths is not None:
-                            z = z if met <= filtered else z0
                             total, mean, median = line[SUM + k], line[MIDDLE + k], line[HALVES + k]
                             away, share = z - mean, weight / max(total + weight, TINY)
                             line[SUM + k] = total + weight
@@ -111,16 +109,10 @@ def composite_discs(width, height, columns, starts, splats, discs, features, ima
                             line[SQUARES + k] += away * away * share * total
                             passed = z if after <= HALF else median
                             line[HALVES + k] = passed if before > HALF else median
-                    for feature in range(3, channels):
-                        value = features[splat, feature]
-                        further = line[feature * PIXELS :]
-                        for k in range(SIDE):
-                            further[COLORS + k] += value * line[WEIGHT + k]
-            for row in range(min(SIDE, height - y0)):
-                for k in range(min(SIDE, width - x0)):
-                    transmittance[y0 + row, x0 + k] = room[CLEAR + row * SIDE + k]
-                    for feature in range(channels):
-                        image[y0 + row, x0 + k, feature] = room[COLORS + feature * PIXELS + row * SIDE + k]
-                    if depths is not None:
+                    add_further(line, feature, COLORS)
+            store(x0, y0, room, COLORS, image, transmittance)
+            if depths is not None:
+                for row in range(min(SIDE, height - y0)):
+                    for k in range(min(SIDE, width - x0)):
                         for part in range(DEPTHS):
                             depths[y0 + row, x0 + k, part] = room[SUM + part * PIXELS + row * SIDE + k]
