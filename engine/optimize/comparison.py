@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from engine.exchange import AssetRenderer, write_png
-from engine.optimize.evaluate import on_white, photo_on_white, rendered_on_white
+from engine.optimize.evaluate import on_white, photo_compared, photo_on_white, rendered_on_white
 from engine.scene.conventions import srgb_to_linear
 
 if TYPE_CHECKING:
@@ -47,18 +47,23 @@ def _maps(renderer: Renderer, camera: Camera) -> list[np.ndarray]:
 
 
 def comparison(
-    renderer: Renderer, capture: Capture, frames: Sequence[int], cameras: Sequence[Camera] | None = None
+    renderer: Renderer,
+    capture: Capture,
+    frames: Sequence[int],
+    cameras: Sequence[Camera] | None = None,
+    ignoring: bool = False,
 ) -> np.ndarray:
     """uint8 [H,W,3]: row per frame, column per entry of COLUMNS, for splats three; roughness green, metallic blue.
 
-    `cameras` are those of all frames where they are not the capture's own.
+    `cameras` are those of all frames where they are not the capture's own; with `ignoring` masks tell what to ignore.
     """
     rows = []
     for frame in frames:
         camera = capture.frames[frame].camera if cameras is None else cameras[frame]
         photo, _ = photo_on_white(capture, frame)
         render = rendered_on_white(renderer, camera)
-        cells = [photo, render, np.clip(np.abs(photo - render) * 3, 0, 1), *_maps(renderer, camera)]
+        compared = photo_compared(capture, frame, render, True)[0] if ignoring else photo
+        cells = [photo, render, np.clip(np.abs(compared - render) * 3, 0, 1), *_maps(renderer, camera)]
         rows.append([_fitted(np.ascontiguousarray(cell, np.float32)) for cell in cells])
     width = max(WIDTH, *(cell.shape[1] for row in rows for cell in row))
     picture = np.vstack([np.hstack([_widened(cell, width) for cell in row]) for row in rows])
@@ -71,9 +76,14 @@ def comparison(
 
 
 def write_comparison(
-    path: Path, renderer: Renderer, capture: Capture, count: int = 4, cameras: Sequence[Camera] | None = None
+    path: Path,
+    renderer: Renderer,
+    capture: Capture,
+    count: int = 4,
+    cameras: Sequence[Camera] | None = None,
+    ignoring: bool = False,
 ) -> None:
     """Write the picture of up to `count` test views (training views where there are none) as PNG."""
     frames = capture.test or capture.train
     chosen = sorted({frames[i] for i in np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)})
-    write_png(path, comparison(renderer, capture, chosen, cameras))
+    write_png(path, comparison(renderer, capture, chosen, cameras, ignoring))

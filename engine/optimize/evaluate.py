@@ -14,6 +14,7 @@ from engine.errors import ExchangeError
 from engine.optimize import metrics
 from engine.optimize.messages import EvalReport, Notice, Progress
 from engine.optimize.scene_state import SceneState
+from engine.optimize.snapshot import SplatLook
 from engine.scene import Camera, Environment, Material, Mesh
 from engine.scene.conventions import linear_to_srgb
 
@@ -52,6 +53,15 @@ def photo_on_white(capture: Capture, frame: int) -> tuple[np.ndarray, np.ndarray
     return on_white(pixels.color, mask), mask > 0.5
 
 
+def photo_compared(capture: Capture, frame: int, image: np.ndarray, ignoring: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(what `image` [H,W,3] is compared with, [H,W] boolean mask > 0.5): as `photo_on_white`, but the photograph itself
+    with `image` in the pixels to ignore where masks tell those."""
+    photo, mask = photo_on_white(capture, frame)
+    if ignoring:
+        photo = np.where(mask[..., None], linear_to_srgb(capture.pixels(frame).color), image)
+    return photo, mask
+
+
 def image_metrics(
     renderer: Renderer,
     capture: Capture,
@@ -59,21 +69,23 @@ def image_metrics(
     hull: Renderer | None = None,
     progress: Callable[[float, str], None] = lambda done, text: None,
     cameras: Sequence[Camera] | None = None,
+    ignoring: bool = False,
 ) -> dict[str, Any]:
     """`psnr`, `ssim`, `flip`, `psnr_masked` and `hull_psnr`, means of the per-view values in `per_view`; None without
     test views, or without a hull.
 
-    `cameras` are those of all frames where they are not the capture's own, with which the hull was carved.
+    `cameras` are those of all frames where they are not the capture's own, with which the hull was carved. With
+    `ignoring` masks tell what to ignore: `psnr` leaves it out, and SSIM and FLIP see no difference there.
     """
     views = []
     for done, frame in enumerate(frames):
         name, camera = capture.frames[frame].name, capture.frames[frame].camera
         progress(done / len(frames), name)
-        photo, mask = photo_on_white(capture, frame)
         image = rendered_on_white(renderer, camera if cameras is None else cameras[frame])
+        photo, mask = photo_compared(capture, frame, image, ignoring)
         view: dict[str, Any] = {
             "name": name,
-            "psnr": metrics.psnr(image, photo),
+            "psnr": metrics.psnr(image, photo, mask if ignoring else None),
             "ssim": metrics.ssim(image, photo),
             "flip": metrics.flip(image, photo),
             "psnr_masked": metrics.psnr(image, photo, mask),
@@ -184,9 +196,11 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     def progress(done: float, text: str) -> None:
         session.notify(Progress("evaluate", done, text))
 
+    ignoring = False
     if session.context.scene.gaussians is not None and session.context.scene.mesh is None:
         from engine.optimize.evaluate_splats import evaluated_splats
 
+        ignoring = SplatLook.trained(session.recipe.splats, session.capture).ignoring
         result, renderer = evaluated_splats(session, progress, cameras)
     else:
         result, renderer = _evaluated_asset(session, reference, progress, cameras)
@@ -204,7 +218,7 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     }
     result = finite(result)
     project.write_metrics(result)
-    write_comparison(project.folder / COMPARISON, renderer, session.capture, cameras=cameras)
+    write_comparison(project.folder / COMPARISON, renderer, session.capture, cameras=cameras, ignoring=ignoring)
     session.notify(EvalReport(result))
     return result
 

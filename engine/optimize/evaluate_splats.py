@@ -55,5 +55,6 @@ def evaluated_splats(
         backdrop = read_backdrop(session.project.exports / BACKDROP, capture.up)
     shading = picture_shading(session.recipe)
     renderer = splat_renderer(splats, session.recipe.splats, capture, backdrop, shading)
-    result = image_metrics(renderer, capture, capture.test, None, progress, cameras)
+    ignoring = SplatLook.trained(session.recipe.splats, capture).ignoring
+    result = image_metrics(renderer, capture, capture.test, None, progress, cameras, ignoring)
     return result | {"primitives": len(splats), "megabytes": round(splats.megabytes, 3)}, renderer

@@ -26,6 +26,15 @@ def on_white(rgba: np.ndarray) -> np.ndarray:
     return (rgba[..., :3].astype(np.float32) + (255 - rgba[..., 3:])) / np.float32(255)
 
 
+def unignored(photo: np.ndarray, render: np.ndarray) -> np.ndarray:
+    """What `render` is held against where masks tell what to ignore: the photo, opaque, with the render in the pixels
+    to ignore; all three premultiplied uint8 [H,W,4]."""
+    alpha = photo[..., 3:].astype(np.float32) / 255
+    straight = np.minimum(photo[..., :3] / np.maximum(alpha, 0.5) + 0.5, 255).astype(np.uint8)
+    opaque = np.concatenate([straight, np.full_like(photo[..., 3:], 255)], -1)
+    return np.where(alpha > 0.5, opaque, render)
+
+
 def difference(render: np.ndarray, photo: np.ndarray) -> np.ndarray:
     """[H,W] float32 largest channel difference of two premultiplied uint8 images on white."""
     return np.abs(on_white(render) - on_white(photo)).max(-1)

@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.window.draw_with import DrawWith
 from app.window.loading import load_engine
-from app.window.viewport.compare import difference, error_colors, on_white
+from app.window.viewport.compare import difference, error_colors, on_white, unignored
 from app.window.viewport.drawer import Drawer
 from app.window.viewport.drawing import Drawn, DrawRequest, qimage
 from app.window.viewport.flip_map import FlipMaps
@@ -274,6 +274,8 @@ class ViewThread(QObject):
 
     def _with_error(self, drawn: Drawn, photo: np.ndarray) -> Drawn:
         request, render = drawn.request, drawn.image.rgba
+        if request.snapshot.shows_splats and request.snapshot.splat_look.ignoring:
+            photo = unignored(photo, render)
         if request.compare == "difference":
             error = difference(render, photo)
             return replace(drawn, error=qimage(error_colors(error, "difference")), error_values=error)

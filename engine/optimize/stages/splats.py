@@ -71,6 +71,12 @@ class SplatsStage(IteratingStage):
         if recipe.splats.start_file:
             splats_of_file(recipe.splats.start_file, recipe.splats.kind, recipe.splats.degree, lambda text: None)
 
+    @classmethod
+    def check_photos(cls, recipe: Any, capture: Capture) -> None:
+        if recipe.splats.masks == "ignore":  # white is all but what to ignore
+            polarity = capture.polarity_problem()
+            capture.warnings = [text for text in capture.warnings if text != polarity]
+
     def begin(self, context: StageContext) -> None:
         self._take(context)
         options, capture, random = self.options, context.capture, np.random.default_rng(context.recipe.run.seed)
@@ -233,7 +239,7 @@ class SplatsStage(IteratingStage):
         """(loss, its terms, error [H,W] of each pixel, dB)."""
         options, masked = self.options, self._masked()
         photo = self.photos.of(view)
-        encoded, mask, statistics = photo.color, photo.alpha, None
+        encoded, mask, statistics, share = photo.color, photo.alpha, None, 1.0
         if options.exposure:
             gain, offset = self.exposures[view.frame]
             color = color * gain + offset
@@ -245,6 +251,7 @@ class SplatsStage(IteratingStage):
             straight = encoded / mask.clamp_min(1e-6)[..., None]
             target = torch.where(inside, straight, color.detach())
             color = torch.where(inside, color, color.detach())
+            share = max(float(inside.float().mean()), 1e-6)
         else:
             statistics = photo.statistics
         weights = PhotoWeights(1 - options.ssim, options.mask if masked else 0.0, options.ssim)
@@ -256,7 +263,7 @@ class SplatsStage(IteratingStage):
         with torch.no_grad():
             difference = color - target
             error = difference.abs().mean(-1)
-            psnr = float(-10 * torch.log10((difference**2).mean().clamp_min(1e-10)))
+            psnr = float(-10 * torch.log10(((difference**2).mean() / share).clamp_min(1e-10)))
         return loss, terms, error, psnr
 
     def _surface_terms(self, drawn: Any, view: View, terms: dict[str, float]) -> Tensor:

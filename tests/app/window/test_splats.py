@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from app.window.export_dialog import ExportDialog
 from app.window.plots_panel import PlotsPanel
 from app.window.start_page import StartPage
 from app.window.viewport import view_thread
+from app.window.viewport.compare import unignored
 from app.window.viewport.toolbar import DISPLAY_NAMES
 from engine.exchange.splats import read_splats, write_splats
 from engine.optimize.displays import SPLAT_DISPLAYS
@@ -174,6 +176,25 @@ def test_photos_without_masks_are_compared_over_the_trained_background(qtbot, sc
     shoot(scene, "splats_difference")
     wait_for(qtbot, lambda: 0 in bare.scores)
     assert bare.scores[0] > 12
+
+
+def test_what_masks_tell_to_ignore_shows_no_error(qtbot, compiled, open_studio, empty_view):
+    open_studio.look_through(0)
+    empty_view.model.set_compare("difference")
+    outside = []
+    for version, ignoring in enumerate((False, True), 1):
+        look = SplatLook((0.0, 0.0, 1.0), ignoring=ignoring)
+        publish(open_studio, replace(snapshot(version), splat_look=look))
+        settle(qtbot, empty_view)
+        outside.append(empty_view.model.drawn.error_values[:3, :3].max())  # far from the balls
+    assert outside[0] > 0.9 and outside[1] == 0
+    assert empty_view.model.drawn.error_values.max() > 0.1, "the balls are compared"
+
+
+def test_photos_are_opaque_where_they_are_compared_and_the_render_elsewhere():
+    photo = np.uint8([[[10, 20, 30, 100], [96, 48, 0, 192], [7, 8, 9, 255]]])
+    render = np.full((1, 3, 4), 255, np.uint8)
+    assert unignored(photo, render).tolist() == [[[255] * 4, [128, 64, 0, 255], [7, 8, 9, 255]]]
 
 
 def test_the_box_selects_and_the_menu_deletes_with_undo(qtbot, window, bare, shoot):
