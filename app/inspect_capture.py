@@ -25,13 +25,14 @@ def doctor(path: Path, overrides: list[str], find_poses: bool = True) -> int:
     override(recipe, overrides)
     options = capture_options(recipe.capture)
     bare = find_poses and photo_source(path) is not None
-    report = _examined_photos(path, options) if bare else examine(path, options)
+    ignoring = recipe.splats.masks == "ignore"
+    report = _examined_photos(path, options, ignoring) if bare else examine(path, options, ignoring=ignoring)
     for line in report.lines():
         print(line)
     return 1 if report.problems else 0
 
 
-def _examined_photos(path: Path, options: CaptureOptions) -> Report:
+def _examined_photos(path: Path, options: CaptureOptions, ignoring: bool) -> Report:
     """Of the capture that is made from bare photos; of the photos where none can be, with the reason as a problem."""
     from app.poses import posed
     from engine.capture.doctor import NO_POSES, examine
@@ -44,10 +45,10 @@ def _examined_photos(path: Path, options: CaptureOptions) -> Report:
             require_photo_masks(path, options)  # finding poses may take an hour
         folder = posed(path, options.masks is not None)
     except CaptureError as error:
-        report = examine(path, options)
+        report = examine(path, options, ignoring=ignoring)
         report.warnings = [text for text in report.warnings if text != NO_POSES]
         report.problems += [str(error)] if str(error) not in report.problems else []
         return report
-    report, told = examine(folder, options), recorded_notes(folder)
+    report, told = examine(folder, options, ignoring=ignoring), recorded_notes(folder)
     report.warnings = [text for text in report.warnings if text not in told]
     return report

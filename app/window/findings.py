@@ -106,8 +106,10 @@ def _facts(report: Report) -> list[str]:
     if report.mask_source:
         text = f"Masks: {report.masks} of {report.frames}, from {report.mask_source}."
         if report.covered is not None:
-            text += f" The object covers {report.covered:.0%} of a typical photo."
-            text += f" It is cut off at the border of {report.cut} photos." if report.cut else ""
+            what = "What they keep" if report.ignoring else "The object"
+            text += f" {what} covers {report.covered:.0%} of a typical photo."
+            cut = report.cut and not report.ignoring
+            text += f" It is cut off at the border of {report.cut} photos." if cut else ""
         facts.append(text)
     if report.depths:
         facts.append(f"Depth: {report.depths} of {report.frames} photos; splats learn from it.")

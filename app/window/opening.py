@@ -79,11 +79,11 @@ def _opened_project(path: Path) -> Opened:
     return Opened(capture, path, project.recipe)
 
 
-def doctor_of(capture: Capture) -> Any:
-    """The doctor's report of an open capture."""
+def doctor_of(capture: Capture, ignoring: bool = False) -> Any:
+    """The doctor's report of an open capture, whose masks tell what to ignore where that is so."""
     from engine.capture.doctor import examine
 
-    return examine(capture.path, capture.options)
+    return examine(capture.path, capture.options, ignoring=ignoring)
 
 
 def doctor_of_path(path: Path, section: Any) -> Any:

@@ -166,14 +166,14 @@ class Studio(StudioEdits):
         self.scores_changed.emit({})
 
     def _examine(self) -> None:
-        capture = self.capture
+        capture, ignoring = self.capture, self.recipe.splats.masks == "ignore"
 
         def done(report: Any) -> None:
             if self.capture is capture:
                 self.doctor = report
                 self.doctor_changed.emit(report)
 
-        self._examining = self._background.start("", lambda handle: doctor_of(capture), done)
+        self._examining = self._background.start("", lambda handle: doctor_of(capture, ignoring), done)
 
     def _examine_closed(self, path: Path, section: Any) -> None:
         """Have the doctor look at a capture that could not be opened, so that the window can say how to mend it."""

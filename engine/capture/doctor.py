@@ -46,6 +46,7 @@ class Report:
     target: tuple[float, ...] = ()  # the point closest to all camera axes
     target_distance: tuple[float, float] | None = None  # least and greatest distance of a camera to it
     mask_source: str = ""
+    ignoring: bool = False  # masks tell what to ignore, not what is the object
     masks: int = 0
     depths: int = 0  # frames with depth
     covered: float | None = None  # median share of the image that is object
@@ -88,9 +89,11 @@ class Report:
         if self.frames and not self.mask_source:
             out.append("Masks: none; recipes that need them take --masks DIR, capture.region or capture.color_key")
         elif self.mask_source:
-            out.append(f"Masks: {self.masks} of {self.frames}, from {self.mask_source}; white (1) = object")
+            white = "what to keep, black is ignored" if self.ignoring else "object"
+            out.append(f"Masks: {self.masks} of {self.frames}, from {self.mask_source}; white (1) = {white}")
         if self.covered is not None:
-            out.append(f"Mask coverage: {self.covered:.0%} of a typical image; {self.cut} touch the image border")
+            border = "" if self.ignoring else f"; {self.cut} touch the image border"
+            out.append(f"Mask coverage: {self.covered:.0%} of a typical image{border}")
         if self.depths:
             out.append(f"Depth: {self.depths} of {self.frames} photos; splats learn from it (splats.depth_weight)")
         if self.hull_is_empty is not None:
@@ -107,11 +110,17 @@ class Report:
 
 
 def examine(
-    path: str | Path, options: CaptureOptions | None = None, progress: Callable[[int, int, str], None] | None = None
+    path: str | Path,
+    options: CaptureOptions | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+    ignoring: bool = False,
 ) -> Report:
-    """Read the capture at `path`, decode every image once, carve its masks coarsely, and report; never CaptureError."""
+    """Read the capture at `path`, decode every image once, carve its masks coarsely, and report; never CaptureError.
+
+    With `ignoring` masks tell what to ignore in a scene, and nothing is carved with them.
+    """
     options = options or CaptureOptions()
-    report = Report(Path(path))
+    report = Report(Path(path), ignoring=ignoring)
     source = photo_source(Path(path))
     if source is not None:
         return _examine_photos(report, source, options, progress)
@@ -158,7 +167,7 @@ def _examine_photos(
 
     there = posed_path(report.path, options.masks is not None)
     if there is not None:
-        found = examine(there.folder, options, progress)
+        found = examine(there.folder, options, progress, report.ignoring)
         found.warnings.insert(0, f"{there.folder} was made from {report.path}: {there.report.lines()[0]}")
         return found
     if source.is_file():
@@ -246,10 +255,12 @@ def _look_at_masks(capture: Capture, masks: dict[str, np.ndarray], report: Repor
     statistics = [mask_statistics(masks[frame.name]) for frame in frames]
     report.covered = float(np.median([item.covered for item in statistics]))
     report.cut = sum(touches_border(masks[frame.name]) for frame in frames)
-    inverted = "" if capture.options.region is not None else polarity_problem(statistics)
+    inverted = "" if capture.options.region is not None or report.ignoring else polarity_problem(statistics)
     problem = nothing_removed(statistics, capture.options) or inverted
     if problem:
         report.problems.append(problem)
+    if report.ignoring:
+        return
     cameras, images = [frame.camera for frame in frames], [masks[frame.name] for frame in frames]
     try:
         report.hull_box = object_box(cameras, images)

@@ -51,8 +51,8 @@ def polarity_problem(masks: list[MaskStatistics]) -> str:
     if covered <= 0.5 or border <= 0.75:
         return ""
     return (
-        f"masks look inverted: white covers {covered:.0%} of a typical image and {border:.0%} of its border; "
-        "white must be the object, so invert the masks if it is not"
+        f"white covers {covered:.0%} of a typical image and {border:.0%} of its border: masks of an object look "
+        "inverted, since white must be the object; masks of what to ignore are right, with splats.masks=ignore"
     )
 
 

@@ -136,6 +136,17 @@ def test_doctor_describes_a_sound_capture(capture):
     assert told.code == 2 and "--set capture.up: write it as key=value" in told.err
 
 
+def test_doctor_is_told_that_masks_mean_what_to_ignore(capture, tmp_path):
+    for photo in capture.glob("*/r_*.png"):
+        mask = np.full((48, 48), 255, np.uint8)
+        mask[10:20, 10:20] = 0
+        Image.fromarray(mask).save(tmp_path / photo.name)
+    told = unrender("doctor", capture, "--masks", tmp_path)
+    assert told.code == 1 and "masks of what to ignore are right, with splats.masks=ignore" in told.out
+    told = unrender("doctor", capture, "--masks", tmp_path, "--set", "splats.masks=ignore")
+    assert told.code == 0 and "white (1) = what to keep, black is ignored" in told.out, told.out
+
+
 def test_doctor_names_what_is_missing(capture, copied, tmp_path):
     folder = copied(capture)
     (folder / "train" / "r_003.png").unlink()
