@@ -1,6 +1,7 @@
-// Provides: pixels, one step's images, losses and credit: both sides shaded, compared with the photo and credited.
+// Provides: pixels, the losses and credit of a step's covered pixels: both sides shaded and compared with the photo.
 #include loop_surface
 #include loop_sums
+#include loop_work
 #include loss
 #include shading or normal_color
 #include light_use or light_unbound
@@ -10,6 +11,8 @@
 @group(0) @binding(5) var ids_minus: texture_2d<u32>;
 @group(0) @binding(6) var photo: texture_2d<f32>;
 @group(0) @binding(7) var<storage, read_write> losses: array<vec2f>; // of both sides, 0 where one is not finite
+@group(0) @binding(11) var<storage, read> covered: array<u32>; // as list_covered has them
+@group(0) @binding(12) var<uniform> work: Work;
 
 // One pixel of the image at theta + `side` eps s: how it differs from the photo; -1 where its colour is not finite,
 // which the tone's max() would hide.
@@ -24,19 +27,23 @@ fn loss_of_side(id: u32, pixel: vec2f, wanted: vec4f, side: f32, section: u32) -
     return pixel_loss(color, 1.0, wanted, view.mask);
 }
 
-@compute @workgroup_size(8, 8)
-fn pixels(@builtin(global_invocation_id) id: vec3u) {
-    if (id.x >= view.size.x || id.y >= view.size.y) {
+@compute @workgroup_size(64)
+fn pixels(@builtin(global_invocation_id) invocation: vec3u) {
+    let number = WORK_ROW * invocation.y + invocation.x;
+    if (number >= work.covered) {
         return;
     }
+    let others = view.size.x * view.size.y - 1u + work.differing; // the last one's place and theirs count down from it
+    let entry = covered[select(others - number, number, number < work.differing)];
+    let id = vec2u(entry & 0xffffu, entry >> 16u);
     let index = id.y * view.size.x + id.x;
-    let pixel = vec2f(id.xy) + 0.5;
-    let wanted = textureLoad(photo, id.xy, 0);
-    let id_plus = textureLoad(ids_plus, id.xy, 0).x;
+    let pixel = vec2f(id) + 0.5;
+    let wanted = textureLoad(photo, id, 0);
+    let id_plus = textureLoad(ids_plus, id, 0).x;
     var id_minus = id_plus;
     var section_minus = 0u;
     if (GROUP == GROUP_VERTICES || GROUP == GROUP_CAMERA_POSE || GROUP == GROUP_DISPLACEMENT) {
-        id_minus = textureLoad(ids_minus, id.xy, 0).x;
+        id_minus = textureLoad(ids_minus, id, 0).x;
         section_minus = 1u;
     }
     if (now.vertices == 0u) {
@@ -52,15 +59,12 @@ fn pixels(@builtin(global_invocation_id) id: vec3u) {
         return;
     }
     losses[index] = vec2f(plus, minus);
-    if (id_plus == 0u && id_minus == 0u) {
-        return;
-    }
     let difference = plus - minus;
     let size = bitcast<i32>(abs(difference)); // non-negative floats are ordered as their bits are
     if (size > atomicLoad(&sums.head[LARGEST])) {
         atomicMax(&sums.head[LARGEST], size);
     }
-    let amount = amount_of(clamp(difference, -loop_limit(), loop_limit()) * loop_scale());
+    let amount = amount_of(clamp(difference, -work.limit, work.limit) * work.scale);
     if (amount != Amount(0)) {
         credit(amount, id_plus, id_minus, id.y);
     }

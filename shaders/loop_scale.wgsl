@@ -1,39 +1,34 @@
-// Provides: count_covered, set_scale: the fixed point of a step's credit, whose sums over covered pixels fit 32 bits.
+// Provides: set_scale, the fixed point of a step's credit, whose sums over covered pixels fit 32 bits, and their number.
 #include loop_step
 #include loop_sums
+#include loop_work
 
-@group(0) @binding(4) var ids_plus: texture_2d<u32>;
-@group(0) @binding(5) var ids_minus: texture_2d<u32>;
+@group(0) @binding(2) var<storage, read_write> work: Work;
 
-const RUN = 64u; // pixels of a row that one invocation counts, so that atomics are few
 const ROOM = 2147482624.0; // below 2^31 by more than what rounding in single precision can add
-
-// One invocation per run of pixels (x) and row (y).
-@compute @workgroup_size(8, 8)
-fn count_covered(@builtin(global_invocation_id) id: vec3u) {
-    if (id.y >= view.size.y) {
-        return;
-    }
-    var count = 0;
-    for (var x = RUN * id.x; x < min(RUN * id.x + RUN, view.size.x); x++) {
-        var shown = textureLoad(ids_plus, vec2u(x, id.y), 0).x;
-        if (GROUP == GROUP_VERTICES || GROUP == GROUP_CAMERA_POSE || GROUP == GROUP_DISPLACEMENT) {
-            shown |= textureLoad(ids_minus, vec2u(x, id.y), 0).x;
-        }
-        count += i32(shown != 0u);
-    }
-    if (count > 0) {
-        atomicAdd(&sums.head[COVERED], count);
-    }
-}
 
 // A power of two with room for some times the last largest difference: differences shrink with eps and with the error,
 // and those of one view say little of another's.
 @compute @workgroup_size(1)
 fn set_scale() {
+    let differing = atomicLoad(&sums.head[DIFFERING]);
+    let covered = differing + atomicLoad(&sums.head[OTHERS]);
     let last = bitcast<f32>(atomicLoad(&sums.head[LAST_LARGEST]));
     let limit = select(now.limit, min(now.limit, now.growth * last), last > 0.0);
-    let room = ROOM / f32(max(atomicLoad(&sums.head[COVERED]), 1)) - 0.5;
+    let room = ROOM / f32(max(covered, 1)) - 0.5;
+    let scale = bitcast<i32>(min(room / limit, 1e38)) & 0x7f800000;
+    atomicStore(&sums.head[COVERED], covered);
     atomicStore(&sums.head[LIMIT], bitcast<i32>(limit));
-    atomicStore(&sums.head[SCALE], bitcast<i32>(min(room / limit, 1e38)) & 0x7f800000);
+    atomicStore(&sums.head[SCALE], scale);
+    let groups = (u32(covered) + WORK_GROUP - 1u) / WORK_GROUP;
+    let row = WORK_ROW / WORK_GROUP;
+    work = Work(
+        min(groups, row),
+        (groups + row - 1u) / row,
+        1u,
+        u32(covered),
+        u32(differing),
+        bitcast<f32>(scale),
+        limit,
+    );
 }

@@ -1,4 +1,4 @@
-// Provides: sums, the sums of credit behind a head, and loop_scale, by which this step's are scaled.
+// Provides: sums, the sums of a step's credit behind a head.
 #include loop_amount or loop_amount_fixed
 
 struct Sums {
@@ -19,11 +19,5 @@ const LARGEST = 3u;
 const COVERED = 4u;
 const SCALE = 5u;
 const LIMIT = 6u;
-
-fn loop_scale() -> f32 {
-    return bitcast<f32>(atomicLoad(&sums.head[SCALE]));
-}
-
-fn loop_limit() -> f32 {
-    return bitcast<f32>(atomicLoad(&sums.head[LIMIT]));
-}
+const DIFFERING = 7u;
+const OTHERS = 8u;

@@ -278,17 +278,19 @@ class Gpu:
         target: Any,
         pipeline: Any,
         bindings: Sequence[Any],
-        groups: int | tuple[int, int, int],
+        groups: int | tuple[int, int, int] | wgpu.GPUBuffer,
     ) -> None:
         """Encode one dispatch into `target`, a command encoder or an open compute pass.
 
         `bindings` are resources for group 0 as `bind` takes them, or bind groups for group 0, 1, ... `groups` counts
         workgroups; a single number beyond 65535 is folded into rows, so that a shader's workgroup number is
-        `workgroup_id.x + workgroup_id.y * num_workgroups.x`, of which the last ones may lie beyond the end.
+        `workgroup_id.x + workgroup_id.y * num_workgroups.x`, of which the last ones may lie beyond the end. A buffer
+        with usage INDIRECT holds the three counts, as work encoded before leaves them.
         """
-        whole = isinstance(groups, (int, np.integer))
-        x, y, z = fold(int(groups), self.limits["max-compute-workgroups-per-dimension"]) if whole else groups
-        if x == 0 or y == 0 or z == 0:
+        whole, told = isinstance(groups, (int, np.integer)), isinstance(groups, wgpu.GPUBuffer)
+        if whole:
+            groups = fold(int(groups), self.limits["max-compute-workgroups-per-dimension"])
+        if not told and 0 in groups:
             return
         ready = bool(bindings) and all(isinstance(item, wgpu.GPUBindGroup) for item in bindings)
         bound = bindings if ready else [self.bind(pipeline, bindings)] if len(bindings) else []
@@ -298,7 +300,10 @@ class Gpu:
             active.set_pipeline(pipeline)
             for index, group in enumerate(bound):
                 active.set_bind_group(index, group)
-            active.dispatch_workgroups(x, y, z)
+            if told:
+                active.dispatch_workgroups_indirect(groups, 0)
+            else:
+                active.dispatch_workgroups(*groups)
             if own:
                 active.end()
 

@@ -192,7 +192,7 @@ class StochasticLoop:
         self.rendering.encode_perturbed(encoder, group.name, view)
         self.rendering.encode_visibility(encoder, view, group.moves_geometry)
         compute_pass = encoder.begin_compute_pass()
-        self.rendering.encode_scale(compute_pass, group, view)
+        self.rendering.encode_covered(compute_pass, group, view)
         self.rendering.encode_pixels(compute_pass, group, view)
         if finish is not None:
             finish(compute_pass, view)

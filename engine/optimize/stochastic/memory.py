@@ -23,6 +23,7 @@ from engine.shading.tone import log_tonemap
 
 SUMS_HEAD = 32  # counters and scales before the sums, as loop_sums.wgsl says
 LAST_LARGEST, LARGEST = 1, 3  # words of the head
+WORK = 32  # bytes of what loop_work.wgsl has
 ALIGNED = 256  # bytes between two uniforms of one buffer
 GROUP = 64  # invocations of a one-dimensional kernel
 TILE = 8  # side of a workgroup of pixels or texels
@@ -118,6 +119,7 @@ class LoopMemory:
         self._texture()
         self.sums = gpu.buffer(4 * (SUMS_HEAD + sums), label="credit")
         self.step = gpu.buffer(np.zeros(1, STEP), usage=UNIFORM, label="step")
+        self.work = gpu.buffer(WORK, usage="STORAGE|UNIFORM|INDIRECT", label="work on covered pixels")
         self.largest = gpu.buffer(4 * len(GROUPS) * len(views), label="largest differences")
         self._views(views)
 
@@ -191,6 +193,11 @@ class LoopMemory:
             chosen["loop_texels"] = "loop_texels_image"
         return {name: shader_alias(shader) for name, shader in chosen.items()}
 
+    @property
+    def loss_constants(self) -> dict[str, int]:
+        """What loss.wgsl compares."""
+        return {"LOSS": int(self.options.loss == "mse"), "TONE": int(self.options.tone == "log")}
+
     def composed(self, name: str, **constants: int) -> ShaderSource:
         """The shader `name` for this memory."""
         return compose(name, sources=self.parts, constants=constants)
@@ -206,6 +213,7 @@ class LoopMemory:
             row[: VIEW.itemsize] = record.view(np.uint8).reshape(-1)
         self.views = self.gpu.buffer(records, usage="UNIFORM|STORAGE|COPY_SRC|COPY_DST", label="views")
         self.losses = self.gpu.buffer(8 * max(h * w for h, w in self.sizes), label="losses")
+        self.covered = self.gpu.buffer(4 * max(h * w for h, w in self.sizes), label="covered pixels")
         exact = 16 * sum(h * w for h, w in self.sizes) <= EXACT_PHOTO_BYTES
         self.photos = [self._photo(view, exact) for view in views]
 

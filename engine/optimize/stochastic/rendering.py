@@ -18,7 +18,7 @@ from engine.scene import Camera
 from engine.shading.blackbox import loop_sources, shader_alias
 
 COLOR = np.dtype([("rgba", "f4", 4)])  # a texel of an image
-RUN = 64  # pixels of a row that one invocation of loop_scale.wgsl counts
+RUN = 32  # pixels of a row that one invocation of loop_covered.wgsl lists
 
 
 class LoopShading:
@@ -40,11 +40,10 @@ class LoopShading:
         self, name: str, memory: LoopMemory, group: str = "vertices", credit: str | None = None
     ) -> ShaderSource:
         """One of the per-pixel shaders with this shading in it."""
-        options, textured = memory.options, memory.texels > 0
         constants: dict[str, int] = {"GROUP": GROUPS[group]}
         if credit is not None:
-            constants |= {"LOSS": int(options.loss == "mse"), "TONE": int(options.tone == "log")}
-        sources = self.sources | loop_sources(self.reads_light, textured, credit) | memory.parts
+            constants |= memory.loss_constants
+        sources = self.sources | loop_sources(self.reads_light, memory.texels > 0, credit) | memory.parts
         return self._composed(name, sources, constants)
 
     def _composed(self, shader: str, sources: Mapping[str, str], constants: Mapping[str, int]) -> ShaderSource:
@@ -72,7 +71,7 @@ class Rendering:
         for group in groups.values():
             self._pixels(group)
             self._perturb(group.name)
-            self._scale(group.name)
+            self._listing(group.name)
 
     def _pixels(self, group: Any) -> Any:
         key = ("pixels", group.name)
@@ -89,11 +88,13 @@ class Rendering:
             self._pipelines[key] = self.gpu.compute(source, "perturb")
         return self._pipelines[key]
 
-    def _scale(self, group: str) -> tuple[Any, Any]:
-        key = ("scale", group)
+    def _listing(self, group: str) -> tuple[Any, Any]:
+        key = ("listing", group)
         if key not in self._pipelines:
-            source = self.memory.composed("loop_scale", GROUP=GROUPS[group])
-            self._pipelines[key] = self.gpu.compute(source, "count_covered"), self.gpu.compute(source, "set_scale")
+            gpu, memory = self.gpu, self.memory
+            covered = memory.composed("loop_covered", GROUP=GROUPS[group], **memory.loss_constants)
+            scale = memory.composed("loop_scale", GROUP=GROUPS[group])
+            self._pipelines[key] = gpu.compute(covered, "list_covered"), gpu.compute(scale, "set_scale")
         return self._pipelines[key]
 
     def encode_perturbed(self, encoder: Any, group: str, view: int) -> None:
@@ -121,35 +122,38 @@ class Rendering:
         for visibility, clip in list(zip(memory.passes[memory.sizes[view]], memory.clip, strict=True))[: 1 + both]:
             visibility.encode(encoder, clip, memory.triangles, memory.triangle_count, memory.options.cull_backfaces)
 
-    def encode_scale(self, compute_pass: Any, group: Any, view: int) -> None:
-        """Encode the scale of the step's credit, from what both sides show and from the group's last step of `view`."""
-        memory, (count, scale) = self.memory, self._scale(group.name)
+    def encode_covered(self, compute_pass: Any, group: Any, view: int) -> None:
+        """Encode the list of pixels that either side covers, the losses of the rest, and the scale of the credit.
+
+        The scale follows from their number and from the group's last step of `view`.
+        """
+        memory, (covered, scale) = self.memory, self._listing(group.name)
         height, width = memory.sizes[view]
-        first, second = memory.passes[height, width]
-        resources = {4: self._numbers(first), 5: self._numbers(second), 8: memory.sums}
-        counted = self._kept(("count", group.name, view), count, resources | {1: memory.view_uniform(view)})
-        self.gpu.dispatch(compute_pass, count, [counted], (-(-width // (RUN * TILE)), -(-height // TILE), 1))
-        scaled = self._kept(("scale", group.name), scale, {0: memory.step, 8: memory.sums})
-        self.gpu.dispatch(compute_pass, scale, [scaled], 1)
+        key = ("covered", group.name, view)
+        if key not in self._bound:
+            resources = self._seen(view) | {1: memory.view_uniform(view), 11: memory.covered}
+            self._bound[key] = self.gpu.bind(covered, resources)
+        groups = -(-width // (RUN * TILE)), -(-height // TILE), 1
+        self.gpu.dispatch(compute_pass, covered, [self._bound[key]], groups)
+        bound = self._kept(("scale", group.name), scale, {0: memory.step, 2: memory.work, 8: memory.sums})
+        self.gpu.dispatch(compute_pass, scale, [bound], 1)
 
     def encode_pixels(self, compute_pass: Any, group: Any, view: int) -> None:
-        """Encode both sides' shading, the loss, its difference and the credit."""
+        """Encode both sides' shading, the loss, its difference and the credit, of the listed pixels."""
         memory, pipeline = self.memory, self._pixels(group)
-        size = memory.sizes[view]
         key = ("pixels", group.name, view)
         if key not in self._bound:
-            first, second = memory.passes[size]
-            resources = self._surface_resources(memory.step, memory.view_uniform(view))
-            resources |= {
-                4: self._numbers(first),
-                5: self._numbers(second),
-                6: memory.photos[view],
-                7: memory.losses,
-                8: memory.sums,
-            }
-            resources |= self._credit_resources(group)
+            resources = self._surface_resources(memory.step, memory.view_uniform(view)) | self._seen(view)
+            resources |= {11: memory.covered, 12: memory.work} | self._credit_resources(group)
             self._bound[key] = [self.gpu.bind(pipeline, resources), *self._light_group(pipeline, key)]
-        self.gpu.dispatch(compute_pass, pipeline, self._bound[key], _tiles(size))
+        self.gpu.dispatch(compute_pass, pipeline, self._bound[key], memory.work)
+
+    def _seen(self, view: int) -> dict[int, Any]:
+        """Both sides' triangles and the photo of a view, and what is made of them."""
+        memory = self.memory
+        first, second = memory.passes[memory.sizes[view]]
+        shown = {4: self._numbers(first), 5: self._numbers(second), 6: memory.photos[view]}
+        return shown | {7: memory.losses, 8: memory.sums}
 
     def _credit_resources(self, group: Any) -> dict[int, Any]:
         """What a group's rule for credit binds in place of the rest."""

@@ -120,6 +120,29 @@ def test_the_scale_follows_the_last_step_of_the_same_view_and_the_covered_pixels
     assert largest[1] > 100 * largest[0]
 
 
+def test_covered_pixels_are_listed_once_with_those_of_two_triangles_in_front(device):
+    """In a view whose rows end within a run, and one that is more than a row of work."""
+    for size in (75, 400):
+        loop = bumpy_loop(device, subdivisions=2, views=1, size=size)
+        count = size * size
+        device.write(loop.memory.losses, np.full((count, 2), -1, np.float32))
+        loop.gradient("vertices", 0, 5)
+        encoder = device.encoder()
+        readbacks = [device.readback_image(encoder, side.numbers, np.int32) for side in loop.memory.passes[size, size]]
+        device.submit(encoder)
+        plus, minus = (readback.array().ravel() for readback in readbacks)
+        differing = (plus != minus) & (plus > 0) & (minus > 0)
+        others = ((plus > 0) | (minus > 0)) & ~differing
+        words = device.read(loop.memory.sums, np.int32, SUMS_HEAD)
+        assert words[7] == differing.sum() > 10 and words[8] == others.sum() > 1000
+        assert words[4] == words[7] + words[8] and (words[4] > 1 << 16) == (size == 400)
+        listed = device.read(loop.memory.covered, np.uint32, count)
+        places = (listed >> 16) * size + (listed & 0xFFFF)
+        assert np.array_equal(np.sort(places[: words[7]]), np.flatnonzero(differing))
+        assert np.array_equal(np.sort(places[count - words[8] :]), np.flatnonzero(others))
+        assert (device.read(loop.memory.losses, np.float32, (count, 2)) >= 0).all()
+
+
 def test_a_gradient_that_is_only_looked_at_changes_no_state(device):
     loop = bumpy_loop(device, subdivisions=2, views=2)
     loop.step(3)
