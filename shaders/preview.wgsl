@@ -5,8 +5,10 @@
 #include preview_picture
 
 @group(0) @binding(4) var numbers: texture_2d<u32>; // 0 = nothing, i + 1 = triangle i
-// Planes of one value per pixel: the finished picture, depth (infinite = none), triangle, three of the material.
+// Planes of one value per pixel: the finished picture, depth (infinite = none), triangle.
 @group(0) @binding(5) var<storage, read_write> planes: array<u32>;
+// Three more, apart from them so that larger pictures fit into one binding.
+@group(0) @binding(6) var<storage, read_write> material: array<u32>;
 
 // One triangle over the picture.
 @vertex
@@ -28,9 +30,9 @@ fn draw(@builtin(position) pixel: vec4f) -> @location(0) vec4f {
     let surface = surface_of(hit);
     planes[count + at] = bitcast<u32>(hit.depth);
     planes[2u * count + at] = number;
-    planes[3u * count + at] = pack2x16unorm(surface.base_color.xy);
-    planes[4u * count + at] = pack2x16unorm(vec2f(surface.base_color.z, surface.roughness));
-    planes[5u * count + at] = pack2x16unorm(vec2f(surface.metallic, surface.occlusion));
+    material[at] = pack2x16unorm(surface.base_color.xy);
+    material[count + at] = pack2x16unorm(vec2f(surface.base_color.z, surface.roughness));
+    material[2u * count + at] = pack2x16unorm(vec2f(surface.metallic, surface.occlusion));
     let color = vec4f(min(displayed(hit, surface), vec3f(LARGEST)), 1.0);
     planes[at] = pack4x8unorm(encoded(color));
     return color;

@@ -49,7 +49,7 @@ __all__ = ["GpuPreviewImage", "PreviewDevice", "SceneLines", "WebGpuPreview"]
 
 KEPT_SIZES = 2  # image sizes whose buffers are kept
 VIEW_BYTES = 288  # of View in preview_scene.wgsl
-MATERIAL_PLANES, PLANES = 3, 6
+PLANES = 3  # of the picture, and as many of the material
 DISPLAY_SHADERS: dict[str, tuple[str, dict[str, float]]] = {
     "shaded": ("display_shaded", {}),
     "base_color": ("display_material", {"PROPERTY": 0}),
@@ -108,7 +108,7 @@ def _drawing_source(display: str, is_textured: bool, has_tangents: bool) -> Shad
 
 
 class _Targets:
-    """Buffers of one image size."""
+    """Buffers of one image size; a shader sees at most 16 bytes per pixel at once, 128 MiB of a whole 4K screen."""
 
     def __init__(self, gpu: Gpu, size: tuple[int, int]) -> None:
         pixels = size[0] * size[1]
@@ -116,7 +116,8 @@ class _Targets:
         usage = "RENDER_ATTACHMENT|TEXTURE_BINDING"
         self.colors = gpu.texture(size, "rgba16float", usage, label="the picture").create_view()
         self.planes = gpu.buffer(4 * PLANES * pixels, label="the picture")
-        blank = np.zeros((MATERIAL_PLANES, pixels), np.float32)
+        self.material = gpu.buffer(4 * PLANES * pixels, label="the picture's material")
+        blank = np.zeros((PLANES, pixels), np.float32)
         blank[1] = np.inf
         self.blank = gpu.buffer(blank, label="an empty picture")
         self.crossings = gpu.buffer(16 * pixels, label="the picture's silhouettes")
@@ -215,12 +216,12 @@ class WebGpuPreview(PreviewRenderer):
             self._encode_finish(encoder, targets, behind, lines is not None)
         elif not draft:
             self._encode_smoothing(encoder, targets)
-        planes = PLANES if numbers else MATERIAL_PLANES
-        readback = gpu.readback(encoder, targets.planes, np.uint32, (planes, *camera.size))
+        buffers = [targets.planes, targets.material][: 1 + numbers]
+        readbacks = [gpu.readback(encoder, buffer, np.uint32, (PLANES, *camera.size)) for buffer in buffers]
         gpu.submit(encoder)
-        values = readback.array()
+        values, *rest = (readback.array() for readback in readbacks)
         rgba = values[0].view(np.uint8).reshape(*camera.size, 4)
-        material = values[3:].view(np.uint16).reshape(3, *camera.size, 2) if numbers else None
+        material = rest[0].view(np.uint16).reshape(PLANES, *camera.size, 2) if numbers else None
         depth, triangle_id = values[1].view(np.float32), values[2].view(np.int32)
         span = self.depth_range(camera)
         return GpuPreviewImage(rgba, depth, triangle_id, None, span, lines is not None, material)
@@ -253,7 +254,7 @@ class WebGpuPreview(PreviewRenderer):
         gpu.dispatch(encoder, project, [device.view, mesh.positions, mesh.clip], -(-mesh.vertex_count // 64))
         numbers = targets.visibility.encode(encoder, mesh.clip, mesh.triangles, mesh.triangle_count, False)
         resources = {0: device.view, 1: mesh.clip, 2: mesh.triangles, 3: mesh.attributes}
-        resources |= {4: numbers.create_view(), 5: targets.planes}
+        resources |= {4: numbers.create_view(), 5: targets.planes, 6: targets.material}
         if mesh.corners is not None:
             resources |= {7: mesh.corners, 10: uploads.sampler("trilinear"), **uploads.textures(self.snapshot)}
         if display in ("wireframe", "triangle_id", "quality"):

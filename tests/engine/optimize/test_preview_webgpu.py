@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from engine.errors import Cancelled
+from engine.errors import Cancelled, DeviceError
 from engine.kernels.webgpu import DeviceLost, Gpu
 from engine.optimize.preview import DISPLAYS, PreviewRenderer
 from engine.optimize.preview_webgpu import GpuPreviewImage, PreviewDevice, SceneLines, WebGpuPreview
@@ -89,6 +89,20 @@ def test_the_backdrop_and_another_light(device, snapshots, sky):
         assert psnr(a.rgba, b.rgba) > 40
     plain = found.image(CAMERA, "normal", background=True)
     assert plain.alpha[0, 0] == 0  # only lit displays have one
+
+
+def test_a_picture_of_a_whole_4k_screen_fits_the_default_limits(device, snapshots):
+    """WebGPU's default binding holds 16 bytes of each of its pixels: so much is enough, less is told."""
+    assert 16 * 3840 * 2160 <= 128 * 2**20
+    height, width = CAMERA.size
+    narrow = Gpu()
+    whole = WebGpuPreview(snapshots["bare"], device).image(CAMERA)
+    narrow.limits["max-storage-buffer-binding-size"] = 16 * height * width
+    found = WebGpuPreview(snapshots["bare"], PreviewDevice(narrow)).image(CAMERA)
+    assert np.array_equal(found.rgba, whole.rgba) and np.array_equal(found.material, whole.material)
+    narrow.limits["max-storage-buffer-binding-size"] -= 16
+    with pytest.raises(DeviceError, match=r"silhouettes .* is larger than what .* lets a shader see at once"):
+        WebGpuPreview(snapshots["bare"], PreviewDevice(narrow)).image(CAMERA)
 
 
 def test_a_draft_has_jagged_silhouettes(device, snapshots):
