@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SAMPLES, MOST_SAMPLES = 128, 4096
 IMAGE_SIZE = 256  # pixels, longest side
+ARROW = 34  # pixels, of a choice beside its words
 LOOKING, COMPARING = "Gradient lens", "Comparing gradients"
 
 
@@ -137,7 +138,9 @@ class LensPanel(QWidget):
         column.setSpacing(4)
         controls = QWidget()
         controls.setLayout(column)
-        controls.setFixedWidth(250)
+        words = [text for choices in ALONG.values() for text, _ in choices]
+        widest = max(self.along.fontMetrics().horizontalAdvance(text) for text in words)
+        controls.setFixedWidth(max(250, 2 * (widest + ARROW)))
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(4, 4, 4, 2)

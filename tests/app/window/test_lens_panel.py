@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QStyle, QStyleOptionComboBox
 
-from app.window.lens_choices import place_of
+from app.window.lens_choices import ALONG, place_of
 from app.window.lens_panel import LensPanel
 from app.window.lens_pictures import diverging, moved_part
 from app.window.theme import apply_theme
@@ -44,6 +45,17 @@ def test_without_a_surface_it_says_what_to_do(panel, shoot):
     assert panel.waiting.isVisible() and "Press Run" in panel.waiting.text()
     assert not panel.look.isVisible()
     shoot(panel, "lens_panel_waiting")
+
+
+def test_no_choice_is_cut(panel, open_studio, qtbot):
+    publish(open_studio, textured())
+    wait_for(qtbot, panel.along.isVisible)
+    option = QStyleOptionComboBox()
+    panel.along.initStyleOption(option)
+    kind, part = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+    room = panel.along.style().subControlRect(kind, option, part, panel.along).width()
+    for choices in ALONG.values():
+        assert all(panel.along.fontMetrics().horizontalAdvance(text) + 4 <= room for text, _ in choices)
 
 
 def test_a_click_in_the_view_shows_the_vertex_by_three_engines(view, panel, open_studio, qtbot, qapp, shoot):
