@@ -10,6 +10,7 @@ Nothing here needs a GPU.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import math
 import re
@@ -131,9 +132,9 @@ def compose(
             if kind == "include" and (match := _INCLUDE.match(rest)):
                 wanted = match[1] if match[1] in known or match[2] is None else match[2]
                 if wanted not in known:
-                    raise ShaderError(
-                        f"{where}: nothing is called {wanted!r}; what can be included is {', '.join(sorted(known))}"
-                    )
+                    near = difflib.get_close_matches(wanted, sorted(known.keys() - set(trail)), 1)
+                    hint = f"did you mean {near[0]!r}?" if near else "an include is a file of Unrender's folder shaders"
+                    raise ShaderError(f"{where}: nothing is called {wanted!r}; {hint}")
                 if wanted in trail:
                     raise ShaderError(f"{where}: {' includes '.join((*trail[trail.index(wanted) :], wanted))}, a cycle")
                 if wanted not in done:

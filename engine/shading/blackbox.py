@@ -19,6 +19,7 @@ import numpy as np
 from engine.errors import DeviceError, RecipeError, ShaderError
 from engine.kernels.wgsl import ShaderSource, compose
 from engine.shading.points import SurfacePoints
+from engine.shading.wgsl_signature import SIGNATURE, check_text, declarations, nearest_declaration
 
 SHIPPED = ("flat_color", "lamp", "normal_color", "palette", "pbr", "toon")
 PLAIN = ("surface", "shade_points")  # what names every field whatever the shading
@@ -154,7 +155,7 @@ def open_shading(name: str, file: str | Path = "") -> Shading:
     """The shading in `file` (.wgsl or .py), else the one that ships under `name`.
 
     Raises RecipeError for an unknown name or file, for a Python file where `allow_scripts` has not been called, and for
-    what the file raises.
+    what the file raises; ShaderError for WGSL whose `shade` has another signature or that no shader here can take.
     """
     if not str(file):
         if name not in SHIPPED:
@@ -165,15 +166,29 @@ def open_shading(name: str, file: str | Path = "") -> Shading:
     if path.suffix not in (".wgsl", ".py"):
         raise RecipeError(f"{path}: a shading is a WGSL file (.wgsl) or a Python file (.py); give one of these")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: the shading cannot be read ({error}); let shading.file name a text file") from error
     if path.suffix == ".py":
         return _python_shading(path, text)
-    if "fn shade" not in text:
-        raise RecipeError(f"{path}: there is no 'fn shade(surface: Surface) -> vec3f' in it; add the function")
-    included = "#include surface" in text
-    return WgslShading(str(path), text if included else text.rstrip("\n") + "\n#include surface\n")
+    return _wgsl_shading(path, text)
+
+
+def _wgsl_shading(path: Path, text: str) -> WgslShading:
+    check_text(text, str(path))
+    shading = WgslShading(str(path), text.rstrip("\n") + "\n#include surface\n")  # once, however often it is named
+    source = shading.composed(OWN_NAME)
+    declared = [source.origin(line) for line in declarations(source.text)]
+    if not declared:
+        raise RecipeError(f"{path}: there is no '{SIGNATURE}' in it{nearest_declaration(text)}; add the function")
+    own = [line for name, line in declared if name == str(path)]
+    theirs = [name for name, _ in declared if name != str(path)]
+    if own and theirs:
+        raise ShaderError(
+            f"shader {path}, line {own[0]}: {theirs[0]}, which it includes, provides a shade already; do without that "
+            "include or without your own"
+        )
+    return shading
 
 
 def _python_shading(path: Path, text: str) -> PythonShading:

@@ -55,10 +55,21 @@ def test_constants_can_be_set_from_outside(value, text):
     assert f"const shared = {text};" in compose("top", sources=PARTS, constants={"shared": value}).text
 
 
-def test_a_missing_part_is_an_error_that_names_the_line_and_what_there_is():
-    with pytest.raises(ShaderError, match=r"shader top, line 2: nothing is called 'lefd'.*left.*right") as error:
-        compose("top", sources={**PARTS, "top": PARTS["top"].replace("#include left", "#include lefd")})
-    assert "visibility" in str(error.value)  # Unrender's own can be included too
+@pytest.mark.parametrize(
+    ("wanted", "hint"),
+    [
+        ("lefd", "did you mean 'left'?"),
+        ("visibilty", "did you mean 'visibility'?"),  # Unrender's own can be included too
+        ("topp", "an include is a file of Unrender's folder shaders"),  # what includes it cannot
+    ],
+)
+def test_a_missing_part_is_an_error_that_names_the_line_and_the_nearest(wanted, hint):
+    with pytest.raises(ShaderError) as error:
+        compose("top", sources={**PARTS, "top": PARTS["top"].replace("#include left", f"#include {wanted}")})
+    assert str(error.value) == f"shader top, line 2: nothing is called {wanted!r}; {hint}"
+
+
+def test_a_missing_shader_is_an_error_that_names_what_there_is():
     with pytest.raises(ShaderError, match="no shader is called 'nowhere'; there are .*visibility"):
         compose("nowhere")
 
