@@ -24,15 +24,20 @@ def sizes(splats: SplatTensors) -> Tensor:
     return splats.log_scales.detach()[:, : axes(splats)].amax(1).exp()
 
 
-def split(splats: SplatTensors, index: Tensor, generator: torch.Generator) -> SplatTensors:
-    """Two smaller splats for each at `index` [M]: means drawn from it as from a normal distribution of its scales."""
-    parts, along = selected(splats, index.repeat_interleave(2)), axes(splats)
+def scattered(splats: SplatTensors, index: Tensor, generator: torch.Generator) -> SplatTensors:
+    """A smaller splat for each of `index` [M]: its mean drawn from that one as from a normal distribution."""
+    parts, along = selected(splats, index), axes(splats)
     offset = normal(len(parts), parts.means, generator)
     offset[:, :along] *= parts.log_scales[:, :along].exp()
     offset[:, along:] = 0
     parts.means += turned(offset, parts.rotations)
     parts.log_scales[:, :along] -= math.log(SHRINK)
     return parts
+
+
+def split(splats: SplatTensors, index: Tensor, generator: torch.Generator) -> SplatTensors:
+    """Two smaller splats in the place of each at `index` [M]."""
+    return scattered(splats, index.repeat_interleave(2), generator)
 
 
 def shared_logits(logits: Tensor, count: Tensor | int) -> Tensor:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from engine.splats.density.contract import DensityControl
-from engine.splats.density.growth import axes, normal, shared_logits, sizes, turned
-from engine.splats.editing import edited, forget, selected
+from engine.splats.density.growth import SHRINK, axes, normal, scattered, shared_logits, sizes, turned
+from engine.splats.editing import edited, forget
 from engine.splats.parameters import SplatTensors
 
 STEEPNESS = 100.0  # k of the noise's sigmoid(-k (o - t)); t is the opacity of the dead
@@ -21,10 +21,14 @@ MOST = 51  # splats at one place that the correction is computed for, as in the 
 class RelocationDensity(DensityControl):
     """Dead splats move to live ones, new ones come to live ones, and noise stirs the means in every step.
 
-    Live splats are drawn with their opacities as weights, once for the dead and the new together; those at one place
-    share opacity and scale so that what is seen changes little (eq. 9). The number grows by a share in each round, up
-    to the budget. Noise and scale penalty measure lengths in extents, so that a capture's scale does not matter.
-    Relocated and new splats, and the opacities and scales of those they came to, begin with moments of zero.
+    Live splats are drawn with their opacities as weights, once for the dead and the new together. Those that come to
+    one share opacity and scale with it so that a pile would look as it did (eq. 9), but do not stay on its mean, where
+    alike splats part slowly, too slowly for runs of few steps: they lie around it as it spreads, and with it become
+    smaller, as after a split. That changes the image in passing.
+
+    The number grows by a share in each round, up to the budget. Noise and scale penalty measure lengths in extents, so
+    that a capture's scale does not matter. Relocated and new splats, and the opacities and scales of those they came
+    to, begin with moments of zero.
     """
 
     name = "relocation"
@@ -64,9 +68,11 @@ class RelocationDensity(DensityControl):
         floor = math.log(options.prune_opacity / (1 - options.prune_opacity))
         splats.logits[origins] = logits.clamp(min=floor + 1e-3).to(splats.logits)  # else the many would be dead at once
         splats.log_scales[origins, : axes(splats)] += shrink[:, None].to(splats.log_scales)
+        added = scattered(splats, live[drawn], generator)
+        splats.log_scales[origins, : axes(splats)] -= math.log(SHRINK)
         for tensor in (splats.logits, splats.log_scales):
             forget(optimizer, tensor, origins)
-        edited(splats, optimizer, live, selected(splats, live[drawn]))
+        edited(splats, optimizer, live, added)
         self._seen = {}
         moved = min(count - len(live), fresh)
         return {"relocated": moved, "added": fresh - moved, "pruned": count - len(live) - moved}
@@ -88,7 +94,7 @@ class RelocationDensity(DensityControl):
 
 
 def shared(logits: Tensor, count: Tensor, shapes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Logits [M] of `count` [M] splats in the place of each one, and what all their log scales change by [M]; float64.
+    """Logits [M] of `count` [M] splats on the mean of each one, and what all their log scales change by [M]; float64.
 
     arXiv 2404.09591, eq. 9: the integral of the blended opacity along a line through the mean stays the same. With o of
     each, and C(n,j) binomials, it is sum_j C(n,j) (-1)^(j+1) o^j w_j, w_j = j^(-1/2) being the width of a Gaussian's
