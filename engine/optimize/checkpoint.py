@@ -86,9 +86,7 @@ def write_checkpoint(folder: Path, tensors: dict[str, Tensor], values: dict[str,
     """
     number = max(_numbers(folder), default=0) + 1
     stem = folder / f"checkpoint-{number:06d}"
-    data = save(
-        {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-    )
+    data = save(_apart(tensors))
     body = {
         "schema_version": SCHEMA_VERSION,
         "tensors": {"file": f"{stem.name}.safetensors", "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
@@ -109,6 +107,21 @@ def write_checkpoint(folder: Path, tensors: dict[str, Tensor], values: dict[str,
         if int(_NAME.match(path.name)[1]) not in complete[-KEPT:]:
             path.unlink(missing_ok=True)
     return stem.with_suffix(".json")
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, contiguous and with memory of their own each; only those that are not so are copied."""
+    seen: set[int] = set()
+    result = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu()
+        memory = tensor.untyped_storage()
+        alone = memory.nbytes() == tensor.nbytes and memory.data_ptr() not in seen
+        seen.add(memory.data_ptr())
+        result[name] = (
+            tensor if alone and tensor.is_contiguous() else tensor.clone(memory_format=torch.contiguous_format)
+        )
+    return result
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:

@@ -23,12 +23,16 @@ class Snapshot:
     values: dict[str, Any]
 
 
-def take_snapshot(stage: Stage, context: StageContext, index: int) -> Snapshot:
-    """The state of `stage`, its optimizers, the generators and the order of views."""
+def take_snapshot(stage: Stage, context: StageContext, index: int, over: Snapshot | None = None) -> Snapshot:
+    """The state of `stage`, its optimizers, the generators and the order of views.
+
+    Its copies take the place of those `over`, which must not be used again, where these are as large.
+    """
+    before = {} if over is None else over.tensors
     tensors, values = stage.state()
-    own = {f"stage/{name}": tensor.detach().clone() for name, tensor in tensors.items()}
+    own = {name: _copied(tensor, before.get(name)) for name, tensor in _prefixed(tensors).items()}
     optimizers, layout = flatten([optimizer.state_dict() for optimizer in stage.optimizers], "optimizers")
-    own |= {name: tensor.clone() for name, tensor in optimizers.items()}
+    own |= {name: _copied(tensor, before.get(name)) for name, tensor in optimizers.items()}
     draws, draw_values = generator_state(context)
     return Snapshot(
         index,
@@ -40,6 +44,18 @@ def take_snapshot(stage: Stage, context: StageContext, index: int) -> Snapshot:
             **draw_values,
         },
     )
+
+
+def _prefixed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"stage/{name}": tensor.detach() for name, tensor in tensors.items()}
+
+
+def _copied(tensor: Tensor, place: Tensor | None) -> Tensor:
+    """A copy of `tensor`, in `place` where that is of its kind and size."""
+    fits = place is not None and place.shape == tensor.shape and place.stride() == tensor.stride()
+    if not fits or (place.dtype, place.device) != (tensor.dtype, tensor.device):
+        return tensor.clone()
+    return place.copy_(tensor)
 
 
 def restore_snapshot(snapshot: Snapshot, stage: Stage, context: StageContext) -> None:

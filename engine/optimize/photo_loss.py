@@ -46,7 +46,7 @@ class TargetStatistics:
         """The statistics of [H,W,3] premultiplied linear colour, both sides at least 11 pixels."""
         height, width = premultiplied.shape[:2]
         image = torch.cat([premultiplied, torch.zeros(height, width, 1)], -1).numpy()
-        encoded, slope = np.empty((2, height, 3 * width), np.float32)
+        encoded, slope = (np.empty((height, 3 * width), np.float32) for _ in range(2))  # only one of them is kept
         none = np.empty((0, 0), np.float32)
         # encoded as rendered images are, so that equal colours differ by exactly nothing
         kernels.encode_image(image, encoded, False, encoded, slope, none, none, none)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from engine.device import choose_device, without_webgpu
-from engine.errors import Cancelled, DeviceLost, ProjectError, UnrenderError
+from engine.errors import Cancelled, DeviceLost, OnlyDeviceLost, ProjectError, UnrenderError
 from engine.optimize import messages, process
 from engine.optimize.checkpoint import write_checkpoint
 from engine.optimize.commands import CommandQueue
@@ -285,8 +285,8 @@ class Session(LiveSession):
             try:
                 stage.begin(self.context)
                 self.stage = stage
-            except (MemoryError, RuntimeError) as error:
-                self._lower_memory(error)
+            except (MemoryError, RuntimeError, DeviceLost) as error:
+                self._go_without(error)
                 restore_generators(self.context, *self._draws)
         self.index, self._setbacks = 0, 0
         self.snapshot = take_snapshot(stage, self.context, 0) if stage.steps else None
@@ -294,11 +294,8 @@ class Session(LiveSession):
     def _iterate(self, stage: IteratingStage) -> dict[str, float]:
         try:
             terms = stage.step(self.index)
-        except (MemoryError, RuntimeError) as error:
-            self._lower_memory(error)
-            terms = None
-        except DeviceLost as error:
-            self._leave_webgpu(error)
+        except (MemoryError, RuntimeError, DeviceLost) as error:
+            self._go_without(error)
             terms = None
         if terms is None:  # only now: the error's traceback held what did not fit
             restore_snapshot(self.snapshot, stage, self.context)
@@ -314,21 +311,21 @@ class Session(LiveSession):
         self.index += 1
         self.total_step += 1
         if due and self.index < stage.steps:
-            self.snapshot = take_snapshot(stage, self.context, self.index)
+            self.snapshot = take_snapshot(stage, self.context, self.index, over=self.snapshot)
             self._setbacks = 0
         return terms
 
     def _finish(self, stage: Stage) -> bool:
-        """Whether the stage is done; without steps it may have to begin again after memory ran out."""
+        """Whether the stage is done; without steps it may have to begin again after memory ran out or WebGPU failed."""
         if stage.steps and time.monotonic() - self._last_checkpoint > FINISH_SECONDS:
             self.checkpoint_or_notice()
         self.notify(StageChanged(stage.name, self.stage_index, len(self.recipe.stages), "finish"))
         try:
             stage.finish()
-        except (MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError, DeviceLost) as error:
             if stage.steps:
                 raise
-            self._lower_memory(error)
+            self._go_without(error)
             self.stage = None
             return False
         return True
@@ -352,7 +349,11 @@ class Session(LiveSession):
         self.total_step -= self.index - self.snapshot.index
         self.index = self.snapshot.index
 
-    def _lower_memory(self, error: BaseException) -> None:
+    def _go_without(self, error: BaseException) -> None:
+        """Lower what takes memory, or leave WebGPU; raises `error` where neither helps."""
+        if isinstance(error, DeviceLost):
+            self._leave_webgpu(error)
+            return
         if not is_out_of_memory(error):
             raise error
         largest = max(max(frame.camera.size) for frame in self.capture.frames)
@@ -360,11 +361,12 @@ class Session(LiveSession):
         self._record_change("memory", lowered_memory(self.recipe, self.stage_name, largest, running))
 
     def _leave_webgpu(self, error: DeviceLost) -> None:
-        if self.device.rasterizer != "webgpu":
+        if self.device.rasterizer != "webgpu" or isinstance(error, OnlyDeviceLost):
             raise error
         self.device = self.context.device = without_webgpu(self.device)
         self.context.rasterizer = named_rasterizer(self.device.rasterizer)
-        self._record_change("device", left_device(self.stage_name, self.device, error, self.snapshot.index))
+        index = 0 if self.snapshot is None else self.snapshot.index
+        self._record_change("device", left_device(self.stage_name, self.device, error, index))
 
     def _record_change(self, kind: Kind, change: Change) -> None:
         self.record(kind, change.key, change.value, change.text)
