@@ -116,6 +116,13 @@ def test_a_tab_names_its_panel_alone_and_can_be_taken_out(window, open_studio, q
     assert not dock.isFloating()
 
 
+def test_the_title_names_the_project_by_its_new_name(window, monkeypatch, tmp_path):
+    assert window.windowTitle() == "Unrender"
+    monkeypatch.setattr(type(window.studio), "project", tmp_path / "new name")
+    window.studio.project_moved.emit(tmp_path / "new name")
+    assert window.windowTitle() == "new name \u2013 Unrender"
+
+
 def test_no_tabs_stay_on_the_screen_of_docks_that_have_joined_others(window, qtbot):
     workspace, later = window.workspace, window.docks._later
     changes = (window.enter_studio, lambda: window.resize(1000, 700), lambda: window.resize(1400, 900), workspace.reset)
