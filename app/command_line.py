@@ -164,7 +164,7 @@ class Eval:
     project: Positional[Path]
     """Project folder of a finished run."""
     reference: Annotated[Path | None, arg(metavar="MESH")] = None
-    """True mesh, in the capture's frame, to compare the shape with."""
+    """True mesh, in the capture's frame, to compare the shape with; of splats the surface that stage fuse wrote."""
     capture: MovedCapture = None
     """Where the photos are now, if they have moved."""
     allow_scripts: bool = False
@@ -172,7 +172,10 @@ class Eval:
 
     def execute(self) -> int:
         from app.assets import evaluate
+        from engine.errors import RecipeError
 
+        if self.reference is not None and not self.reference.is_file():
+            raise RecipeError(f"--reference {self.reference}: there is no such file; name a mesh (GLB, OBJ or PLY)")
         _allow_scripts(self.allow_scripts)
         return evaluate(self.project, self.reference, self.capture)
 

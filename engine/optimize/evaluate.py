@@ -184,7 +184,8 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     """Metrics of a session's exported asset or splats, written to its metrics.json.
 
     `reference` is a mesh file in the capture's frame; without it the capture's own truth is taken, where there is one.
-    Raises ExchangeError when nothing has been exported yet.
+    Of splats the surface that stage fuse wrote is compared with it. Raises ExchangeError when nothing has been exported
+    yet, and for a reference that splats without a surface are to be compared with.
     """
     from engine.optimize.comparison import write_comparison
     from engine.optimize.project import COMPARISON
@@ -199,9 +200,15 @@ def evaluate_session(session: Session, reference: Path | None = None) -> dict[st
     ignoring = False
     if session.context.scene.gaussians is not None and session.context.scene.mesh is None:
         from engine.optimize.evaluate_splats import evaluated_splats
+        from engine.optimize.fused_surface import fused_surface
+        from engine.optimize.metrics_shape import shape_metrics
 
         ignoring = SplatLook.trained(session.recipe.splats, session.capture).ignoring
+        surface = fused_surface(session, reference)
         result, renderer = evaluated_splats(session, progress, cameras)
+        if surface is not None:
+            progress(1.0, "distance to the reference mesh")
+            result |= shape_metrics(*surface)
     else:
         result, renderer = _evaluated_asset(session, reference, progress, cameras)
     if not session.capture.test:
@@ -253,7 +260,7 @@ def _evaluated_asset(
         context.rasterizer,
         hull=hull,
         truth=truth,
-        reference=_reference(reference) if reference is not None else None,
+        reference=read_reference(reference) if reference is not None else None,
         device=context.device.torch_device,
         progress=progress,
         shading=shading,
@@ -264,7 +271,7 @@ def _evaluated_asset(
     return result, asset_renderer(mesh, material, environment, context.rasterizer.name, shading)
 
 
-def _reference(path: Path) -> Mesh:
+def read_reference(path: Path) -> Mesh:
     """The true mesh in the file; ExchangeError when it has no surface to compare with."""
     from engine.exchange import read_mesh
 

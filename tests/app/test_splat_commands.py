@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import numpy as np
 import pytest
+import trimesh
 
 from engine.exchange.splats import holds_splats, read_splats
 from engine.optimize.recipe import load_recipe
@@ -63,6 +66,24 @@ def test_splats_are_told_from_meshes_and_their_light_is_fixed(project, tmp_path)
     told = unrender("render", splats, "--out", tmp_path / "a.png", "--environment", tmp_path / "sky.hdr")
     assert told.code == 1 and "whose light is fixed" in told.err
     assert len(read_splats(splats)) <= 200 and np.isfinite(read_splats(splats).means).all()
+
+
+def test_eval_compares_the_fused_surface_with_a_reference(project, tmp_path):
+    told = unrender("eval", project, "--reference", tmp_path / "none.ply")
+    assert told.code == 2 and "none.ply: there is no such file" in told.err
+    reference = tmp_path / "ball.ply"
+    trimesh.creation.icosphere(2, 1.0).export(reference)
+    told = unrender("eval", project, "--reference", reference)
+    assert told.code == 1 and "splats have no surface" in told.err and "fuse.mesh=true" in told.err
+    surface = project / "exports" / "scene-surface.ply"
+    try:
+        trimesh.creation.icosphere(2, 1.1).export(surface)
+        told = unrender("eval", project, "--reference", reference)
+    finally:
+        surface.unlink(missing_ok=True)
+    assert told.code == 0, told.err
+    metrics = json.loads((project / "metrics.json").read_text())
+    assert metrics["chamfer_percent"] == pytest.approx(100 * 0.1 / np.sqrt(12), rel=0.05) and "chamfer 2.8" in told.out
 
 
 def test_render_and_eval_shade_splats_as_they_were_trained(tmp_path):

@@ -12,6 +12,7 @@ from engine.errors import GeometryError
 from engine.exchange import write_ply
 from engine.geometry.fusion import fused_distance
 from engine.optimize.evaluate_splats import splat_renderer
+from engine.optimize.fused_surface import surface_name
 from engine.optimize.grids import known_surface, resampled, surface_of
 from engine.optimize.hull_baseline import mean_vertex_colors
 from engine.optimize.refined_cameras import refined_cameras
@@ -100,7 +101,7 @@ class FuseStage(Stage):
             mesh = known_surface(mesh, scene.field, scene.box, limit)
         colors = mean_vertex_colors(mesh, context.capture, context.rasterizer, cameras=self.refined)
         context.exports.mkdir(parents=True, exist_ok=True)
-        path = context.exports / f"{context.recipe.export.name}-surface.ply"
+        path = context.exports / surface_name(context.recipe)
         write_ply(path, mesh, colors, context.capture.up)
         context.progress(self.name, 1.0, f"wrote {path.name}, {len(mesh.triangles):,} faces")
 
