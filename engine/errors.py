@@ -28,9 +28,18 @@ class ProjectError(UnrenderError):
 class DeviceError(UnrenderError):
     """A back end or device that is not there or failed."""
 
+    def __init__(self, text: str, way: str = "") -> None:
+        """way: the end of the sentence, a way out that is not there for all work: ", or use --device cpu"."""
+        super().__init__(text + way)
+        self.text, self.way = text, way
+
 
 class DeviceLost(DeviceError):
     """The device went away or did not answer; everything made from it is void."""
+
+
+class OnlyDeviceLost(DeviceLost):
+    """A device was lost, again and again, by work in WGSL that no other rasterizer can take over."""
 
 
 class ShaderError(UnrenderError):

@@ -21,8 +21,9 @@ _KIND = {"DiscreteGPU": "discrete", "IntegratedGPU": "integrated", "CPU": "softw
 _BACKENDS = ("Vulkan", "Metal", "D3D12", "OpenGL", "OpenGLES")
 NONE_FOUND = (
     "no WebGPU adapter was found: install a graphics driver with Vulkan (on Debian and Ubuntu the package "
-    "mesa-vulkan-drivers has one, and software Vulkan for machines without a GPU), or use --device cpu"
+    "mesa-vulkan-drivers has one, and software Vulkan for machines without a GPU)"
 )
+CPU_WAY = ", or use --device cpu"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _enumerate() -> list[Any]:
         from wgpu.backends.wgpu_native import _helpers
         from wgpu.backends.wgpu_native.extras import set_instance_extras
     except (ImportError, OSError, RuntimeError) as error:
-        raise DeviceError(f"the package wgpu does not load ({error}); reinstall it, or use --device cpu") from error
+        raise DeviceError(f"the package wgpu does not load ({error}); reinstall it", CPU_WAY) from error
     if "WGPUPY_LOG_LEVEL" not in os.environ:  # what it logs is raised as well, in our words
         logger = logging.getLogger("wgpu")
         logger.propagate = False
@@ -99,7 +100,7 @@ def choose_adapter(wanted: str | None = None) -> Adapter:
     """
     listed = adapters()
     if not listed:
-        raise DeviceError(NONE_FOUND)
+        raise DeviceError(NONE_FOUND, CPU_WAY)
     wanted = (os.environ.get(CHOICE, "") if wanted is None else wanted).strip()
     if not wanted:
         return listed[0]

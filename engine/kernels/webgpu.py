@@ -20,13 +20,13 @@ from typing import Any, TypeVar
 import numpy as np
 import wgpu
 
-from engine.errors import DeviceError, DeviceLost, UnrenderError
-from engine.kernels.adapters import Adapter, adapters, choose_adapter
+from engine.errors import DeviceError, DeviceLost, OnlyDeviceLost, UnrenderError
+from engine.kernels.adapters import CPU_WAY, Adapter, adapters, choose_adapter
 from engine.kernels.pipelines import Pipelines, RenderState
 from engine.kernels.readback import Readback, StagingBuffers, Waiter
 from engine.kernels.wgsl import ShaderSource
 
-__all__ = ["Adapter", "DeviceFull", "DeviceLost", "Gpu", "Readback", "adapters", "gpu", "recovering"]
+__all__ = ["Adapter", "DeviceFull", "DeviceLost", "Gpu", "Readback", "adapters", "gpu", "only_here", "recovering"]
 
 T = TypeVar("T")
 STORAGE = "STORAGE|COPY_SRC|COPY_DST"
@@ -73,7 +73,8 @@ class Gpu:
         except (RuntimeError, wgpu.GPUError) as error:
             raise DeviceError(
                 f"the adapter {self.adapter.name} cannot be opened ({error}); choose another with UNRENDER_GPU "
-                "(unrender devices lists them), or use --device cpu"
+                "(unrender devices lists them)",
+                CPU_WAY,
             ) from error
         self.limits: dict[str, int] = {name: int(value) for name, value in dict(self.device.limits).items()}
         self.answer_seconds = ANSWER_SECONDS
@@ -93,7 +94,8 @@ class Gpu:
         except wgpu.GPUOutOfMemoryError as error:
             raise DeviceFull(
                 f"{self.adapter.name} has no memory left ({doing}); use fewer triangles, smaller images or smaller "
-                "textures, or --device cpu"
+                "textures",
+                CPU_WAY,
             ) from error
         except (wgpu.GPUError, RuntimeError, ValueError, AttributeError) as error:
             if self.lost or self._is_lost():
@@ -104,8 +106,8 @@ class Gpu:
         """Give the device up; returns the error to raise."""
         self.lost = True
         return DeviceLost(
-            f"the GPU {self.adapter.name} failed: {reason}; update its driver, lower the size of images or textures, "
-            "or use --device cpu"
+            f"the GPU {self.adapter.name} failed: {reason}; update its driver, lower the size of images or textures",
+            CPU_WAY,
         )
 
     def _is_lost(self) -> bool:
@@ -129,7 +131,8 @@ class Gpu:
         if size > most:
             raise DeviceError(
                 f"{label or 'a buffer'} of {_megabytes(size)} is larger than {self.adapter.name} allows "
-                f"({_megabytes(most)}); use fewer triangles, smaller images or smaller textures, or --device cpu"
+                f"({_megabytes(most)}); use fewer triangles, smaller images or smaller textures",
+                CPU_WAY,
             )
         with self.calls(f"reserving {_megabytes(size)}"):
             buffer = self.device.create_buffer(size=size, usage=usage, label=label)
@@ -156,7 +159,8 @@ class Gpu:
         if max(size) > most:
             raise DeviceError(
                 f"{label} of {width}x{height} pixels is larger than {self.adapter.name} allows ({most}x{most}); "
-                "make it smaller, or use --device cpu"
+                "make it smaller",
+                CPU_WAY,
             )
         with self.calls(f"reserving {label} of {width}x{height} pixels"):
             return self.device.create_texture(
@@ -266,7 +270,8 @@ class Gpu:
                     raise DeviceError(
                         f"{buffer.label or 'a buffer'} of {_megabytes(size)} is larger than what {self.adapter.name} "
                         f"lets a shader see at once ({_megabytes(most)}); use fewer triangles, smaller images or "
-                        "smaller textures, or --device cpu"
+                        "smaller textures",
+                        CPU_WAY,
                     )
                 resource = {"buffer": buffer, "offset": offset, "size": size}
             entries.append({"binding": index, "resource": resource})
@@ -369,3 +374,19 @@ def recovering(work: Callable[[Gpu], T]) -> T:
         return work(gpu())
     except DeviceLost:
         return work(gpu())
+
+
+@contextmanager
+def only_here(way: str) -> Iterator[None]:
+    """Around work that nothing but WGSL can do: `way` ends its DeviceErrors, a lost device becomes OnlyDeviceLost.
+
+    way: as of DeviceError, in place of the way over --device cpu, which would change nothing.
+    """
+    try:
+        yield
+    except DeviceLost as error:
+        raise OnlyDeviceLost(error.text, way if error.way == CPU_WAY else error.way) from error
+    except DeviceError as error:
+        if error.way != CPU_WAY:
+            raise
+        raise type(error)(error.text, way) from error

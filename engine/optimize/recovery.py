@@ -71,5 +71,5 @@ def lowered_memory(recipe: Any, stage: str, largest_image: int, running: bool) -
 
 def left_device(stage: str, device: Device, error: DeviceLost, index: int) -> Change:
     """That from iteration `index` on `device` draws, since WebGPU failed with `error`."""
-    text = f"{stage}: {error}; went back to step {index}, and from now on {device.rasterizer} draws instead"
+    text = f"{stage}: {error.text}; went back to step {index}, and from now on {device.rasterizer} draws instead"
     return Change("device", device.rasterizer, text)

@@ -98,25 +98,43 @@ class WgslShading:
 
         Raises ShaderError with the user's file and line, DeviceError where there is no adapter.
         """
-        from engine.kernels.webgpu import gpu
+        from engine.kernels.webgpu import Gpu, only_here, recovering
 
-        device, light = gpu(), self.reads_light
-        for credit in (*CREDITS, *(["credit_light"] if light else [])):
-            device.module(self.composed("loop_pixels", loop_sources(light, True, credit)))
-        device.module(self.composed("loop_image", loop_sources(light)))
-        device.compute(self.composed("shade_points"), "shade_points")
+        light = self.reads_light
+        sources = [
+            self.composed("loop_pixels", loop_sources(light, True, credit))
+            for credit in (*CREDITS, *(["credit_light"] if light else []))
+        ]
+
+        def compile_all(device: Gpu) -> None:
+            for source in (*sources, self.composed("loop_image", loop_sources(light))):
+                device.module(source)
+            device.compute(self.composed("shade_points"), "shade_points")
+
+        with only_here(self.way()):
+            recovering(compile_all)
 
     def shade(self, points: SurfacePoints, light: Any = None) -> np.ndarray:
         """[P,3] float32 linear radiance of points; `light` is the GpuLight of a shading that reads it.
 
         Raises DeviceError when the device does not answer in time, as it cannot where the shading loops for ever.
         """
-        from engine.kernels.webgpu import gpu
+        from engine.kernels.webgpu import Gpu, gpu, only_here, recovering
         from engine.shading.webgpu.points import shade_points
 
-        if self.text is None:
-            return shade_points(gpu(), points, light, self.name)
-        return shade_points(gpu(), points, light, sources=self.sources)
+        def work(device: Gpu) -> np.ndarray:
+            if self.text is None:
+                return shade_points(device, points, light, self.name)
+            return shade_points(device, points, light, sources=self.sources)
+
+        with only_here(self.way()):
+            return work(gpu()) if light is not None else recovering(work)  # a light belongs to its device
+
+    def way(self, in_python: bool = True) -> str:
+        """The way out that errors of the device end in; in_python: whether the shading may be a Python file instead."""
+        endless = "" if self.text is None else f", see that no loop in {self.name} is without an end"
+        python = ", or write the shading as a Python file, which runs on the CPU" if in_python else ""
+        return f"{endless}, choose another adapter with UNRENDER_GPU (unrender devices lists them){python}"
 
 
 @dataclass(frozen=True)

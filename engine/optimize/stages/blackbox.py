@@ -100,7 +100,8 @@ class BlackBoxStage(LoopStage):
             from engine.optimize.stochastic.host_loop import HostLoop
 
             return HostLoop(*arguments, self.shading, notify=self.context.notice)
-        return StochasticLoop(gpu(), *arguments, self._device_shading(self.shading), notify=self.context.notice)
+        shading, notice = self._device_shading(self.shading), self.context.notice
+        return StochasticLoop(gpu(), *arguments, shading, notify=notice, way=self.shading.way())
 
     def _device_shading(self, shading: WgslShading) -> Any:
         from engine.optimize.stochastic.rendering import LoopShading

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.errors import DeviceLost, OnlyDeviceLost
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.stage import StageContext, stands_in
 from engine.optimize.stages.loop_stage import LoopStage
@@ -18,6 +19,7 @@ from engine.optimize.stochastic.memory import ALIGNED, VIEW, encoded
 from engine.optimize.views import View
 from engine.raster.stochastic.perturbation import scheduled_eps
 
+WAY = ", or start anew with optimize.on_device=false or --device cpu"
 TANGENT_INTERVAL = 50  # steps; the tangent frame turns slowly with the surface
 LOSS_INTERVAL = 5  # steps between two looks at the loss, for each of which the device is waited for
 PSNR_INTERVAL = 50  # steps
@@ -87,30 +89,28 @@ class LoopRefineStage(LoopStage):
         texture, recipe = self.take_scene(context, "mesh or given"), context.recipe
         mesh = context.scene.mesh
         self.take_mesh(mesh)
-        self.loop = StochasticLoop(
-            gpu(),
-            LoopScene(
-                np.ascontiguousarray(mesh.vertices, np.float32),
-                np.ascontiguousarray(mesh.triangles, np.int32),
-                mesh.uvs,
-                mesh.uv_triangles,
-                texture,
-                self.tangents(mesh.vertices),
-                self.tangent_space.triangles,
-                self.light,
-            ),
-            self.photos(),
-            LoopOptions(
-                order=("vertices", *MATERIAL_GROUPS, "environment"),
-                seed=recipe.run.seed,
-                mask=recipe.refine.mask,
-                smoothness=recipe.refine.large_steps,
-                recursion=recipe.optimize.recursion,
-                float_atomics=recipe.optimize.float_atomics,
-            ),
-            "pbr",
-            notify=context.notice,
+        scene = LoopScene(
+            np.ascontiguousarray(mesh.vertices, np.float32),
+            np.ascontiguousarray(mesh.triangles, np.int32),
+            mesh.uvs,
+            mesh.uv_triangles,
+            texture,
+            self.tangents(mesh.vertices),
+            self.tangent_space.triangles,
+            self.light,
         )
+        options = LoopOptions(
+            order=("vertices", *MATERIAL_GROUPS, "environment"),
+            seed=recipe.run.seed,
+            mask=recipe.refine.mask,
+            smoothness=recipe.refine.large_steps,
+            recursion=recipe.optimize.recursion,
+            float_atomics=recipe.optimize.float_atomics,
+        )
+        try:
+            self.loop = StochasticLoop(gpu(), scene, self.photos(), options, "pbr", notify=context.notice, way=WAY)
+        except OnlyDeviceLost as error:  # nothing has moved yet: the stage that needs no loop can take its place
+            raise DeviceLost(error.text, error.way) from error
         self.taken = 0  # photos
         if context.extra_losses.names:
             context.notice("losses that scripts add have no effect on stochastic gradients on the GPU")

@@ -65,7 +65,8 @@ class SubdivisionStage(BlackBoxStage):
             taps=taps,
         )
         shading, notice = self._device_shading(self.shading), self.context.notice
-        return CageLoop(gpu(), scene, self.photos(), self._loop_options(), shading, notify=notice)
+        way = self.shading.way(in_python=False)
+        return CageLoop(gpu(), scene, self.photos(), self._loop_options(), shading, notify=notice, way=way)
 
     def points(self) -> np.ndarray:
         return self.loop.points()

@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.errors import CaptureError, RecipeError
 from engine.kernels.signs import sign_key
-from engine.kernels.webgpu import DeviceLost, Gpu
+from engine.kernels.webgpu import DeviceLost, Gpu, only_here
 from engine.kernels.webgpu import gpu as shared_gpu
 from engine.optimize.stochastic.light_group import LightGroup, LoopLight, blur_texels
 from engine.optimize.stochastic.memory import STEP, LoopMemory
@@ -29,6 +29,7 @@ from engine.raster.texture_pyramid import level_sizes
 from engine.scene import Camera
 
 AHEAD = 16  # steps submitted before the device is waited for
+WAY = ", or choose another adapter with UNRENDER_GPU (unrender devices lists them)"
 GROWTH = 4.0  # differences are credited up to this many times the last largest one of the same group and view
 
 T = TypeVar("T")
@@ -52,8 +53,10 @@ class StochasticLoop:
         shading: LoopShading | str = "pbr",
         *,
         notify: Callable[[str], None] = lambda text: None,
+        way: str = WAY,
     ) -> None:
-        """shading: a shader's name or WGSL, see `LoopShading`; notify hears what went wrong and was put right.
+        """shading: a shader's name or WGSL, see `LoopShading`; notify hears what went wrong and was put right; way: the
+        way out that errors of the device end in.
 
         Raises ShaderError, with the user's line, for a shading that does not compile, DeviceError for what the device
         cannot hold, CaptureError without views, RecipeError for groups that the scene lacks.
@@ -61,7 +64,7 @@ class StochasticLoop:
         if not views:
             raise CaptureError("the stochastic loop was given no photos; it needs at least one")
         self.options = options or LoopOptions()
-        self.scene, self.views, self.notify = scene, list(views), notify
+        self.scene, self.views, self.notify, self.way = scene, list(views), notify, way
         self.shading = shading if isinstance(shading, LoopShading) else LoopShading(shading)
         self.index = 0  # steps done
         self.view: int | None = None  # of the last step
@@ -70,6 +73,14 @@ class StochasticLoop:
         self.dropped = 0  # pixels that were not finite, counted at the last look
         self._bad_checks = BadChecks(self.shading.name)
         self._check_scene()
+        with only_here(way):
+            try:
+                self._start(gpu)
+            except DeviceLost as error:
+                notify(f"{error.text}; starting on a new device")
+                self._start(shared_gpu())
+
+    def _start(self, gpu: Gpu) -> None:
         self._build(gpu)
         self._keep(self._state())
 
@@ -118,8 +129,8 @@ class StochasticLoop:
         """Do `count` steps of the groups in `options.order`, views in turn; returns when they are submitted.
 
         At the latest AHEAD steps later the device has done them. A lost device is opened anew, whatever finds it lost,
-        and the steps since the last kept state are done again. Raises DeviceError when that fails, too, and when the
-        shading goes on returning values that are not finite.
+        and the steps since the last kept state are done again. Raises OnlyDeviceLost when that fails, too, DeviceError
+        when the shading goes on returning values that are not finite.
         """
         goal = self.index + count
 
@@ -138,16 +149,17 @@ class StochasticLoop:
         self._recovering(lambda: self._advance(group, view))
 
     def _recovering(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except DeviceLost as error:
-            self.notify(f"{error}; going on from step {int(self._good['index'])} on a new device")
-            again, self._since, self.view = self._since, [], None
-            self._build(shared_gpu())
-            self._restore(self._good)
-            for action in again:
-                action()
-            return work()
+        with only_here(self.way):
+            try:
+                return work()
+            except DeviceLost as error:
+                self.notify(f"{error.text}; going on from step {int(self._good['index'])} on a new device")
+                again, self._since, self.view = self._since, [], None
+                self._build(shared_gpu())
+                self._restore(self._good)
+                for action in again:
+                    action()
+                return work()
 
     def _keep(self, state: dict[str, np.ndarray]) -> None:
         """From now on go back to `state`, which is what the device holds."""
