@@ -198,7 +198,7 @@ class CageSection:
     faces: int = option(10000, "face budget", unit="faces", low=20, high=200_000)
     texture_size: int = option(0, "side of the square textures; 0: by the photos", unit="texels", low=0, high=8192)
     padding: int = option(3, "gutter between charts", unit="texels", low=1, high=32)
-    colors: bool = option(False, "start from the photos' mean colours instead of grey")
+    colors: bool = option(False, "start in colours whose shading is the photos' mean, instead of grey")
 
 
 @dataclass

@@ -15,8 +15,12 @@ from engine.optimize.grids import surface_of
 from engine.optimize.hull_baseline import mean_colors
 from engine.optimize.stage import Stage, StageContext, register
 from engine.scene import Material, Mesh
+from engine.shading.blackbox import open_shading
+from engine.shading.points import SurfacePoints
 
 LEAST_TEXTURE, MOST_TEXTURE = 64, 4096  # texels
+DARKEST = 0.02  # linear base colour to start from
+MOST_CHANGE = 4.0  # of a colour for its shading
 
 
 @register
@@ -43,11 +47,22 @@ class CageStage(Stage):
         return int(np.clip(2 ** round(math.log2(1.3 * side)), LEAST_TEXTURE, MOST_TEXTURE))
 
     def _mean_colors(self, mesh: Mesh, size: int) -> np.ndarray:
-        """[size,size,3] what the photos show of the mesh on average, as if it were its base colour."""
-        context = self.context
-        texels = surface_texels(mesh, (size, size))
-        found = mean_colors(mesh, texels.positions, texels.normals, context.capture, context.rasterizer)
-        return dilate(texels.image(np.clip(found, 0.02, 1), 0.5), texels.filled)
+        """[size,size,3] the base colour that about shows what the photos show of the mesh on average.
+
+        A shading that reads no light is asked what it makes of that mean, seen from the front, and the base colour is
+        as much brighter as the result is darker.
+        """
+        context, texels = self.context, surface_texels(mesh, (size, size))
+        mean = mean_colors(mesh, texels.positions, texels.normals, context.capture, context.rasterizer)
+        mean = np.clip(mean, DARKEST, 1).astype(np.float32)
+        shading = open_shading(context.recipe.shading.name, context.recipe.shading.file)
+        if not shading.reads_light:
+            material = context.recipe.material
+            rest = (np.full(len(mean), value, np.float32) for value in (material.roughness, material.metallic))
+            points = SurfacePoints(texels.normals, texels.normals, mean, *rest, position=texels.positions)
+            shown = np.nan_to_num(shading.shade(points)).clip(DARKEST, None)
+            mean = np.clip(mean * np.clip(mean / shown, 1 / MOST_CHANGE, MOST_CHANGE), DARKEST, 1)
+        return dilate(texels.image(mean, 0.5), texels.filled)
 
     def finish(self) -> None:
         context, scene, options = self.context, self.context.scene, self.context.recipe.cage

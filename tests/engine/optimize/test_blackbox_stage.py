@@ -118,12 +118,14 @@ def test_autograd_has_nothing_to_say_about_the_shipped_examples():
 def test_a_cage_can_start_in_the_photos_mean_colours(capture, tmp_path):
     shown = [capture.pixels(index) for index in capture.train]
     mean = np.concatenate([pixels.color[pixels.mask > 0.5] for pixels in shown]).mean(0)
-    for told, expected in (("false", np.full(3, 0.5)), ("true", mean)):
-        chosen = ("stages=hull,cage", f"cage.colors={told}", "run.evaluate=false")
-        with finished(capture, tmp_path / told, "toon", *chosen) as session:
-            color = session.context.scene.material.base_color
-        assert color.shape == (64, 64, 3)
-        np.testing.assert_allclose(color.mean((0, 1)), expected, atol=0.1)
+    colors = {}
+    for name, told in (("toon", "false"), ("flat_color", "true"), ("lamp", "true")):
+        chosen = ("stages=hull,cage", f"shading.name={name}", f"cage.colors={told}", "run.evaluate=false")
+        with finished(capture, tmp_path / name, "toon", *chosen) as session:
+            colors[name] = session.context.scene.material.base_color.mean((0, 1))
+    np.testing.assert_allclose(colors["toon"], 0.5)
+    np.testing.assert_allclose(colors["flat_color"], mean, atol=0.1)
+    assert (colors["lamp"] > 1.2 * colors["flat_color"]).all(), "the lamp darkens what it shows"
 
 
 def test_a_cage_is_made_of_the_surface_that_later_stages_dug(capture, tmp_path):
