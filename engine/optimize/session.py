@@ -280,6 +280,7 @@ class Session(LiveSession):
         name = self.stage_name
         self.notify(StageChanged(name, self.stage_index, len(self.recipe.stages), "begin"))
         self._draws = generator_state(self.context)
+        self.context.forget()  # what was shown between the stages
         while self.stage is None:
             stage = stage_for(name, self.context)
             try:
@@ -331,8 +332,7 @@ class Session(LiveSession):
         return True
 
     def _close_stage(self, stage: Stage) -> None:
-        record = {"name": stage.name, "steps": self.index, "seconds": round(self.stage_seconds, 3)}
-        self.stage_records.append(record)
+        self.stage_records.append({"name": stage.name, "steps": self.index, "seconds": round(self.stage_seconds, 3)})
         self.stage, self.snapshot = None, None
         self.context.forget()
         self.stage_index, self.index, self.stage_seconds = self.stage_index + 1, 0, 0.0

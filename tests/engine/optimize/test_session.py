@@ -61,6 +61,18 @@ def test_a_run_goes_through_all_stages_and_says_so(tmp_path):
     assert {"StageChanged"} <= {line["kind"] for line in log}
 
 
+def test_a_stage_begins_without_what_was_kept_to_show_the_one_before(tmp_path):
+    with create(tmp_path / "a", steps=30) as session:
+        session.step()
+        assert session.stage_name == "draw" and session.stage is None
+        session.context.kept["scene"] = object()
+        session.step()
+        assert session.stage is not None and not session.context.kept
+        session.context.kept["slot"] = kept = object()
+        session.step()
+        assert session.context.kept == {"slot": kept}
+
+
 def test_stopping_and_resuming_gives_the_same_bits(tmp_path):
     expected = uninterrupted(tmp_path / "a", steps=60)
     for step in (0, 1, 20, 37, 60):
