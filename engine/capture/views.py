@@ -19,6 +19,7 @@ from engine.scene.frame import Frame, Split
 
 SMALLEST = 8  # pixels per side
 SPLIT_EVERY = 8
+COARSE = 0.25  # of a pixel: longer steps of float32 are told
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def build_views(reading: Reading, options: CaptureOptions) -> tuple[list[View], 
     for note, frames in notes.items():
         warnings.append(f"{note}: {some(frames)}")
     _warn_equal_poses(views, warnings)
+    _warn_far_away(views, warnings)
     alone = [view.frame.name for view in views if view.header.has_alpha]
     if 0 < 2 * len(alone) <= len(views) and not any(view.frame.mask_path for view in views):
         warnings.append(f"alpha that most images do not have is not used as a mask: {some(alone)}")
@@ -178,6 +180,24 @@ def _with_splits(views: list[View]) -> list[View]:
         return "test" if len(views) > 2 and index % SPLIT_EVERY == 0 else "train"
 
     return [replace(view, frame=replace(view.frame, split=assigned(view, i))) for i, view in enumerate(views)]
+
+
+def _warn_far_away(views: list[View], warnings: list[str]) -> None:
+    """Say so where float32, in which all shapes and splats are kept, is coarse beside a pixel of the photos."""
+    if len(views) < 2:
+        return
+    positions = np.stack([view.frame.camera.position for view in views])
+    middle = positions.mean(0)
+    spread = float(np.linalg.norm(positions - middle, axis=1).max())
+    pixel = spread / float(np.median([view.frame.camera.focal[0] for view in views]))  # at that distance
+    step = float(np.spacing(np.float32(np.abs(positions).max())))
+    if step > COARSE * pixel > 0:
+        where = ", ".join(f"{value:.6g}" for value in np.round(middle))
+        warnings.append(
+            f"the cameras stand {np.abs(positions).max():.3g} units from the origin, where single precision has steps "
+            f"of {step:.2g} units: too coarse for details {pixel:.2g} units wide, so results will be poor; subtract "
+            f"({where}) from all camera positions and points of the capture"
+        )
 
 
 def _warn_equal_poses(views: list[View], warnings: list[str]) -> None:

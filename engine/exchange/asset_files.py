@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,8 @@ class AssetReport:
     sizes: dict[str, int] = field(default_factory=dict)  # file name -> bytes
     psnr: float | None = None  # dB, what was written drawn again against what is in memory; None: not checked
     thumbnail: np.ndarray | None = None  # [H,W,4] uint8, drawn from the file as read back
+    checked: dict[str, float] = field(default_factory=dict)  # file name -> the same dB, of each file that was read back
+    notices: tuple[str, ...] = ()  # what a person has to know about the files, a sentence each
 
 
 def asset_facts(scene: AssetScene) -> dict[str, str]:
@@ -99,7 +101,10 @@ def write_asset_files(
 def placed_together(
     folder: Path, name: str, write: Callable[[Path], AssetReport], progress: Callable[[float, str], None]
 ) -> AssetReport:
-    """What `write` reports of the files that it writes to a folder of its own, moved to `folder` when all are good."""
+    """What `write` reports of the files that it writes to a folder of its own, moved to `folder` when all are good.
+
+    Where a sentence names the folder that is only there for a while, `folder` is put in its place.
+    """
     made = _missing_folders(folder)
     try:
         try:
@@ -108,7 +113,10 @@ def placed_together(
         except OSError as error:
             raise write_error(folder, error) from error
         try:
-            report = write(aside)
+            try:
+                report = write(aside)
+            except ExchangeError as error:
+                raise type(error)(str(error).replace(str(aside), str(folder))) from error
             progress(0.95, "putting the files in their places")
             _place(aside, folder)
         finally:
@@ -120,7 +128,8 @@ def placed_together(
             except OSError:
                 break
         raise
-    return AssetReport(folder, report.sizes, report.psnr, report.thumbnail)
+    notices = tuple(text.replace(str(aside), str(folder)) for text in report.notices)
+    return replace(report, folder=folder, notices=notices)
 
 
 def _missing_folders(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from types import TracebackType
 from engine.errors import ExchangeError
 
 _TEMPORARY = re.compile(r"\..*\.\d+-\d+\.tmp(\.[^.]*)?")  # what `AtomicFiles.temporary` gives
+_PARTIAL = re.compile(r"\..+-[a-z0-9_]{8}\.partial")  # the folders of asset_files.placed_together
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space and export again",
     errno.EDQUOT: "the disk quota is used up; free some space and export again",
@@ -102,6 +104,9 @@ def remove_temporaries(folder: Path | str) -> None:
         if _TEMPORARY.fullmatch(path.name) and path.is_file():
             with suppress(OSError):  # it stands in nobody's way
                 path.unlink()
+    for path in sorted(Path(folder).glob(".*.partial")):
+        if _PARTIAL.fullmatch(path.name) and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def write_file(path: Path | str, data: bytes) -> None:

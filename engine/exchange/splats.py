@@ -12,7 +12,7 @@ from engine.errors import ExchangeError
 from engine.exchange.references import read_error
 from engine.exchange.stated_up import stated_up
 from engine.scene.conventions import SPLAT_FILES_UP
-from engine.scene.gaussians import Gaussians
+from engine.scene.gaussians import SHAPES, Gaussians
 
 FORMATS = (".ply", ".spz")
 HEADER = 1 << 16  # bytes in which a PLY says what it holds
@@ -20,7 +20,6 @@ FLAT = np.float32(np.log(1e-7))  # third log scale of a disc as it is written: o
 REACH = 1e9  # capture units: a splat that lies or extends beyond is useless in float32
 SMALLEST = np.float32(-30)  # log scale: what is smaller is made this small
 SURE = np.float32(20)  # the logit of an opacity of exactly 1; that of 0 is its negative
-SHAPES = (0.1, 10.0)  # exponents that a generalized exponential may have
 
 Notice = Callable[[str], None]
 

@@ -34,7 +34,7 @@ def splat_renderer(
     Without the `shading` that they were trained through (`splat_gradient.picture_shading`) it shows their own colours.
     """
     look = SplatLook.trained(options, capture, backdrop)
-    return SplatRenderer(splats, look.background, look.antialiased, look.rescaled, shading=shading)
+    return SplatRenderer(splats, look.background, shading=shading)
 
 
 def evaluated_splats(
@@ -57,4 +57,5 @@ def evaluated_splats(
     renderer = splat_renderer(splats, session.recipe.splats, capture, backdrop, shading)
     ignoring = SplatLook.trained(session.recipe.splats, capture).ignoring
     result = image_metrics(renderer, capture, capture.test, None, progress, cameras, ignoring)
-    return result | {"primitives": len(splats), "megabytes": round(splats.megabytes, 3)}, renderer
+    result |= {"primitives": len(splats), "megabytes": round(splats.megabytes, 3)}
+    return result | {"spz_psnr": session.context.scene.values.get("spz_psnr")}, renderer

@@ -3,12 +3,14 @@ reading it back and drawing it again."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.errors import GeometryError
 from engine.exchange import check_export, write_environment, write_glb, write_obj, write_ply
+from engine.exchange.asset_files import AssetReport, placed_together
 from engine.exchange.atomic import remove_temporaries
 from engine.exchange.check import FAULT_BELOW
 from engine.optimize.export_splats import export_splats
@@ -25,8 +27,8 @@ CHECKED_VIEWS = 4
 def export_scene(context: StageContext) -> None:
     """Write what `context.scene` holds to `context.exports`; no photo is decoded for it.
 
-    GLB, OBJ, PLY and light, or splats as PLY, SPZ and HTML, each written to a temporary name and renamed. Raises
-    GeometryError where there is neither, ExchangeError, and Cancelled.
+    GLB, OBJ, PLY and light, or splats as PLY, SPZ and HTML, which appear together when all are written and checked.
+    Raises GeometryError where there is neither, ExchangeError, and Cancelled.
     """
     remove_temporaries(context.exports)
     if f"{PREFIX}lens" in context.scene.tensors:
@@ -49,9 +51,21 @@ def _export_asset(context: StageContext) -> None:
     scene, options = context.scene, context.recipe.export
     if scene.mesh is None or scene.environment is None:
         raise GeometryError("stage export needs a mesh and its light: run the stage refine before it")
-    folder, material = context.exports, scene.material or Material()
-    folder.mkdir(parents=True, exist_ok=True)
-    asset = folder / f"{options.name}.glb"
+    report = placed_together(
+        context.exports,
+        options.name,
+        lambda aside: _written(context, aside),
+        lambda done, text: context.progress(STAGE, done, text),
+    )
+    scene.values["export_psnr"] = report.psnr
+    for text in report.notices:
+        context.notice(text)
+    context.progress(STAGE, 1.0, f"{options.name}.glb re-renders at {report.psnr:.1f} dB")
+
+
+def _written(context: StageContext, folder: Path) -> AssetReport:
+    scene, options = context.scene, context.recipe.export
+    material, asset = scene.material or Material(), folder / f"{options.name}.glb"
     write_glb(asset, scene.mesh, material, context.capture.up, options.name)
     context.progress(STAGE, 0.4, f"wrote {asset.name}")
     if options.obj:
@@ -63,7 +77,5 @@ def _export_asset(context: StageContext) -> None:
     spread = np.linspace(0, len(context.capture.train) - 1, CHECKED_VIEWS).round().astype(int)
     cameras = [context.capture.frames[context.capture.train[i]].camera for i in sorted(set(spread.tolist()))]
     psnr = check_export(asset, scene.mesh, material, scene.environment, cameras)
-    scene.values["export_psnr"] = psnr
-    if psnr < FAULT_BELOW:
-        context.notice(f"{asset}: rendered again it is {psnr:.1f} dB from the training render; the export is at fault")
-    context.progress(STAGE, 1.0, f"{asset.name} re-renders at {psnr:.1f} dB")
+    fault = f"{asset}: rendered again it is {psnr:.1f} dB from the training render; the export is at fault"
+    return AssetReport(folder, psnr=psnr, notices=(fault,) * (psnr < FAULT_BELOW))

@@ -35,8 +35,7 @@ class SplatPreview:
 
     def __init__(self, snapshot: SceneSnapshot) -> None:
         self.splats, self.look, self._scores = snapshot.gaussians, snapshot.splat_look, snapshot.splat_scores
-        look = self.look
-        self._renderer = SplatRenderer(self.splats, look.background, look.antialiased, look.rescaled)
+        self._renderer = SplatRenderer(self.splats, self.look.background)
         self._splatter = self._renderer.splatter
 
     @property
@@ -93,8 +92,7 @@ class SplatPreview:
         options = SplatOptions(
             background=background,
             degree=None if display == "shaded" else 0,
-            antialiased=self.look.antialiased,
-            rescaled=self.look.rescaled,
+            antialiased=self.splats.antialiased,
             depth=display == "normal",
             extra=camera_depths(splats.means, camera)[:, None] if with_depth else None,
         )

@@ -29,11 +29,9 @@ class VolumeSnapshot:
 
 @dataclass(frozen=True)
 class SplatLook:
-    """How splats are drawn as they were trained."""
+    """What splats were trained with and do not hold themselves."""
 
     background: tuple[float, float, float] | Backdrop | None = None  # sRGB-encoded, behind all; None: they stand free
-    antialiased: bool = False
-    rescaled: bool = False
     ignoring: bool = False  # masks tell what of the photos to leave out, whatever is there: nothing compares it
 
     @classmethod
@@ -41,10 +39,10 @@ class SplatLook:
         """Free-standing where masks showed an object, else before what was learned, or over their background."""
         ignoring = capture.has_masks and options.masks == "ignore"
         if backdrop is not None:
-            return cls(backdrop, options.antialiased, options.rescaled, ignoring)
+            return cls(backdrop, ignoring)
         free = capture.has_masks and options.masks == "object"
         background = None if free else ((1.0, 1.0, 1.0) if options.background == "white" else (0.0, 0.0, 0.0))
-        return cls(background, options.antialiased, options.rescaled, ignoring)
+        return cls(background, ignoring)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from engine.errors import GeometryError
 from engine.optimize.stages.splats import SplatsStage
 from engine.scene import Gaussians
 from engine.scene.gaussians import joined
+from engine.splats.channels import rescaled
 from engine.splats.parameters import SplatTensors
 
 if TYPE_CHECKING:
@@ -88,4 +89,7 @@ def _kept(session: Session, edit: int) -> Gaussians | None:
     arrays = {name[len(prefix) :]: tensors[name].numpy() for name in tensors if name.startswith(prefix)}
     if not arrays:
         return None
-    return Gaussians(kind=_splats(session).kind, **arrays)
+    kind = _splats(session).kind
+    if "shapes" in arrays and kind == "gaussian":  # taken out while they were trained; since then all are Gaussians
+        return rescaled(SplatTensors.of(Gaussians(kind="exponential", **arrays))).gaussians()
+    return Gaussians(kind=kind, **arrays)

@@ -27,8 +27,6 @@ class SplatRenderer:
         self,
         splats: Gaussians,
         background: tuple[float, float, float] | Backdrop | None = None,  # encoded; None: alpha stays
-        antialiased: bool = False,
-        rescaled: bool = False,
         name: str = "numba",
         shading: PictureShading | None = None,  # what the splats' picture is seen through
     ) -> None:
@@ -36,7 +34,6 @@ class SplatRenderer:
         self.tensors = SplatTensors.of(splats)
         self.background = background
         self._behind = None if background is None else torch.from_numpy(_values(background))
-        self._settings = {"antialiased": antialiased, "rescaled": rescaled}
         self.splatter = splatter(name)
         self.shading = shading
 
@@ -60,9 +57,8 @@ class SplatRenderer:
         return replace(drawn, color=color)
 
     def _splatted(self, camera: Camera, behind: Tensor | None, depth: bool) -> SplatImage:
-        return self.splatter.render(
-            self.tensors, camera, SplatOptions(background=behind, depth=depth, **self._settings)
-        )
+        options = SplatOptions(background=behind, antialiased=self.splats.antialiased, depth=depth)
+        return self.splatter.render(self.tensors, camera, options)
 
     def render(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
         """(premultiplied linear colour [H,W,3], alpha [H,W]); opaque where there is a background."""

@@ -12,6 +12,7 @@ Kind = Literal["gaussian", "exponential", "surface"]
 KINDS: tuple[Kind, ...] = Kind.__args__
 TERMS = (1, 4, 9, 16)  # of spherical harmonics of degree 0 to 3
 COUNTED = 0.1  # least opacity of what counts where most splats are looked for
+SHAPES = (0.1, 10.0)  # exponents that a generalized exponential may have
 MOST = (5, 95)  # percentiles between which they lie
 CONSTANT = 0.28209479177387814  # the harmonic of degree 0
 

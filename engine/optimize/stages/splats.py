@@ -28,7 +28,10 @@ from engine.optimize.splat_start import (
     within_budget,
 )
 from engine.optimize.stage import IteratingStage, StageContext, register
+from engine.scene import Gaussians
+from engine.scene.gaussians import SHAPES
 from engine.splats import splatter, splatter_on
+from engine.splats.channels import rescaled
 from engine.splats.contract import SplatOptions
 from engine.splats.density import density
 from engine.splats.density.contract import DensityOptions
@@ -201,6 +204,7 @@ class SplatsStage(IteratingStage):
         self.clock.lap("backward")
         for optimizer in self.optimizers:
             optimizer.step()
+        self._confine()
         if self.backdrop is not None:
             self.backdrop.confine()
         self.refinement.take(view, motion, index / max(self.steps, 1), self.learning_rate_scale)
@@ -211,6 +215,11 @@ class SplatsStage(IteratingStage):
                 self.density.adapt(index + 1, self.splats, self.optimizers[0], generator)
         self.clock.lap("density")
         return terms | {"loss": sum(terms.values()), "psnr": psnr}
+
+    def _confine(self) -> None:
+        """Keep shapes where files may have them."""
+        if self.splats.shapes is not None:
+            self.splats.shapes.data.clamp_(*SHAPES)
 
     def _degree(self, index: int) -> int:
         """Of the harmonics that are used; all at once where they come from a file."""
@@ -300,9 +309,15 @@ class SplatsStage(IteratingStage):
         self.density.restore(parts["density"], values["density"])
         self.refinement.restore_named(tensors)
 
+    def gaussians(self) -> Gaussians:
+        """Copies of the splats that show what was trained without its options: rescaled ones are plain Gaussians."""
+        plain = self.splats.kind == "exponential" and self.options.rescaled
+        splats = rescaled(self.splats) if plain else self.splats
+        return replace(splats.gaussians(), antialiased=self.options.antialiased and splats.kind != "surface")
+
     def preview(self) -> dict[str, Any]:
         backdrop = None if self.backdrop is None else self.backdrop.snapshot()
-        return splat_fields(self.context, self.splats.gaussians(), self.density.scores(), backdrop)
+        return splat_fields(self.context, self.gaussians(), self.density.scores(), backdrop)
 
     def edit(self, kept: Tensor, added: SplatTensors | None = None) -> None:
         """Have the splats at `kept` [K] (indices) and then `added`, which begin with no moments and nothing seen."""
@@ -313,7 +328,7 @@ class SplatsStage(IteratingStage):
         return {"splats": len(self.splats), "budget": self.budget, "megabytes": self.splats.megabytes}
 
     def finish(self) -> None:
-        self.context.scene.gaussians = self.splats.gaussians()
+        self.context.scene.gaussians = self.gaussians()
         self.context.scene.backdrop = None if self.backdrop is None else self.backdrop.snapshot()
         self.refinement.finish()
 

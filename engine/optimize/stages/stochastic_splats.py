@@ -106,6 +106,7 @@ class StochasticSplatsStage(SplatsStage):
             tensor.grad = self._estimate(group, tensor.grad, view.camera, losses, index)
         self.clock.lap("backward")
         self.optimizers[0].step()
+        self._confine()
         with torch.no_grad():
             self.density.observe(drawn, view.camera)
             if options.geometry:

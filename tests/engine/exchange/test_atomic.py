@@ -14,6 +14,8 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     for name in ("asset.glb", "asset_base_color.png", "my.asset.ply", "none"):
         killed.write(tmp_path / name, b"half")
     assert len(list(tmp_path.iterdir())) == len(kept) + 5
+    (tmp_path / ".asset-ab_c0123.partial").mkdir()  # of files that were to appear together
+    (tmp_path / ".asset-ab_c0123.partial" / "asset.glb").write_text("half")
     remove_temporaries(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {*kept, ".folder.1-0.tmp"}
     remove_temporaries(tmp_path / "missing")

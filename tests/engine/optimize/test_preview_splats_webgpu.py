@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,8 +27,8 @@ def device() -> PreviewDevice:
 
 
 def snapshot(kind="gaussian", version=1) -> SceneSnapshot:
-    look = SplatLook((0.2, 0.4, 0.6), kind != "surface", kind == "exponential")
-    return SceneSnapshot("splats", 3, version, gaussians=scene(kind, 60, 2, seed=version), splat_look=look)
+    splats = replace(scene(kind, 60, 2, seed=version), antialiased=kind != "surface")
+    return SceneSnapshot("splats", 3, version, gaussians=splats, splat_look=SplatLook((0.2, 0.4, 0.6)))
 
 
 def forbid(monkeypatch) -> None:
