@@ -50,9 +50,13 @@ def evaluate(project: Path, reference: Path | None, capture: Path | None = None)
 
 
 def export(project: Path, out: Path | None, overwrite: bool = False, capture: Path | None = None) -> int:
-    """Write the scene of the newest checkpoint as an asset."""
+    """Write the scene of the newest checkpoint as an asset, or a file's splats in the other formats."""
     if out is not None:
         _check_out(out, overwrite)
+    if project.is_file():
+        from app.splat_conversion import convert
+
+        return convert(project, out, capture)
     from app.progress import progress
     from engine.optimize.export_scene import export_scene
     from engine.optimize.project import Project

@@ -182,12 +182,12 @@ class Eval:
 
 @dataclass
 class Export:
-    """Write a project's current asset or splats again."""
+    """Write a project's current asset or splats again, or a file's splats in other formats."""
 
     project: Positional[Path]
-    """Project folder."""
+    """Project folder; or splats as PLY or SPZ, which are written as SPZ or PLY and as a page."""
     out: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Folder to write to; by default the project's exports/."""
+    """Folder to write to; by default the project's exports/. A file needs it."""
     overwrite: bool = False
     """Write to --out even if it holds files; those of the same names are replaced."""
     capture: MovedCapture = None

@@ -39,6 +39,32 @@ def test_export_writes_the_splats_elsewhere(project, tmp_path):
     assert (tmp_path / "there" / "scene.ply").read_bytes() == (project / "exports" / "scene.ply").read_bytes()
 
 
+def test_export_writes_the_other_formats_of_a_file(project, tmp_path):
+    source = project / "exports" / "scene.ply"
+    told = unrender("export", source, "--out", tmp_path / "a")
+    assert told.code == 0, told.err
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"scene.spz", "scene.html"} and "MB" in told.out
+    told = unrender("export", tmp_path / "a" / "scene.spz", "--out", tmp_path / "a", "--overwrite")
+    assert told.code == 0, told.err
+    back, splats = read_splats(tmp_path / "a" / "scene.ply"), read_splats(source)
+    assert len(back) == len(splats) and np.abs(back.means - splats.means).max() < 1e-5
+    assert f'"count": {len(splats)},' in (tmp_path / "a" / "scene.html").read_text()
+
+
+def test_export_of_a_file_says_what_it_needs(project, tmp_path):
+    source, mesh = project / "exports" / "scene.ply", tmp_path / "mesh.ply"
+    mesh.write_text("ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nend_header\n")
+    for arguments, said in (
+        ((source,), "scene.ply: --out is missing"),
+        ((source, "--out", tmp_path / "a", "--capture", tmp_path), "has no photos"),
+        ((mesh, "--out", tmp_path / "a"), "mesh.ply: it holds no splats"),
+        ((source, "--out", tmp_path), "is not empty"),
+    ):
+        told = unrender("export", *arguments)
+        assert told.code == 1 and said in told.err, told.err
+    assert not (tmp_path / "a").exists()
+
+
 def test_render_draws_a_picture_and_a_film(project, tmp_path):
     told = unrender("render", project, "--out", tmp_path / "view.png", "--view", "photo_01.png", "--size", 32)
     assert told.code == 0, told.err
