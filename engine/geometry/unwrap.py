@@ -34,6 +34,7 @@ class UnwrapOptions:
     smoothing: int = 2  # rounds of smoothing before charts are cut; the mesh itself stays as it is
     iterations: int = 1  # of xatlas's chart growing; more make fewer charts and take longer
     timeout: float = 600.0  # seconds
+    section: str = "mesh"  # of the recipe, whose options errors name
 
 
 def _checked(mesh: Mesh, options: UnwrapOptions) -> None:
@@ -43,7 +44,7 @@ def _checked(mesh: Mesh, options: UnwrapOptions) -> None:
     if faces > options.face_cap:
         raise GeometryError(
             f"unwrap: {faces} faces are more than the cap of {options.face_cap}; simplify the mesh to fewer faces, "
-            "or raise mesh.face_cap and expect it to take minutes"
+            f"or raise {options.section}.face_cap and expect it to take minutes"
         )
     if not np.isfinite(mesh.vertices).all():
         raise GeometryError("unwrap: the mesh has vertices that are not finite; repair it first")
@@ -90,7 +91,8 @@ def _run(
     if child.returncode != 0 or not made.exists():
         last = (said.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
         if "do not fit" in last:
-            raise GeometryError(f"unwrap: {last}")
+            of = options.section
+            raise GeometryError(f"unwrap: {last}; raise {of}.texture_size or lower {of}.padding")
         raise GeometryError(
             f"unwrap: xatlas failed with exit code {child.returncode} ({last}); try fewer faces or a cleaned mesh"
         )

@@ -90,7 +90,7 @@ def main(source: str, target: str) -> None:
     first, corners, places, count = charts(flattened(vertices, triangles, rounds), triangles, iterations)
     found = packed(places, corners, count, limit, padding)
     if found is None:
-        sys.exit(f"{count} charts do not fit the texture; raise mesh.texture_size or lower mesh.padding")
+        sys.exit(f"{count} charts do not fit the texture")
     second, corners, uv, width, height = found
     np.savez(target, source=first[second], corners=corners, uv=uv, size=np.array([width, height]), charts=count)
 

@@ -327,6 +327,7 @@ class Session(LiveSession):
             if stage.steps:
                 raise
             self._go_without(error)
+            restore_generators(self.context, *self._draws)
             self.stage = None
             return False
         return True
@@ -352,8 +353,7 @@ class Session(LiveSession):
     def _go_without(self, error: BaseException) -> None:
         """Lower what takes memory, or leave WebGPU; raises `error` where neither helps."""
         if isinstance(error, DeviceLost):
-            self._leave_webgpu(error)
-            return
+            return self._leave_webgpu(error)
         if not is_out_of_memory(error):
             raise error
         largest = max(max(frame.camera.size) for frame in self.capture.frames)

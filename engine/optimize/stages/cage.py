@@ -77,7 +77,7 @@ class CageStage(Stage):
         size = options.texture_size or self._texture_size()
         scene.mesh = unwrap(
             mesh,
-            UnwrapOptions(max(options.faces, len(mesh.triangles)), size, options.padding),
+            UnwrapOptions(max(options.faces, len(mesh.triangles)), size, options.padding, section=self.name),
             lambda _done, _total, text: context.progress(self.name, 0.3, text),
             context.cancelled,
         )

@@ -99,6 +99,8 @@ def test_bad_meshes_are_refused():
 def test_padding_that_leaves_no_room_is_named():
     with pytest.raises(GeometryError, match=r"^unwrap: \d+ charts do not fit .*mesh\.texture_size.*mesh\.padding$"):
         unwrap(bumpy(), UnwrapOptions(texture_size=64, padding=32))
+    with pytest.raises(GeometryError, match=r"do not fit .*; raise cage\.texture_size or lower cage\.padding$"):
+        unwrap(bumpy(), UnwrapOptions(texture_size=64, padding=32, section="cage"))
 
 
 @pytest.fixture

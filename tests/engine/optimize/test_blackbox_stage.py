@@ -10,11 +10,13 @@ import trimesh
 
 import assets
 from engine.capture import open_capture
-from engine.errors import RecipeError, ShaderError
+from engine.errors import GeometryError, OnlyDeviceLost, RecipeError, ShaderError
 from engine.exchange import read_mesh
 from engine.exchange.synthesize import synthesize
+from engine.optimize.messages import Notice
 from engine.optimize.recipe import load_recipe
 from engine.optimize.session import Session
+from engine.optimize.stochastic import StochasticLoop
 from engine.shading.blackbox import allow_scripts, open_shading
 
 TOON = Path(assets.__file__).parent / "shadings" / "toon.py"
@@ -60,6 +62,22 @@ def test_a_python_shading_runs_without_an_adapter(capture, tmp_path, monkeypatch
         allow_scripts(False)
 
 
+@pytest.mark.parametrize("device", ["cpu", "webgpu"])
+def test_a_device_lost_for_good_ends_the_run_with_advice_that_helps(capture, tmp_path, monkeypatch, device):
+    heard: list[str] = []
+    recipe = load_recipe("toon", [*SMALL, "cage.faces=60", "blackbox.steps=6"])
+    with Session.create(capture, recipe, tmp_path / "out", device=device) as session:
+        session.listen(lambda message: heard.append(message.text) if isinstance(message, Notice) else None)
+        while session.index < 2 or session.stage_name != "blackbox":
+            session.step()
+        submit = StochasticLoop._encoded
+        monkeypatch.setattr(StochasticLoop, "_encoded", lambda self, *_: self.gpu.destroy() or submit(self, *_))
+        with pytest.raises(OnlyDeviceLost, match="UNRENDER_GPU .*, or write the shading as a Python file") as error:
+            session.run()
+    assert "--device cpu" not in str(error.value)
+    assert not any("instead" in text for text in heard)
+
+
 def test_resume_gives_the_same_numbers(capture, tmp_path):
     chosen = [*SMALL, "cage.faces=60", "blackbox.steps=6"]
     ends = []
@@ -76,7 +94,8 @@ def test_resume_gives_the_same_numbers(capture, tmp_path):
 
 
 def test_a_subdivided_surface_and_its_cage_are_exported(capture, tmp_path):
-    chosen = ("shading.name=toon", "subdivision.steps=4", "subdivision.levels=1", "subdivision.displacement_size=32")
+    chosen = ["shading.name=toon", "subdivision.steps=4", "subdivision.levels=1", "subdivision.displacement_size=32"]
+    chosen += ["volume.steps=20", "volume.resolution=24", "volume.rays=256"]
     with finished(capture, tmp_path / "out", "subdivision", *chosen) as session:
         scene = session.context.scene
     cage = read_mesh(tmp_path / "out" / "exports" / "cage.ply")
@@ -126,6 +145,11 @@ def test_a_cage_can_start_in_the_photos_mean_colours(capture, tmp_path):
     np.testing.assert_allclose(colors["toon"], 0.5)
     np.testing.assert_allclose(colors["flat_color"], mean, atol=0.1)
     assert (colors["lamp"] > 1.2 * colors["flat_color"]).all(), "the lamp darkens what it shows"
+
+
+def test_a_cage_whose_texture_is_too_small_names_its_own_options(capture, tmp_path):
+    with pytest.raises(GeometryError, match=r"do not fit .*; raise cage\.texture_size or lower cage\.padding$"):
+        finished(capture, tmp_path / "out", "toon", "stages=hull,cage", "cage.texture_size=8")
 
 
 def test_a_cage_is_made_of_the_surface_that_later_stages_dug(capture, tmp_path):

@@ -17,6 +17,7 @@ from engine.optimize.session import Session
 from engine.optimize.stage import Stage, StageContext, register, stage_for
 from engine.optimize.stages.refine import RefineStage
 from engine.optimize.stages.refine_loop import LoopRefineStage
+from engine.optimize.stochastic import StochasticLoop
 from engine.optimize.stochastic.limits import BINDING
 from engine.optimize.stochastic.memory import ALIGNED, VIEW
 from engine.optimize.stochastic.options import GroupOptions, LoopOptions
@@ -89,6 +90,18 @@ def test_what_the_device_has_no_room_for_is_refined_off_it_and_told(tmp_path, mo
     with create(tmp_path / "run", **{"refine.steps": 1}) as session:
         assert session.run(lambda m: notices.append(m.text) if isinstance(m, Notice) else None)
     assert any("optimize.on_device has no effect" in text and "larger than" in text for text in notices)
+
+
+def test_a_device_lost_for_good_before_it_begins_leaves_the_stage_to_the_processor(tmp_path, monkeypatch):
+    def lost(self, gpu):
+        raise gpu.lose("the test took it away")
+
+    monkeypatch.setattr(StochasticLoop, "_build", lost)
+    notices = []
+    with create(tmp_path / "run", **{"refine.steps": 1}) as session:
+        assert session.run(lambda m: notices.append(m.text) if isinstance(m, Notice) else None)
+        assert session.device.rasterizer == "numba"
+    assert any(text.endswith("from now on numba draws instead") for text in notices)
 
 
 def test_it_fits_the_photos_better_than_before(whole):
