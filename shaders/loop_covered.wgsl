@@ -1,14 +1,15 @@
 // Provides: list_covered, the pixels that show a triangle on either side, listed; the losses of all others.
 #include loop_step
 #include loop_sums
+#include loop_work
 #include loss
 
 @group(0) @binding(4) var ids_plus: texture_2d<u32>;
 @group(0) @binding(5) var ids_minus: texture_2d<u32>;
 @group(0) @binding(6) var photo: texture_2d<f32>;
 @group(0) @binding(7) var<storage, read_write> losses: array<vec2f>; // as in loop_pixels
-// Column and row, 16 bits each: from the front those whose two triangles differ, whose credit takes longest, so that
-// neighbouring invocations of the pass over them are alike; from the view's last pixel backwards the other ones.
+// Column and row, 16 bits each: from the front of a band those whose two triangles differ, whose credit takes longest, so that
+// neighbouring invocations of the pass over them are alike; from the band's last pixel backwards the other ones.
 @group(0) @binding(11) var<storage, read_write> covered: array<u32>;
 
 const RUN = 32u; // pixels of a row that one invocation lists, so that atomics are few
@@ -40,16 +41,20 @@ fn list_covered(@builtin(global_invocation_id) id: vec3u) {
         empty |= bit(none, x);
     }
     let row = id.y << 16u;
+    let rows = band_rows(view.size.y);
+    let band = id.y / rows;
     var place = 0u;
     if (differing != 0u) {
-        place = u32(atomicAdd(&sums.head[DIFFERING], i32(countOneBits(differing))));
+        let before = u32(atomicAdd(&sums.head[DIFFERING + band], i32(countOneBits(differing))));
+        place = view.size.x * band * rows + before;
     }
     for (; differing != 0u; differing &= differing - 1u) {
         covered[place] = row | (first + firstTrailingBit(differing));
         place++;
     }
     if (others != 0u) {
-        place = view.size.x * view.size.y - u32(atomicAdd(&sums.head[OTHERS], i32(countOneBits(others))));
+        let before = u32(atomicAdd(&sums.head[OTHERS + band], i32(countOneBits(others))));
+        place = view.size.x * min((band + 1u) * rows, view.size.y) - before;
     }
     for (; others != 0u; others &= others - 1u) {
         place--;

@@ -28,13 +28,21 @@ fn loss_of_side(id: u32, pixel: vec2f, wanted: vec4f, side: f32, section: u32) -
 }
 
 @compute @workgroup_size(64)
-fn pixels(@builtin(global_invocation_id) invocation: vec3u) {
-    let number = WORK_ROW * invocation.y + invocation.x;
-    if (number >= work.covered) {
+fn pixels(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {
+    let group = WORK_ROW * workgroup.y + workgroup.x;
+    var band = 0u;
+    for (var next = 1u; next < BANDS; next++) {
+        band += u32(group >= work.bands[next].first);
+    }
+    let number = (group - work.bands[band].first) * WORK_GROUP + local;
+    if (number >= work.bands[band].covered) {
         return;
     }
-    let others = view.size.x * view.size.y - 1u + work.differing; // the last one's place and theirs count down from it
-    let entry = covered[select(others - number, number, number < work.differing)];
+    let rows = band_rows(view.size.y);
+    let front = view.size.x * band * rows;
+    let past = view.size.x * min((band + 1u) * rows, view.size.y); // the other ones count down from here
+    let differing = work.bands[band].differing;
+    let entry = covered[select(past - 1u - (number - differing), front + number, number < differing)];
     let id = vec2u(entry & 0xffffu, entry >> 16u);
     let index = id.y * view.size.x + id.x;
     let pixel = vec2f(id) + 0.5;

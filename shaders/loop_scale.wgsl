@@ -11,8 +11,15 @@ const ROOM = 2147482624.0; // below 2^31 by more than what rounding in single pr
 // and those of one view say little of another's.
 @compute @workgroup_size(1)
 fn set_scale() {
-    let differing = atomicLoad(&sums.head[DIFFERING]);
-    let covered = differing + atomicLoad(&sums.head[OTHERS]);
+    var covered = 0;
+    var groups = 0u;
+    for (var band = 0u; band < BANDS; band++) {
+        let differing = atomicLoad(&sums.head[DIFFERING + band]);
+        let both = differing + atomicLoad(&sums.head[OTHERS + band]);
+        work.bands[band] = Band(groups, u32(both), u32(differing), 0u);
+        groups += (u32(both) + WORK_GROUP - 1u) / WORK_GROUP;
+        covered += both;
+    }
     let last = bitcast<f32>(atomicLoad(&sums.head[LAST_LARGEST]));
     let limit = select(now.limit, min(now.limit, now.growth * last), last > 0.0);
     let room = ROOM / f32(max(covered, 1)) - 0.5;
@@ -20,15 +27,9 @@ fn set_scale() {
     atomicStore(&sums.head[COVERED], covered);
     atomicStore(&sums.head[LIMIT], bitcast<i32>(limit));
     atomicStore(&sums.head[SCALE], scale);
-    let groups = (u32(covered) + WORK_GROUP - 1u) / WORK_GROUP;
-    let row = WORK_ROW / WORK_GROUP;
-    work = Work(
-        min(groups, row),
-        (groups + row - 1u) / row,
-        1u,
-        u32(covered),
-        u32(differing),
-        bitcast<f32>(scale),
-        limit,
-    );
+    work.groups_x = min(groups, WORK_ROW);
+    work.groups_y = (groups + WORK_ROW - 1u) / WORK_ROW;
+    work.groups_z = 1u;
+    work.scale = bitcast<f32>(scale);
+    work.limit = limit;
 }

@@ -19,5 +19,5 @@ const LARGEST = 3u;
 const COVERED = 4u;
 const SCALE = 5u;
 const LIMIT = 6u;
-const DIFFERING = 7u;
-const OTHERS = 8u;
+const DIFFERING = 16u;
+const OTHERS = 24u;

@@ -23,7 +23,7 @@ from engine.shading.tone import log_tonemap
 
 SUMS_HEAD = 32  # counters and scales before the sums, as loop_sums.wgsl says
 LAST_LARGEST, LARGEST = 1, 3  # words of the head
-WORK = 32  # bytes of what loop_work.wgsl has
+WORK = 160  # bytes of what loop_work.wgsl has
 ALIGNED = 256  # bytes between two uniforms of one buffer
 GROUP = 64  # invocations of a one-dimensional kernel
 TILE = 8  # side of a workgroup of pixels or texels
