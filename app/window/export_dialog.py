@@ -3,6 +3,7 @@ written."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -324,6 +325,7 @@ class ExportDialog(QDialog):
         if report.psnr is not None:
             verdict = "as it should be" if report.psnr >= FAULT_BELOW else "the files are at fault"
             lines.append(f"Read back and drawn again it matches to {report.psnr:.1f} dB: {verdict}.")
+        lines += [html.escape(text) for text in report.notices]
         self._say("<br>".join(lines), report.thumbnail)
         self.exported.emit(report)
 

@@ -192,7 +192,7 @@ def _warn_far_away(views: list[View], warnings: list[str]) -> None:
     pixel = spread / float(np.median([view.frame.camera.focal[0] for view in views]))  # at that distance
     step = float(np.spacing(np.float32(np.abs(positions).max())))
     if step > COARSE * pixel > 0:
-        where = ", ".join(f"{value:.6g}" for value in np.round(middle))
+        where = ", ".join(f"{value:.0f}" for value in middle)
         warnings.append(
             f"the cameras stand {np.abs(positions).max():.3g} units from the origin, where single precision has steps "
             f"of {step:.2g} units: too coarse for details {pixel:.2g} units wide, so results will be poor; subtract "

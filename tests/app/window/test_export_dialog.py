@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import threading
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
@@ -64,6 +65,9 @@ def test_the_dialog_states_what_one_has_to_know_and_writes_it(dialog, studio, tm
     document = json.loads(data[20 : 20 + struct.unpack_from("<I", data, 12)[0]])
     assert len(document["nodes"][0]["rotation"]) == 4
     assert dialog.start.isEnabled() and not studio.problems
+    dialog._done(replace(report, notices=("cup.spz: left out & said",)))
+    assert "left out &amp; said" in dialog.words.text()
+    dialog._done(report)
     qtbot.wait(50)
     shoot(dialog, "export_dialog_done")
 

@@ -3,8 +3,11 @@
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from app.window.findings import findings
+from engine.capture import open_capture
 from engine.capture.doctor import examine
 from engine.capture.options import CaptureOptions
 
@@ -46,6 +49,26 @@ def test_inverted_masks_are_reported(make_ball):
     for file in (folder / "masks").iterdir():
         Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
     assert any("inverted" in problem for problem in examine(folder).problems)
+
+
+def test_masks_of_what_to_ignore_are_not_called_inverted(make_ball):
+    folder = make_ball(masks="files")
+    for file in (folder / "masks").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    report = examine(folder, ignoring=True)
+    assert report.problems == [] and report.hull_is_empty is None
+    assert any("white (1) = what to keep, black is ignored" in line for line in report.lines())
+    said = [finding.text for finding in findings(report) if "Masks" in finding.text]
+    assert said and "What they keep covers" in said[0] and "cut off" not in said[0]
+
+
+@pytest.mark.parametrize("data", [b"", b"\0\0\0\x20ftypisom and then nothing"], ids=["empty", "cut off"])
+def test_a_video_that_is_none_is_a_problem(tmp_path, data, capfd):
+    (tmp_path / "walk.mp4").write_bytes(data)
+    for path in (tmp_path, tmp_path / "walk.mp4"):
+        (problem,) = examine(path).problems
+        assert "walk.mp4: cannot be decoded as a video" in problem
+    assert capfd.readouterr().err == "", "FFmpeg's own words are not for users"
 
 
 def test_an_empty_hull_blames_the_view_that_causes_it(make_ball):
@@ -96,3 +119,20 @@ def test_a_capture_without_test_views_is_noted(ball, edit):
     report = examine(ball)
     assert report.test == 0 and report.problems == []
     assert any("no test views" in warning for warning in report.warnings)
+
+
+def test_a_capture_so_far_out_that_its_numbers_are_coarse_is_said(ball, edit):
+    def shifted(by):
+        def change(transforms):
+            for frame in transforms["frames"]:
+                for axis, value in enumerate(by):
+                    frame["transform_matrix"][axis][3] += value
+
+        return change
+
+    edit(ball, shifted((5000, 3000, 100)))
+    assert not [text for text in examine(ball).warnings if "single precision" in text]
+    edit(ball, shifted((5e5, 5.4e6, 300)))
+    (said,) = (text for text in examine(ball).warnings if "single precision" in text)
+    assert "steps of 0.5 units" in said and "subtract (505000, 5403000, 400)" in said
+    assert said in open_capture(ball).warnings, "runs say it too"
