@@ -8,8 +8,8 @@
 @group(0) @binding(5) var ids_minus: texture_2d<u32>;
 @group(0) @binding(6) var photo: texture_2d<f32>;
 @group(0) @binding(7) var<storage, read_write> losses: array<vec2f>; // as in loop_pixels
-// Column and row, 16 bits each: from the front of a band those whose two triangles differ, whose credit takes longest, so that
-// neighbouring invocations of the pass over them are alike; from the band's last pixel backwards the other ones.
+// Column and row, 16 bits each: from the front of a band those whose two triangles differ, whose credit takes longest,
+// so that neighbouring invocations of the pass over them are alike; from the band's last pixel backwards the others.
 @group(0) @binding(11) var<storage, read_write> covered: array<u32>;
 
 const RUN = 32u; // pixels of a row that one invocation lists, so that atomics are few

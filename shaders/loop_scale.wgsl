@@ -1,4 +1,4 @@
-// Provides: set_scale, the fixed point of a step's credit, whose sums over covered pixels fit 32 bits, and their number.
+// Provides: set_scale, the fixed point of a step's credit, whose sums over covered pixels fit 32 bits; their number.
 #include loop_step
 #include loop_sums
 #include loop_work
