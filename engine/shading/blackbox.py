@@ -24,6 +24,7 @@ from engine.shading.wgsl_signature import SIGNATURE, check_text, declarations, n
 SHIPPED = ("flat_color", "lamp", "normal_color", "palette", "pbr", "toon")
 PLAIN = ("surface", "shade_points")  # what names every field whatever the shading
 OWN_NAME = "shading"  # the include by which a user's text gets in
+IN_PYTHON = ", or write the shading as a Python file, which runs on the CPU"
 
 CREDITS = ("credit_vertices", "credit_pose", "credit_texels")  # rules of the loop for any shading
 
@@ -133,7 +134,7 @@ class WgslShading:
     def way(self, in_python: bool = True) -> str:
         """The way out that errors of the device end in; in_python: whether the shading may be a Python file instead."""
         endless = "" if self.text is None else f", see that no loop in {self.name} is without an end"
-        python = ", or write the shading as a Python file, which runs on the CPU" if in_python else ""
+        python = IN_PYTHON if in_python else ""
         return f"{endless}, choose another adapter with UNRENDER_GPU (unrender devices lists them){python}"
 
 
@@ -229,12 +230,15 @@ def _python_shading(path: Path, text: str) -> PythonShading:
     return PythonShading(str(path), function)
 
 
-def needs_adapter(shading: Shading) -> None:
-    """Raise DeviceError with the way out where a WGSL shading meets a machine without an adapter."""
-    from engine.kernels.adapters import adapters
+def needs_adapter(shading: Shading, in_python: bool = True) -> None:
+    """Raise DeviceError with the way out where a WGSL shading meets a machine without an adapter.
+
+    in_python: whether the shading may be a Python file instead.
+    """
+    from engine.kernels.adapters import NONE_FOUND, adapters
 
     if isinstance(shading, WgslShading) and not adapters():
         raise DeviceError(
-            f"{shading.name}: WGSL needs a GPU or a software driver such as lavapipe, and WebGPU finds none here; "
-            "write the shading as a Python file, which runs on the CPU"
+            f"{shading.name}: WGSL needs a GPU or a software driver such as lavapipe, and {NONE_FOUND}",
+            IN_PYTHON if in_python else "",
         )

@@ -27,6 +27,7 @@ class BlackBoxStage(LoopStage):
     """
 
     name = "blackbox"
+    in_python = True  # whether the shading may be
 
     @classmethod
     def needs(cls, recipe: Any) -> tuple[str, ...]:
@@ -44,7 +45,7 @@ class BlackBoxStage(LoopStage):
                 f"stage {cls.name} cannot start with optimize.gradient=analytic: autograd cannot see into the shading "
                 f"{shading.name}, whose derivative may be 0 or missing; set optimize.gradient=stochastic"
             )
-        needs_adapter(shading)
+        needs_adapter(shading, cls.in_python)
         shading.check()
 
     @property
@@ -101,7 +102,7 @@ class BlackBoxStage(LoopStage):
 
             return HostLoop(*arguments, self.shading, notify=self.context.notice)
         shading, notice = self._device_shading(self.shading), self.context.notice
-        return StochasticLoop(gpu(), *arguments, shading, notify=notice, way=self.shading.way())
+        return StochasticLoop(gpu(), *arguments, shading, notify=notice, way=self.shading.way(self.in_python))
 
     def _device_shading(self, shading: WgslShading) -> Any:
         from engine.optimize.stochastic.rendering import LoopShading

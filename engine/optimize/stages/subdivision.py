@@ -27,6 +27,7 @@ class SubdivisionStage(BlackBoxStage):
     """
 
     name = "subdivision"
+    in_python = False
 
     @classmethod
     def check(cls, recipe: Any, capture: Capture) -> None:
@@ -65,7 +66,7 @@ class SubdivisionStage(BlackBoxStage):
             taps=taps,
         )
         shading, notice = self._device_shading(self.shading), self.context.notice
-        way = self.shading.way(in_python=False)
+        way = self.shading.way(self.in_python)
         return CageLoop(gpu(), scene, self.photos(), self._loop_options(), shading, notify=notice, way=way)
 
     def points(self) -> np.ndarray:

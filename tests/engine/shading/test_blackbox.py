@@ -10,6 +10,8 @@ import pytest
 import assets
 from engine.errors import DeviceError, RecipeError, ShaderError
 from engine.kernels.webgpu import Gpu
+from engine.optimize.recipe import load_recipe
+from engine.optimize.stages.subdivision import SubdivisionStage
 from engine.shading import blackbox
 from engine.shading.blackbox import allow_scripts, open_shading
 from engine.shading.points import SurfacePoints
@@ -117,8 +119,12 @@ def test_what_a_shading_reads_is_known_from_its_text():
 
 def test_without_an_adapter_wgsl_points_to_python(monkeypatch, trusting):
     monkeypatch.setattr("engine.kernels.adapters.adapters", lambda: [])
-    with pytest.raises(Exception, match="toon: WGSL needs a GPU.*Python file"):
+    with pytest.raises(DeviceError, match="toon: WGSL needs a GPU.*install a graphics driver.*Python file") as error:
         blackbox.needs_adapter(open_shading("toon"))
+    assert "--device" not in str(error.value)
+    with pytest.raises(DeviceError, match="toon: WGSL needs a GPU.*install a graphics driver") as error:
+        SubdivisionStage.check(load_recipe("subdivision", ["shading.name=toon"]), None)
+    assert "Python" not in str(error.value)
     blackbox.needs_adapter(open_shading("", SHADINGS / "toon.py"))
 
 
