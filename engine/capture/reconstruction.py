@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -22,6 +23,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from engine.capture.bad_frames import described
 from engine.capture.entry import FrameProblem
 from engine.capture.photos import (
     JPEG_QUALITY,
@@ -41,6 +43,7 @@ VERSION = 1
 POLL_SECONDS = 0.05
 COUNT_SECONDS = 0.5  # between two looks into COLMAP's database
 MOST_FOLDERS = 1000
+LISTED = 3  # photos without a pose that a note names for each reason
 # stage of the work: (share of the time at its begin, at its end, words)
 STAGES = {
     "photos": (0.0, 0.05, "reading photo {done} of {total}"),
@@ -124,6 +127,7 @@ def find_poses(
     work = _Work(source, progress, cancelled)
     target = _named_after(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    _remove_abandoned(target)
     try:
         temporary.mkdir(parents=True)
         report = work.run(temporary, keep_pixels)
@@ -148,8 +152,8 @@ def recorded_notes(folder: Path) -> list[str]:
         return []
     notes = list(report.notes)
     if report.failed:
-        listed = "; ".join(f"{name}: {reason}" for name, reason in report.failed)
-        notes.append(f"{len(report.failed)} of {report.photos} photos have no pose: {listed}")
+        reasons = "; ".join(described(report.failed, report.photos, LISTED))
+        notes.append(f"{len(report.failed)} of {report.photos} photos have no pose: {reasons}")
     return notes
 
 
@@ -161,6 +165,27 @@ def _named_after(path: Path) -> Path:
     elif named.parent == named:
         raise CaptureError(f"{path}: the photos lie in the root folder, beside which nothing can be put; move them")
     return named.with_name(f"{named.name}-posed")
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove what processes that were killed while they made `target` have left beside it."""
+    with suppress(OSError):  # it stands in nobody's way
+        for folder in target.parent.iterdir():
+            found = re.fullmatch(rf"\.{re.escape(target.name)}\.(\d{{1,9}})-\d+\.tmp", folder.name)
+            if found is not None and not _may_run(int(found[1])):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _may_run(process: int) -> bool:
+    if os.name == "nt":  # to ask would be to end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def _candidates(folder: Path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -119,6 +121,19 @@ def test_photos_without_overlap_or_details_are_said(tmp_path):
     with pytest.raises(CaptureError, match="3 of 3 photos have too few details"):
         find_poses(plain)
     assert os.listdir(tmp_path / "plain") == ["photos"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell which processes run without ending them")
+def test_what_killed_processes_left_is_removed(tmp_path):
+    write_photos(tmp_path / "room", cameras(1))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = [f".room-posed.{gone.pid}-140.tmp", f".room-posed-2.{gone.pid}-1.tmp", f".room-posed.{os.getpid()}-1.tmp"]
+    for name in left:
+        (tmp_path / name / "photos").mkdir(parents=True)
+    with pytest.raises(CaptureError, match="1 usable photo"):
+        find_poses(tmp_path / "room")
+    assert sorted(os.listdir(tmp_path)) == sorted(["room", *left[1:]])
 
 
 def test_one_photo_is_too_few(tmp_path):
