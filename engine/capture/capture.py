@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.capture.bad_frames import described
+from engine.capture.bad_frames import described, some
 from engine.capture.depths import DepthCache, read_depth
 from engine.capture.entry import FrameProblem, Reading
 from engine.capture.options import NO_MASKS, CaptureOptions
@@ -74,7 +74,7 @@ def read_files(path: Path, options: CaptureOptions) -> Reading:
                 "part of a COLMAP model or a video"
             )
         if not path.is_dir():
-            raise CaptureError(f"{path}: there is no such capture; name its folder (transforms.json or a COLMAP model)")
+            raise CaptureError(f"{path}: there is no such capture; name a folder of photos or a video")
         transforms = any((path / name).is_file() for name in SPLIT_FILES)
         model = find_model(path)
         if transforms:
@@ -107,6 +107,7 @@ class Capture:
         self.views = views
         self.uses_alpha = alpha_means_object(views)
         self.mask_statistics: dict[str, MaskStatistics] = {}  # by frame, filled as images are decoded
+        self.without_depth: set[str] = set()  # frames whose depth maps hold none, filled likewise
         self._cache: OrderedDict[str, Pixels] = OrderedDict()
         self._cached_bytes, self._limit = 0, options.cache_megabytes << 20
         self._depths = DepthCache(self._limit // 4)
@@ -177,6 +178,7 @@ class Capture:
         """A capture of the same files without the frames `bad` (name, reason); this one stays as it is."""
         left = copy.copy(self)
         left.warnings, left.mask_statistics = list(self.warnings), dict(self.mask_statistics)
+        left.without_depth = set(self.without_depth)
         left._lock = threading.Lock()
         with self._lock:
             left._cache, left._cached_bytes = OrderedDict(self._cache), self._cached_bytes
@@ -268,8 +270,8 @@ class Capture:
     def _reason_against(self, view: View, look: Callable[[View, Pixels], None] | None) -> str:
         try:
             pixels = load_pixels(view, self.options, self.uses_alpha)
-            if view.depth is not None:
-                read_depth(view.depth)
+            if view.depth is not None and not read_depth(view.depth).any():
+                self.without_depth.add(view.frame.name)
         except FrameProblem as problem:
             return str(problem)
         with self._lock:
@@ -302,9 +304,9 @@ class Capture:
         unkeyed = nothing_removed(known, self.options)
         if unkeyed:
             raise CaptureError(f"{self.path}: {unkeyed}")
-        polarity = checked.polarity_problem()
-        if polarity and polarity not in checked.warnings:
-            checked.warnings.append(polarity)
+        for problem in (checked.polarity_problem(), checked.depth_problem()):
+            if problem and problem not in checked.warnings:
+                checked.warnings.append(problem)
         return checked
 
     def polarity_problem(self) -> str:
@@ -312,6 +314,11 @@ class Capture:
         names = [view.frame.name for view in self.views]
         known = [self.mask_statistics[name] for name in names if name in self.mask_statistics]
         return "" if self.options.region is not None else polarity_problem(known)
+
+    def depth_problem(self) -> str:
+        """A sentence if depth maps decoded so far hold nothing above zero, else ''."""
+        empty = [view.frame.name for view in self.views if view.frame.name in self.without_depth]
+        return f"depth maps hold no depth, only zeros, negative or undefined numbers: {some(empty)}" if empty else ""
 
     def require_masks(self) -> None:
         """Raises CaptureError, naming the three remedies, when the photos come without masks."""

@@ -148,6 +148,7 @@ def examine(
     if later:
         capture.drop(later)
         _settle(capture, later, report)
+    report.warnings += [capture.depth_problem()] if capture.depth_problem() else []
     report.bad_frames = bad + later
     if report.bad_frames:
         total = len(report.bad_frames) + len(capture.views)
@@ -164,6 +165,7 @@ def _examine_photos(
 ) -> Report:
     """The report of photos without poses, or of the capture that was made from them."""
     from engine.capture.reconstruction import posed_path
+    from engine.capture.video import require_video
 
     there = posed_path(report.path, options.masks is not None)
     if there is not None:
@@ -172,6 +174,10 @@ def _examine_photos(
         return found
     if source.is_file():
         report.format = "a video without camera poses"
+        try:
+            require_video(source)
+        except CaptureError as error:
+            report.problems.append(str(error))
     else:
         report.format = "photos without camera poses"
         photos, report.bad_frames = read_photos(source)

@@ -24,6 +24,10 @@ class FrameProblem(CaptureError):
     """Why one frame cannot be used; collected, so that all bad frames are reported together."""
 
 
+class MissingFile(FrameProblem):
+    """A file that a frame names is not there."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One frame as its capture describes it, before its image has been looked at."""
@@ -56,7 +60,7 @@ class Reading:
 def locate(root: Path, folder: Path, text: str, options: CaptureOptions, what: str) -> Path:
     """The existing file that `text` names relative to `folder`, with a missing extension filled in.
 
-    Raises FrameProblem if there is none, or if it lies outside `root`, also through a symbolic link.
+    Raises MissingFile if there is none, and FrameProblem if it lies outside `root`, also through a symbolic link.
     """
     if not text or "\0" in text:
         raise FrameProblem(f"{what} path {text!r} is not a file name; correct it")
@@ -77,7 +81,7 @@ def locate(root: Path, folder: Path, text: str, options: CaptureOptions, what: s
             f"{what} {text[:200]} lies outside the capture's folder; copy it there, "
             "or allow it with --set capture.allow_outside=true"
         )
-    raise FrameProblem(f"{what} {text[:200]} is missing; restore the file")
+    raise MissingFile(f"{what} {text[:200]} is missing; restore the file")
 
 
 def _both_cases() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.capture.bad_frames import some
 from engine.capture.depths import UNIT, DepthFile
-from engine.capture.entry import IMAGE_SUFFIXES, Entry, FrameProblem, Reading, locate
+from engine.capture.entry import IMAGE_SUFFIXES, Entry, FrameProblem, MissingFile, Reading, locate
 from engine.capture.lens import PANORAMA, Lens
 from engine.capture.options import CaptureOptions
 from engine.capture.points import Points, named_points, points_beside
@@ -233,7 +233,11 @@ def _entry(
         unit = _number(values.get("depth_unit_scale_factor", UNIT), "depth_unit_scale_factor")
         if unit <= 0:
             raise FrameProblem(f"depth_unit_scale_factor is {unit:g}; give capture units per stored number, above zero")
-        depth = DepthFile(locate(folder, folder, frame["depth_file_path"], options, "depth"), unit)
+        try:
+            path = locate(folder, folder, frame["depth_file_path"], options, "depth")
+        except MissingFile:  # photos do without it, and say so
+            path = folder / frame["depth_file_path"]
+        depth = DepthFile(path, unit)
     return Entry(
         name=_name(frame),
         image_path=image,

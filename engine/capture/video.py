@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ MOST_FRAMES, LEAST_FRAMES = 120, 40  # taken from a video; fewer where it has fe
 FRAMES_PER_SECOND = 2.0
 SHARPNESS_SIZE = 640  # pixels of the longer side at which sharpness is measured
 JPEG_QUALITY = 98
+NO_FRAME = "{}: no frame can be decoded; the file is damaged or empty; copy it again"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,26 @@ def interval_of(frames: int, rate: float) -> int:
     return max(1, -(-frames // wanted))
 
 
+def require_video(video: Path) -> None:
+    """Raise CaptureError for a file that is no video or whose first frame is damaged."""
+    reader = _reader(video)
+    try:
+        if not reader.read()[0]:
+            raise CaptureError(NO_FRAME.format(video))
+    finally:
+        reader.release()
+
+
+def _reader(video: Path):
+    import cv2
+
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what FFmpeg would print, the errors here say
+    reader = cv2.VideoCapture(str(video))
+    if not reader.isOpened():
+        raise CaptureError(f"{video}: cannot be decoded as a video; save it as MP4 (H.264), or give its frames")
+    return reader
+
+
 def write_frames(
     video: Path,
     folder: Path,
@@ -62,10 +84,8 @@ def write_frames(
     """
     import cv2
 
-    reader = cv2.VideoCapture(str(video))
+    reader = _reader(video)
     try:
-        if not reader.isOpened():
-            raise CaptureError(f"{video}: cannot be decoded as a video; save it as MP4 (H.264), or give its frames")
         claimed, rate = int(reader.get(cv2.CAP_PROP_FRAME_COUNT)), float(reader.get(cv2.CAP_PROP_FPS))
         interval = interval_of(claimed, rate)
         names: list[str] = []
@@ -97,7 +117,7 @@ def write_frames(
     finally:
         reader.release()
     if not names:
-        raise CaptureError(f"{video}: no frame can be decoded; the file is damaged or empty; copy it again")
+        raise CaptureError(NO_FRAME.format(video))
     warning = ""
     if claimed > 0 and count < 0.9 * claimed:
         warning = f"the video breaks off after {count} of {claimed} frames; it may be damaged, and is used up to there"

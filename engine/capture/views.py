@@ -103,11 +103,15 @@ def _view(
             )
     elif options.masks is not None:
         raise FrameProblem(f"there is no mask for it in {options.masks}; add {Path(entry.name).stem}.png")
-    if entry.depth is not None:
-        check_depth(entry.depth, header.width, header.height)
+    depth = entry.depth
+    if depth is not None and not depth.path.exists():
+        note("depth maps are missing, and splats do not learn from them")
+        depth = None
+    elif depth is not None:
+        check_depth(depth, header.width, header.height)
     frame = Frame(entry.name, camera.resized(*size), entry.split or "train", entry.image_path, mask)
     split = replace(frame, split=entry.split)  # type: ignore[arg-type]  # filled by _with_splits
-    return View(split, lens, camera, header, entry.depth)
+    return View(split, lens, camera, header, depth)
 
 
 def _rigid(pose: np.ndarray, note) -> np.ndarray:

@@ -107,7 +107,6 @@ def test_depth_is_undistorted_as_its_photo(tmp_path):
             lambda p: cv2.imwrite(str(p), millimetres(20, 20)),
             r"has 20 x 20 pixels but its image 32 x 24; make",
         ),
-        ("x.png", lambda p: None, r"depth x.png is missing; restore the file"),
         ("x.png", lambda p: p.write_bytes(b"no"), r"depth x.png cannot be decoded"),
         ("x.png", lambda p: cv2.imwrite(str(p), millimetres().astype(np.uint8)), r"is not a grey picture of 16 bits"),
         ("x.npy", lambda p: p.write_bytes(b"no"), r"depth x.npy cannot be decoded; restore the file"),
@@ -134,6 +133,24 @@ def test_a_cut_off_file_is_listed_with_other_bad_frames(tmp_path):
     (tmp_path / "2.png").unlink()
     with pytest.raises(CaptureError, match=r"2 of 4 frames cannot be used: 1.png: depth 1_depth.png.*2.png: image"):
         open_capture(tmp_path)
+
+
+def test_missing_depth_is_said_and_its_photo_used(tmp_path):
+    drawn(tmp_path)
+    (tmp_path / "2_depth.png").unlink()
+    capture = open_capture(tmp_path)
+    assert len(capture.frames) == COUNT and capture.depth(2) is None and capture.depth(1) is not None
+    assert "depth maps are missing, and splats do not learn from them: 2.png" in capture.warnings
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0, 0.0])
+def test_depth_maps_that_hold_none_are_said(tmp_path, value):
+    drawn(tmp_path)
+    np.save(tmp_path / "a.npy", np.full((HEIGHT, WIDTH), value))
+    change(tmp_path, 1, depth_file_path="a.npy")
+    said = "depth maps hold no depth, only zeros, negative or undefined numbers: 1.png"
+    assert said in open_capture(tmp_path).check_images().warnings
+    assert said in examine(tmp_path).warnings
 
 
 def test_a_unit_that_is_none_is_refused(tmp_path):
