@@ -169,8 +169,15 @@ def test_chromium_draws_the_backdrop_where_our_renderer_does(tmp_path):
 
 @pytest.mark.slow
 def test_keys_and_pointer_move_the_view(tmp_path):
-    """A script in the page plays a visitor; the page says afterwards where it stands."""
-    write_splat_html(tmp_path / "a.html", some(50), [camera()], title="moved")
+    """A script in the page plays a visitor, by a clock of its own; the page says afterwards where it stands."""
+    second = look_at((-2.0, 1, 2), (0, 0, 0), (0, 1, 0), 220, WIDTH, HEIGHT)
+    write_splat_html(tmp_path / "a.html", some(50), [camera(), second], title="moved")
+    clock = """<script>
+    const waiting = [];
+    let now = 0;
+    window.requestAnimationFrame = (draw) => waiting.push(draw);
+    const draw = () => { now += 100; for (const each of waiting.splice(0)) each(now); };
+    </script>"""
     played = """<script>
     const canvas = document.getElementById("canvas");
     canvas.setPointerCapture = () => {};
@@ -183,19 +190,29 @@ def test_keys_and_pointer_move_the_view(tmp_path):
     point("pointerdown", 100, 100); point("pointermove", 140, 100); point("pointerup", 140, 100); tell();
     canvas.dispatchEvent(new WheelEvent("wheel", {deltaY: -300})); tell();
     key("KeyR"); tell();
+    const release = (code) => dispatchEvent(new KeyboardEvent("keyup", {code}));
+    for (const code of ["KeyW", "KeyS", "KeyD", "KeyA", "KeyQ", "KeyE"]) {
+      key("KeyR"); key(code); draw(); release(code); draw(); tell();
+    }
+    key("KeyR"); key("KeyF");
+    point("pointerdown", 100, 100); point("pointermove", 140, 100); point("pointerup", 140, 100); tell();
+    key("BracketRight"); tell(); key("BracketLeft"); tell();
     const text = document.createElement("pre");
     text.id = "told";
     text.textContent = told.join(" ");
     document.body.append(text);
     </script></body>"""
     page = tmp_path / "a.html"
-    page.write_text(page.read_text().replace("</body>", played))
+    written = page.read_text()
+    extent = json.loads(re.search(r'<script id="scene"[^>]*>(.*?)</script>', written, re.S)[1])["extent"]
+    page.write_text(written.replace('<script id="scene"', clock + '<script id="scene"').replace("</body>", played))
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
     text = subprocess.run(command, capture_output=True, text=True, timeout=600).stdout
     poses = re.search(r'<pre id="told">(.*?)</pre>', text)[1].split(" ")
-    start, orbited, nearer, again = (np.reshape([float(v) for v in pose.split(",")], (3, 4)) for pose in poses)
+    places = [np.reshape([float(v) for v in pose.split(",")], (3, 4)) for pose in poses]
+    start, orbited, nearer, again, *flown, looked, other, back = places
     assert np.allclose(start, camera().world_from_camera[:3], atol=1e-5) and np.allclose(again, start, atol=1e-5)
     centre = start[:, 3] + start[:, 2] * np.linalg.norm(start[:, 3])  # of the orbit, near the middle of the splats
     assert np.linalg.norm(orbited[:, 3] - start[:, 3]) > 0.3
@@ -203,3 +220,9 @@ def test_keys_and_pointer_move_the_view(tmp_path):
     assert abs(np.linalg.norm(orbited[:, 3] - centre) - np.linalg.norm(start[:, 3] - centre)) < 0.1
     assert np.linalg.norm(nearer[:, 3]) < np.linalg.norm(orbited[:, 3]) - 0.3
     assert np.allclose(orbited[:, :3] @ orbited[:, :3].T, np.eye(3), atol=1e-5)
+    right, down, forward = start[:, :3].T
+    for pose, along in zip(flown, (forward, -forward, right, -right, down, -down), strict=True):
+        assert np.allclose(pose[:, 3] - start[:, 3], 0.04 * extent * along, atol=1e-4), "a tenth of a second"
+        assert np.allclose(pose[:, :3], start[:, :3], atol=1e-5)
+    assert np.allclose(looked[:, 3], start[:, 3], atol=1e-5) and not np.allclose(looked, start, atol=0.05)
+    assert np.allclose(other, second.world_from_camera[:3], atol=1e-5) and np.allclose(back, start, atol=1e-5)
