@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from engine.errors import RecipeError
 from engine.optimize.options import flat, set_option, to_toml
-from engine.optimize.recipe import Recipe, load_recipe
+from engine.optimize.recipe import Recipe, load_recipe, recipe_names
+
+TIMED = "object"  # the recipe whose times the presets tell
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,19 @@ class Preset:
     name: str
     title: str
     sentence: str
-    minutes: float  # of the sample capture on two cores without a GPU
+    minutes: float  # of recipe object with the sample capture, on two cores without a GPU
     values: dict[str, Any] = field(default_factory=dict)  # over the recipe's own; all else that presets touch goes back
 
-    @property
-    def duration(self) -> str:
-        """The time in words."""
+    def duration(self, recipe: str) -> str:
+        """The time in words that the sample capture takes with the recipe of that name; empty where it is not known."""
+        if recipe != TIMED:
+            return ""
         return "about a minute" if self.minutes < 1.5 else f"about {self.minutes:g} minutes"
+
+    def described(self, recipe: str) -> str:
+        """What it promises, and the time where it is known."""
+        duration = self.duration(recipe)
+        return f"{self.sentence} {duration.capitalize()} for the sample capture." if duration else self.sentence
 
 
 PRESETS: tuple[Preset, ...] = (
@@ -55,7 +64,7 @@ PRESETS: tuple[Preset, ...] = (
             "splats.image_size": 400,
         },
     ),
-    Preset("balanced", "Balanced", "The recipe's own values: a clean model in little time.", 4),
+    Preset("balanced", "Balanced", "The recipe's own values: a clean result in little time.", 4),
     Preset(
         "best",
         "Best",
@@ -82,6 +91,12 @@ PRESETS: tuple[Preset, ...] = (
     ),
 )
 TOUCHED: tuple[str, ...] = tuple(dict.fromkeys(key for preset in PRESETS for key in preset.values))
+
+
+@cache
+def stages_of_recipes() -> frozenset[str]:
+    """Every stage that a recipe that comes with Unrender has."""
+    return frozenset(stage for name in recipe_names() for stage in load_recipe(name).stages)
 
 
 def preset(name: str) -> Preset:

@@ -85,7 +85,6 @@ class PresetBar(QWidget):
             button.setObjectName(f"preset_{preset.name}")
             button.setText(preset.title)
             button.setCheckable(True)
-            button.setToolTip(f"{preset.sentence}\n{preset.duration.capitalize()} for the sample capture.")
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             button.clicked.connect(lambda _=False, name=preset.name: self.chosen.emit(name))
             self.group.addButton(button)
@@ -120,16 +119,16 @@ class PresetBar(QWidget):
         menu.addAction("Reset every option", self.reset_wanted.emit).setObjectName("recipe_reset")
         return menu
 
-    def show_preset(self, name: str, exact: bool) -> None:
-        """Mark the chosen preset; `exact` is False where options were changed since."""
+    def show_preset(self, name: str, exact: bool, recipe: str) -> None:
+        """Mark the chosen preset of the recipe of that name; `exact` is False where options were changed since."""
         self.group.setExclusive(False)
         for other, button in self.buttons.items():
             button.setChecked(exact and other == name)
         self.group.setExclusive(True)
         for preset in PRESETS:
+            self.buttons[preset.name].setToolTip(preset.described(recipe))
             if preset.name == name:
-                text = f"{preset.sentence} {preset.duration.capitalize()} for the sample capture."
-                self.sentence.setText(text if exact else f"{preset.title}, with changes of yours.")
+                self.sentence.setText(preset.described(recipe) if exact else f"{preset.title}, with changes of yours.")
 
 
 class LockBar(QWidget):

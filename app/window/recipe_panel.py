@@ -30,7 +30,7 @@ from app.window.stage_list import StageList
 from engine.errors import RecipeError
 from engine.optimize.messages import Failed, StageChanged
 from engine.optimize.options import OptionRow, describe, difference
-from engine.optimize.recipe import Recipe, load_recipe
+from engine.optimize.recipe import load_recipe
 
 if typing.TYPE_CHECKING:
     from app.window.studio import Studio
@@ -190,10 +190,10 @@ class RecipePanel(QWidget):
         recipe, defaults = self.studio.recipe, self.studio.default_recipe()
         exact = presets.matching(recipe, defaults)
         self.preset = exact or self.preset
-        self.preset_bar.show_preset(self.preset, bool(exact))
+        self.preset_bar.show_preset(self.preset, bool(exact), recipe.name)
         self.lock_bar.show_locks(recipe, self.studio.changeable)
         values, baseline = presets.flat(recipe), presets.baseline(self.preset, defaults)
-        stages, known, touched = tuple(recipe.stages), Recipe().stages, set()
+        stages, known, touched = tuple(recipe.stages), presets.stages_of_recipes(), set()
         for key in keys:
             allowed, why_not = self.studio.changeable(key)
             section = key.partition(".")[0] if "." in key else GENERAL

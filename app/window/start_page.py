@@ -26,7 +26,7 @@ from app.window.doctor_view import DoctorView
 from app.window.drops import Drops
 from app.window.files import Files
 from app.window.painted import DashedLabel, ForwardButton, ProgressBar, RadioButton
-from app.window.presets import PRESETS
+from app.window.presets import PRESETS, preset
 from app.window.progress_words import progress_words
 from app.window.recent_list import RecentList
 from app.window.recipe_choice import choose_recipe, chosen_goal
@@ -187,9 +187,8 @@ class StartPage(QWidget):
         card = Card(2, "Choose what you want")
         self.goals = QButtonGroup(self)
         for goal in PRESETS:
-            button = RadioButton(f"{goal.title}  ({goal.duration})")
+            button = RadioButton("")
             button.setObjectName(f"goal_{goal.name}")
-            button.setToolTip(f"{goal.sentence} The time is for the sample on two cores.")
             button.setProperty("goal", goal.name)
             self.goals.addButton(button)
             card.rows.addWidget(button)
@@ -295,7 +294,11 @@ class StartPage(QWidget):
         goal, recipe = chosen_goal(self.studio), self.studio.recipe
         self.goals.setExclusive(False)
         for button in self.goals.buttons():
-            button.setChecked(button.property("goal") == goal)
+            name = button.property("goal")
+            button.setChecked(name == goal)
+            duration = preset(name).duration(recipe.name)
+            button.setText(preset(name).title + (f"  ({duration})" if duration else ""))
+            button.setToolTip(preset(name).described(recipe.name))
         self.goals.setExclusive(True)
         refine, splats = recipe.name == "refine", recipe.name == "scene"
         self.from_photos.setChecked(not refine and not splats)

@@ -38,6 +38,16 @@ def test_best_asks_for_more_and_quick_for_less():
     assert [preset.minutes for preset in presets.PRESETS] == sorted(preset.minutes for preset in presets.PRESETS)
 
 
+def test_times_are_told_of_the_recipe_that_they_are_of():
+    best = presets.preset("best")
+    assert best.duration("object") == "about 15 minutes" and "15 minutes" in best.described("object")
+    assert best.duration("scene") == "" and best.described("scene") == best.sentence
+
+
+def test_every_stage_of_a_recipe_is_known():
+    assert {"hull", "splats", "fuse", "cage", "blackbox", "subdivision", "export"} <= presets.stages_of_recipes()
+
+
 def test_a_preset_keeps_what_it_says_nothing_about():
     recipe = Recipe()
     recipe.capture.masks, recipe.export.name = "masks", "cup"

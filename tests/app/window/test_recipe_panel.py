@@ -287,6 +287,11 @@ def test_another_recipe_changes_the_list_of_stages(panel, qtbot):
     panel.preset_bar.bundled_wanted.emit("refine")
     assert panel.stage_list.stages == ("given", "refine", "export")
     assert "not in this recipe" in panel.sections["hull"].header.text()
+    for name in ("splats", "fuse", "blackbox", "cage", "subdivision"):
+        assert "not in this recipe" in panel.sections[name].header.text()
+    panel.preset_bar.bundled_wanted.emit("scene")
+    assert "not in this recipe" not in panel.sections["splats"].header.text()
+    assert "minute" not in part(panel, QToolButton, "preset_best").toolTip()
 
 
 def test_stages_show_how_far_they_are(panel, qtbot, shoot):

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QRadioButton
 
 from app.window.choosers import Question
 from app.window.files import Files
+from app.window.recipe_choice import choose_recipe
 from app.window.start_page import StartPage
 from tests.app.window.conftest import wait_for
 
@@ -175,3 +176,11 @@ def test_bad_photos_are_named_and_can_be_left_out(page, studio, tiny_capture, tm
     click(qtbot, page, "remedy_skip")
     wait_for(qtbot, lambda: studio.state == "ready")
     assert len(studio.capture.frames) == 9
+
+
+def test_times_are_told_only_where_they_are_known(page):
+    best = page.findChild(QRadioButton, "goal_best")
+    for recipe, told in (("object", True), ("scene", False), ("object", True)):
+        choose_recipe(page.studio, recipe)
+        page.refresh_choice()
+        assert ("15 minutes" in best.text()) is told and ("15 minutes" in best.toolTip()) is told
