@@ -34,6 +34,7 @@ class ShadedRenderer(AssetRenderer):
         """Raises ExchangeError for a shading that reads the light where there is none."""
         super().__init__(mesh, material, None, rasterizer_name)
         self.shading, self.samples = shading, samples
+        self.not_finite = 0  # points for which the shading returned NaN or infinity so far; they are black
         self._map: Environment | None = environment
         self._device_light: Any = None
         if shading.reads_light and environment is None:
@@ -64,7 +65,10 @@ class ShadedRenderer(AssetRenderer):
         )
         image = np.zeros((fine.height * fine.width, 4), np.float32)
         if len(pixel):
-            image[pixel, :3] = self.shading.shade(points, self._light_of(camera))
+            colors = self.shading.shade(points, self._light_of(camera))
+            wrong = ~np.isfinite(colors).all(1)
+            self.not_finite += int(wrong.sum())
+            image[pixel, :3] = np.where(wrong[:, None], 0, colors)
             image[pixel, 3] = 1
         grid = image.reshape(height, self.samples, width, self.samples, 4)
         mean = grid.mean((1, 3), dtype=np.float32)

@@ -167,6 +167,8 @@ def evaluate_asset(
     renderer = asset_renderer(mesh, material, environment, rasterizer.name, shading)
     baseline = hull_baseline(hull, capture, rasterizer, device) if hull is not None else None
     result = image_metrics(renderer, capture, capture.test, baseline, progress, cameras)
+    if shading is not None:
+        result["not_finite_points"] = renderer.not_finite
     result |= {"faces": len(mesh.triangles), "mesh_quality": mesh_quality(mesh)}
     if reference is not None:
         progress(1.0, "distance to the reference mesh")
@@ -266,6 +268,12 @@ def _evaluated_asset(
         shading=shading,
         cameras=cameras,
     )
+    if result.get("not_finite_points"):
+        text = (
+            f"the shading {shading.name} returned NaN or infinity for {result['not_finite_points']:,} points of the "
+            "test views, which count as black; guard divisions, roots and logarithms in it"
+        )
+        session.notify(Notice(text, "warning"))
     if hull is not None:
         result["hull_resolution"] = session.recipe.hull.resolution
     return result, asset_renderer(mesh, material, environment, context.rasterizer.name, shading)

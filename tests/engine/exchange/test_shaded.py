@@ -38,6 +38,15 @@ def test_every_pixel_is_the_mean_of_its_samples():
     assert ((points.normal * points.position).sum(1) > 0.95).all()
 
 
+def test_what_is_no_colour_is_black_and_counted():
+    def bad(surface) -> np.ndarray:
+        return np.where(surface.position[:, :1] > 0, np.float32([np.nan, 1, 1]), np.float32([1, np.inf, 1]))
+
+    renderer = ShadedRenderer(MESH, Material(), PythonShading("bad", bad), samples=2)
+    color, alpha = renderer.render(CAMERA)
+    assert not color.any() and renderer.not_finite == round(4 * alpha.sum()) > 1000
+
+
 def test_a_shading_that_reads_the_light_needs_one():
     with pytest.raises(ExchangeError, match="pbr reads the light, and there is none"):
         ShadedRenderer(MESH, Material(), open_shading("pbr"))

@@ -34,32 +34,43 @@ def capture(tmp_path_factory):
     return open_capture(folder / "capture")
 
 
+@pytest.fixture
+def trusting():
+    """Python files may run."""
+    allow_scripts()
+    yield
+    allow_scripts(False)
+
+
 def finished(capture, out: Path, name: str, *overrides: str) -> Session:
     session = Session.create(capture, load_recipe(name, [*SMALL, *overrides]), out, device="cpu")
     session.run()
     return session
 
 
-def test_toon_runs_on_the_device_and_is_measured_as_it_is_shaded(capture, tmp_path):
+def test_toon_runs_on_the_device_and_is_measured_as_it_is_shaded(capture, tmp_path, trusting):
+    bad, heard = tmp_path / "bad.py", []
+    bad.write_text("def shade(surface):\n    return np.where(surface.pixel[:, :1] < 12, np.nan, surface.base_color)\n")
     with finished(capture, tmp_path / "out", "toon", "blackbox.steps=12") as session:
         shaded = session.evaluate()
         session.recipe.shading.name = "pbr"
         session.recipe.shading.file = ""
         plain = session.evaluate()
+        session.recipe.shading.file = str(bad)
+        session.listen(lambda message: heard.append(message.text) if isinstance(message, Notice) else None)
+        wrong = session.evaluate()
     assert shaded["psnr"] > plain["psnr"] + 1
+    assert shaded["not_finite_points"] == 0 and wrong["not_finite_points"] > 100 and np.isfinite(wrong["psnr"])
+    assert any("bad.py returned NaN or infinity for" in text and "count as black" in text for text in heard)
     assert shaded["psnr"] > 15
     assert {record["name"]: record["steps"] for record in session.stage_records}["blackbox"] == 12
 
 
-def test_a_python_shading_runs_without_an_adapter(capture, tmp_path, monkeypatch):
+def test_a_python_shading_runs_without_an_adapter(capture, tmp_path, monkeypatch, trusting):
     monkeypatch.setattr("engine.kernels.adapters.adapters", lambda: [])
     monkeypatch.setattr("engine.kernels.webgpu.gpu", lambda: pytest.fail("the GPU was asked for"))
-    allow_scripts()
-    try:
-        with finished(capture, tmp_path / "out", "toon", f"shading.file={TOON}", "blackbox.steps=4") as session:
-            assert session.evaluate()["psnr"] > 15
-    finally:
-        allow_scripts(False)
+    with finished(capture, tmp_path / "out", "toon", f"shading.file={TOON}", "blackbox.steps=4") as session:
+        assert session.evaluate()["psnr"] > 15
 
 
 @pytest.mark.parametrize("device", ["cpu", "webgpu"])
