@@ -22,6 +22,12 @@ MOTION, LENS = 6, 4  # rotation about the camera's centre and translation, both 
 BETAS, EPS = (0.9, 0.999), 1e-15
 
 
+def tell_unmoved(context: StageContext, stage: str) -> None:
+    """Say where cameras are to be moved that `stage` does not."""
+    if context.recipe.optimize.cameras:
+        context.notice(f"optimize.cameras has no effect on stage {stage}: only shape, refine and splats move cameras")
+
+
 class CameraRefinement:
     """What cameras have been moved by, and an Adam for each; idle unless `optimize.cameras` is on.
 

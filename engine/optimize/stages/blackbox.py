@@ -10,6 +10,7 @@ import torch
 
 from engine.capture import Capture
 from engine.errors import RecipeError
+from engine.optimize.camera_refinement import tell_unmoved
 from engine.optimize.metrics import batch_psnr
 from engine.optimize.stage import StageContext, register
 from engine.optimize.stages.loop_stage import LoopStage
@@ -67,6 +68,7 @@ class BlackBoxStage(LoopStage):
         self.loop = self._loop(texture)
         if context.extra_losses.names:
             context.notice(f"losses that scripts add have no effect on stage {self.name}")
+        tell_unmoved(context, self.name)
 
     def groups(self) -> list[str]:
         """The groups that can move, in turn."""

@@ -10,6 +10,7 @@ import numpy as np
 from engine.errors import GeometryError
 from engine.geometry.fusion import fused_distance
 from engine.geometry.stereo import luminance, stereo_depths
+from engine.optimize.camera_refinement import tell_unmoved
 from engine.optimize.grids import resampled, surface_of
 from engine.optimize.hull_baseline import UnlitRenderer, depth_renderer, mean_vertex_colors
 from engine.optimize.stage import Stage, StageContext, register
@@ -36,6 +37,8 @@ class StereoStage(Stage):
         self.context = context
         if context.recipe.stereo.image_size and (not self._has_hull(context)):
             raise GeometryError("stage stereo starts from a distance field: run the stage hull before it")
+        if context.recipe.stereo.image_size:
+            tell_unmoved(context, self.name)
 
     def _has_hull(self, context: StageContext) -> bool:
         scene = context.scene

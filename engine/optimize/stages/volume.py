@@ -14,6 +14,7 @@ from engine.errors import GeometryError
 from engine.geometry.fusion import fused_distance
 from engine.geometry.photo_consistency import hull_where_consistent
 from engine.geometry.radiance_volume import RadianceVolume
+from engine.optimize.camera_refinement import tell_unmoved
 from engine.optimize.grids import resampled, surface_of
 from engine.optimize.hull_baseline import depth_renderer
 from engine.optimize.snapshot import VolumeSnapshot
@@ -41,6 +42,8 @@ class VolumeStage(IteratingStage):
         self.context, scene, options = context, context.scene, context.recipe.volume
         if scene.field is None or scene.box is None:
             raise GeometryError("stage volume starts from a distance field: run the stage hull before it")
+        if options.steps:
+            tell_unmoved(context, self.name)
         self.box = np.asarray(scene.box, np.float64)
         self._gather_rays(options.image_size)
         self._use(0, RadianceVolume(self._hull(0), self.box))
