@@ -140,6 +140,14 @@ def _in_view(cameras: Sequence[Camera], count: int, radius: float, random: np.ra
     return poses[:, :3, 3] + np.einsum("nij,nj->ni", poses[:, :3, :3], local)
 
 
+def seen_share(splats: Gaussians, cameras: Sequence[Camera]) -> float:
+    """The share of the splats whose middle lies in view of at least one camera."""
+    unseen = np.arange(len(splats))
+    for camera in cameras:
+        unseen = unseen[~_sees(camera, splats.means[unseen])]
+    return 1 - len(unseen) / max(len(splats), 1)
+
+
 def _sees(camera: Camera, points: np.ndarray) -> np.ndarray:
     pixels, depth = camera.project(points)
     return (depth > 0) & (pixels >= 0).all(1) & (pixels < (camera.width, camera.height)).all(1)

@@ -27,8 +27,10 @@ def depth_normals(depth: Tensor, camera: Camera) -> Tensor:
 def normal_consistency(image: SplatImage, camera: Camera) -> Tensor:
     """Mean over pixels of the blended 1 - n.N, N being the normal of the expected depth's slope (eq. 14).
 
-    The image needs `depth` and `normal`, and at least three pixels a side.
+    The image needs `depth` and `normal`; zero where it has less than three pixels a side, as no slope is known.
     """
+    if min(image.alpha.shape) < 3:
+        return image.alpha.new_zeros(())
     alpha = image.alpha.detach()
     expected = image.depth / image.alpha.clamp_min(1e-6)
     surface = depth_normals(expected, camera) * alpha[1:-1, 1:-1, None]

@@ -13,6 +13,7 @@ from engine.errors import CaptureError, RecipeError
 from engine.optimize.camera_refinement import CameraRefinement
 from engine.optimize.encoded_photos import EncodedPhotos
 from engine.optimize.grids import surface_of
+from engine.optimize.messages import Notice
 from engine.optimize.photo_loss import PhotoWeights
 from engine.optimize.scene_preview import splat_fields
 from engine.optimize.splat_adam import SplatAdam
@@ -23,6 +24,7 @@ from engine.optimize.splat_start import (
     budget_of,
     found_points,
     scene_radius,
+    seen_share,
     splats_of_file,
     starting_splats,
     within_budget,
@@ -42,13 +44,14 @@ from engine.splats.surface_terms import normal_consistency
 if TYPE_CHECKING:
     from engine.capture import Capture
     from engine.optimize.views import View
-    from engine.scene import Camera, Mesh
+    from engine.scene import Camera, Gaussians, Mesh
 
 FINAL_RATE = 0.01  # share of the means' learning rate at the end
 DENSIFY_UNTIL = {"classic": 0.5, "error": 0.8, "relocation": 0.8}  # share of the steps after which none are added
-FILLED_AFTER = {"classic": 0.7, "error": 0.7, "relocation": 0.3}  # share of the rounds after which the budget is full
 LATEST_ROUND, INTERVAL = 500, 100  # steps before the first round at most, and from round to round
 HULL = "the masks' hull"
+LEAST_SIDE = 32  # pixels of the longest side of a photo to learn from
+LEAST_SEEN = 0.01  # share of a start file's splats that photos should show
 GROWTH = 0.05, 0.5  # least and greatest share of new splats in a round
 
 
@@ -67,6 +70,11 @@ class SplatsStage(IteratingStage):
         if recipe.splats.masks == "ignore" and not capture.has_masks:
             raise CaptureError(f"{capture.path}: splats.masks=ignore needs masks; add them with --masks or leave it")
         budget_of(recipe.splats)
+        if 0 < recipe.splats.image_size < LEAST_SIDE:
+            raise RecipeError(
+                f"splats.image_size={recipe.splats.image_size} is too small; "
+                f"use 0 for the photos' own size, or at least {LEAST_SIDE}"
+            )
         if recipe.splats.background == "environment" and recipe.splats.masks == "object" and capture.has_masks:
             raise RecipeError(
                 "splats.background=environment: masks cut the surroundings out of these photos; "
@@ -88,6 +96,7 @@ class SplatsStage(IteratingStage):
         if given is None and options.start_file:
             given = splats_of_file(options.start_file, options.kind, options.degree, context.notice)
             context.notice(f"splats start from {len(given):,} of {options.start_file}")
+            self._tell_unseen(given)
         elif given is None:
             surface, where = _surface_so_far(context)
             points, colors, source = found_points(capture, self.cameras, surface, where, options.start, random)
@@ -100,11 +109,19 @@ class SplatsStage(IteratingStage):
             self.backdrop = LearnedBackdrop.seen(context.views, self.photos, options.background_rows)
         self._own(SplatTensors.of(given))
 
+    def _tell_unseen(self, given: Gaussians) -> None:
+        """What lies beyond the photos learns nothing from them: a file in another frame would train on nothing."""
+        share = seen_share(given, self.cameras)
+        if share < LEAST_SEEN:
+            text = f"{self.options.start_file}: {'none' if share == 0 else f'less than {LEAST_SEEN:.0%}'} of its splats"
+            text += " lies in view of a training photo; give a file in the capture's frame"
+            self.context.notify(Notice(text, "warning"))
+
     def _control(self, first: int) -> None:
         """Density control that can reach the budget from `first` splats before its rounds end."""
         self.first, name, steps = first, self.options.density, max(self.steps, 1)
         start, stop = min(LATEST_ROUND, round(0.05 * steps)), round(DENSIFY_UNTIL[name] * steps)
-        rounds = max((stop - start) / INTERVAL * FILLED_AFTER[name], 1)
+        rounds = max((stop - start) / INTERVAL * 0.7, 1)
         share = float(np.clip((self.budget / max(first, 1)) ** (1 / rounds) - 1, *GROWTH))
         self.density = density(
             name,
@@ -232,7 +249,7 @@ class SplatsStage(IteratingStage):
         if index >= self.options.coarse * self.steps:
             return size
         whole = size or max(max(camera.size) for camera in self.cameras)
-        return max(whole // 2, 32)
+        return max(whole // 2, LEAST_SIDE)
 
     def _masked(self) -> bool:
         return self.context.capture.has_masks and self.options.masks == "object"

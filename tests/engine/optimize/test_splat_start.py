@@ -8,6 +8,7 @@ import trimesh
 
 from engine.device import Device
 from engine.errors import RecipeError
+from engine.exchange.splats import write_splats
 from engine.optimize.recipe import SplatsSection, load_recipe
 from engine.optimize.scene_state import SceneState
 from engine.optimize.splat_start import (
@@ -16,6 +17,7 @@ from engine.optimize.splat_start import (
     on_surface,
     scene_radius,
     seen_points,
+    seen_share,
     starting_splats,
     within_budget,
 )
@@ -135,3 +137,34 @@ def test_what_the_volume_dug_is_where_splats_start():
     stage.begin(StageContext(recipe, capture, views, scene, None, Device("cpu", "numba"), notify=told.append))
     assert np.linalg.norm(stage.splats.gaussians().means, axis=1) == pytest.approx(0.5, abs=0.05)
     assert [message.text for message in told] == ["splats start from 300 points on the surface from volume"]
+
+
+def near_and_far(near: int, far: int):
+    """Splats before the cameras of a ring, and such in another world."""
+    points = np.concatenate([np.random.default_rng(0).uniform(-0.3, 0.3, (near, 3)), np.full((far, 3), 1e6)])
+    return starting_splats(points, np.full((near + far, 3), 0.5), "gaussian", 0, np.random.default_rng(0))
+
+
+def test_what_cameras_see_of_splats_is_counted():
+    assert seen_share(near_and_far(30, 0), ring()) == 1 and seen_share(near_and_far(0, 7), ring()) == 0
+    assert seen_share(near_and_far(30, 10), ring()) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(("near", "said"), [(0, "none of its splats"), (1, "less than 1% of its splats"), (20, "")])
+def test_a_start_file_that_photos_do_not_show_is_said(tmp_path, near, said):
+    told, capture = [], BallCapture()
+    write_splats(tmp_path / "start.ply", near_and_far(near, 200), up=UP)
+    recipe = load_recipe("scene", [f"splats.start_file={tmp_path / 'start.ply'}", "splats.degree=0"])
+    context = StageContext(
+        recipe, capture, ViewSet(capture), SceneState(), None, Device("cpu", "numba"), notify=told.append
+    )
+    SplatsStage().begin(context)
+    warnings = [message.text for message in told if message.level == "warning"]
+    assert len(warnings) == bool(said) and all(f"start.ply: {said} lies in view" in text for text in warnings)
+
+
+@pytest.mark.parametrize("size", [1, 31])
+def test_photos_too_small_to_learn_from_are_refused(size):
+    with pytest.raises(RecipeError, match=rf"splats.image_size={size} is too small; use 0 .* or at least 32"):
+        SplatsStage.check(load_recipe("scene", [f"splats.image_size={size}"]), BallCapture())
+    SplatsStage.check(load_recipe("scene", ["splats.image_size=32"]), BallCapture())

@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from engine.scene.camera import look_at
 from engine.splats.constants import ALPHA_MIN
+from engine.splats.surface_terms import normal_consistency
 from tests.engine.splats.test_reference import shown, splat, together
 
 TILT = (math.cos(0.4), 0.0, math.sin(0.4), 0.0)  # 0.8 rad about y
@@ -71,3 +73,9 @@ def test_depth_distortion_is_the_weighted_square_of_all_distances():
     expected = sum(weights[i] * weights[j] * (depths[i] - depths[j]) ** 2 for i, j in pairs)
     assert float(image.distortion[10, 15]) == pytest.approx(expected, rel=1e-6)
     assert float(image.median_depth[10, 15]) == pytest.approx(3.0)
+
+
+def test_a_picture_too_small_for_slopes_asks_nothing_of_normals():
+    camera = look_at(np.array([0.0, 0, -4]), np.zeros(3), np.array([0.0, 1, 0]), 50.0, 40, 2)
+    image = shown(disc(0.0), camera, depth=True)
+    assert image.depth.shape == (2, 40) and float(normal_consistency(image, camera)) == 0
