@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from engine.exchange.asset_files import AssetReport, placed_together
 from engine.exchange.backdrop import write_backdrop
 from engine.exchange.splat_html import write_splat_html
 from engine.exchange.splat_spz import OutOfReach
-from engine.exchange.splats import read_splats, write_splats
+from engine.exchange.splats import REACH, read_splats, write_splats
 from engine.optimize.evaluate import rendered_on_white
 from engine.optimize.metrics import psnr
 from engine.optimize.snapshot import SplatLook
@@ -104,7 +104,7 @@ def _written(
     progress: Callable[[float, str], None],
     backdrop: str,
 ) -> AssetReport:
-    told: list[str] = []
+    scene, told = _useful(aside / name, scene)
     readable = []
     for number, kind in enumerate(chosen):
         progress(0.5 * number / len(chosen), f"writing {kind.upper()}")
@@ -139,6 +139,21 @@ def _written(
     sizes = {path.name: path.stat().st_size for path in sorted(aside.iterdir())}
     first = next(iter(checked.values()), None)
     return AssetReport(aside, sizes, first, _picture(shown, scene), checked, tuple(told))
+
+
+def _useful(path: Path, scene: SplatScene) -> tuple[SplatScene, list[str]]:
+    """(the scene without splats that no reader takes, what to tell of them); raises ExchangeError where none stays."""
+    splats = scene.splats
+    near = (np.abs(splats.means) < REACH).all(1) & (splats.log_scales < np.log(REACH)).all(1)
+    if near.all():
+        return scene, []
+    if not near.any():
+        raise ExchangeError(
+            f"{path}: all {len(splats):,} splats lie or extend beyond {REACH:.0e} units; "
+            "train them again with smaller steps (splats.learning_rate, splats.learning_rate_scales)"
+        )
+    text = f"{path}: {int((~near).sum()):,} of {len(splats):,} splats lie or extend beyond {REACH:.0e} units; left out"
+    return replace(scene, splats=splats.select(near)), [text]
 
 
 def _images(splats: Gaussians, look: SplatLook, cameras: Sequence[Camera]) -> list[np.ndarray]:

@@ -14,6 +14,7 @@ from engine.optimize.messages import DeleteSplats, Notice, RestoreSplats
 from engine.optimize.metrics import psnr
 from engine.optimize.recipe import load_recipe
 from engine.optimize.session import Session
+from engine.optimize.snapshot import SplatLook
 from engine.optimize.splat_files import SplatScene, write_splat_files
 from engine.optimize.splat_renderer import SplatRenderer
 from engine.optimize.stages.splats import SplatsStage
@@ -22,6 +23,7 @@ from engine.splats import splatter
 from engine.splats.contract import SplatOptions
 from engine.splats.parameters import SplatTensors
 from tests.app.window.drawn_capture import draw_capture
+from tests.engine.splats.scenes import camera, scene
 
 SHORT = ["splats.start=150", "splats.budget=150", "splats.degree=0", "splats.coarse=0", "splats.steps=10"]
 EXPONENTIAL = ["splats.kind=exponential", "splats.learning_rate_shapes=0.8"]
@@ -123,12 +125,24 @@ def test_a_capture_far_from_the_origin_ends_without_spz(tmp_path):
     session.close()
 
 
+def test_runaway_splats_are_left_out_and_said(tmp_path):
+    splats, view = scene("gaussian", 50, 0), camera(32, 24)
+    splats.means[3], splats.log_scales[5] = 2e10, 25
+    shown, said = SplatScene(splats, SplatLook((0.0, 0.0, 0.0)), np.array([0, 0, 1.0]), (view,)), []
+    report = write_splat_files(tmp_path / "out", "scene", ["ply", "spz", "html"], shown, notice=said.append)
+    assert len(read_splats(tmp_path / "out" / "scene.ply", pytest.fail)) == 48 and len(report.sizes) == 3
+    assert said == list(report.notices) and f"{tmp_path / 'out' / 'scene'}: 2 of 50 splats" in said[0]
+    splats.means[:] = 2e10
+    with pytest.raises(ExchangeError, match="all 50 splats lie or extend beyond 1e.09 units; train them again"):
+        write_splat_files(tmp_path / "out", "scene", ["ply"], shown)
+
+
 def test_files_appear_together_or_not_at_all(capture, tmp_path, monkeypatch):
     session = begun(capture, tmp_path / "run", "run.evaluate=false")
     assert session.run()
     shot = session.snapshot_now()
     cameras = tuple(frame.camera for frame in session.capture.frames)
-    scene = SplatScene(shot.gaussians, shot.splat_look, session.capture.up, cameras)
+    shown = SplatScene(shot.gaussians, shot.splat_look, session.capture.up, cameras)
     session.close()
 
     def full(path, *_):
@@ -136,6 +150,6 @@ def test_files_appear_together_or_not_at_all(capture, tmp_path, monkeypatch):
 
     monkeypatch.setattr(splat_files, "write_splat_html", full)
     with pytest.raises(ExchangeError) as error:
-        write_splat_files(tmp_path / "out", "scene", ["ply", "spz", "html"], scene)
+        write_splat_files(tmp_path / "out", "scene", ["ply", "spz", "html"], shown)
     assert str(error.value).startswith(f"{tmp_path / 'out' / 'scene.html'}: ")
     assert not (tmp_path / "out").exists()
