@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,3 +81,11 @@ def facing_photo(picked: Picked, capture: Capture, frame: int) -> int:
     if facing(capture.frames[frame].camera) > FACING:
         return frame
     return max(range(len(capture.frames)), key=lambda index: facing(capture.frames[index].camera))
+
+
+def shading_remark(recipe: Any) -> str:
+    """A further line where stages of `recipe` draw the surface by another shading than the lens does; else empty."""
+    name = recipe.shading.file or recipe.shading.name
+    if name == "pbr" or not {"blackbox", "subdivision"} & set(recipe.stages):
+        return ""
+    return f"\nThe lens draws with the engine's own shading, not with {Path(name).name}."

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.window.actions import button
-from app.window.lens_choices import ALONG, KINDS, Place, facing_photo, place_of, texture_side
+from app.window.lens_choices import ALONG, KINDS, Place, facing_photo, place_of, shading_remark, texture_side
 from app.window.lens_pictures import CosineBars, LensMaps, LightTexels
 from app.window.light_maps import light_picture
 from app.window.loading import load_engine
@@ -220,7 +220,7 @@ class LensPanel(QWidget):
         self.along.setEnabled(self.along.count() > 1)
         if kind == "light":
             self._show_light(snapshot)
-        self.chosen.setText(self._words(kind, side, snapshot))
+        self.chosen.setText(self._words(kind, side, snapshot) + shading_remark(self._studio.recipe))
         working = self._work is not None
         self.look.setEnabled(self._choice() is not None and not working)
         self.compare.setEnabled(not working)

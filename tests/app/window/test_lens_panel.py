@@ -7,10 +7,11 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QStyle, QStyleOptionComboBox
 
-from app.window.lens_choices import ALONG, place_of
+from app.window.lens_choices import ALONG, place_of, shading_remark
 from app.window.lens_panel import LensPanel
 from app.window.lens_pictures import diverging, moved_part
 from app.window.theme import apply_theme
+from engine.optimize.recipe import load_recipe
 from engine.optimize.snapshot import SceneSnapshot
 from engine.scene import Environment, Material, Mesh
 from tests.app.window.conftest import wait_for
@@ -138,6 +139,13 @@ def test_another_topology_needs_another_pick(view, panel, open_studio, qtbot):
     assert panel.place is None and open_studio.mark is None and not panel.look.isEnabled()
     publish(open_studio, small)
     assert panel.chosen.text() == "Nothing picked yet."
+
+
+def test_it_says_that_it_does_not_draw_with_a_shading_of_the_recipe():
+    remarks = [shading_remark(load_recipe(name, told)) for name, told in (("object", []), ("toon", []))]
+    assert remarks == ["", "\nThe lens draws with the engine's own shading, not with toon."]
+    assert "not with mine.wgsl." in shading_remark(load_recipe("toon", ["shading.file=some/where/mine.wgsl"]))
+    assert shading_remark(load_recipe("subdivision", ["shading.name=pbr"])) == ""
 
 
 def test_the_colours_are_symmetric_and_the_part_shown_holds_what_moves():
