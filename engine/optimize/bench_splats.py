@@ -8,7 +8,7 @@ from engine.splats.bench import Figures
 
 COUNT, WIDTH, HEIGHT = 10_800, 270, 480
 LIMIT = 27.0  # ms, on two quiet cores: a tenth of what OpenSplat takes on a CPU
-NAME = "splats_training_step_10k8_270x480"
+NAME = "splats_step_10k8_270x480"
 
 
 def training_step(count: int = COUNT, width: int = WIDTH, height: int = HEIGHT) -> Callable[[], float]:

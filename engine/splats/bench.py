@@ -95,7 +95,7 @@ def figures(name: str, times: np.ndarray, limit: float | None) -> Figures:
 
 
 def splatting_times() -> Figures:
-    """Forward, forward and backward, and how many splats a pixel blends, at two sizes of image."""
+    """Forward, both (forward and backward), and how many splats a pixel blends, at two sizes of image."""
     results: Figures = {}
     implementation = splatter("numba")
     for (width, height), limit in LIMITS.items():
@@ -113,7 +113,7 @@ def splatting_times() -> Figures:
                 tensor.grad = None
 
         results |= figures(f"{name}_forward", forward, None)
-        results |= figures(f"{name}_forward_backward", milliseconds(both), limit)
+        results |= figures(f"{name}_both", milliseconds(both), limit)
     return results
 
 
@@ -124,7 +124,7 @@ PARTS: dict[tuple[str, ...], Callable[[], Figures]] = {
         for width, height in LIMITS
         for what in (
             "blended",
-            *(f"{run}_{statistic}" for run in ("forward", "forward_backward") for statistic in ("min", "median")),
+            *(f"{run}_{statistic}" for run in ("forward", "both") for statistic in ("min", "median")),
         )
     ): splatting_times,
 }
