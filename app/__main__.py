@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -50,8 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def entry() -> None:
-    """What the `unrender` script calls."""
-    sys.exit(main())
+    """What the `unrender` script calls; a device that does not answer, to a shader without an end, keeps nobody."""
+    code = main()
+    readback = sys.modules.get("engine.kernels.readback")
+    if readback is not None and readback.Waiter.unanswered:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,8 @@ class Waiter:
     take work only when it has done what came before.
     """
 
+    unanswered = False  # whether a wait of this process was given up: ending in order could take as long
+
     def __init__(self, owner: Gpu) -> None:
         self._owner = owner
         self._asked: queue.SimpleQueue = queue.SimpleQueue()
@@ -62,6 +64,7 @@ class Waiter:
         question = _Question(wait)
         self._asked.put(question)
         if not question.done.wait(self._owner.answer_seconds):
+            Waiter.unanswered = True
             raise self._owner.lose(f"it did not answer within {self._owner.answer_seconds:g} s")
         if question.error is not None:
             raise question.error

@@ -53,6 +53,24 @@ def test_help_and_doctor_start_at_once_since_they_load_little(arguments):
     assert "usage: unrender" in ended.stdout or "nowhere" in ended.stdout + ended.stderr
 
 
+LEFT = """
+import atexit, sys
+import app.__main__ as unrender
+from engine.kernels.readback import Waiter
+atexit.register(print, "left in order")
+unrender.main = lambda: print("told") or 3
+Waiter.unanswered = sys.argv[1] == "True"
+unrender.entry()
+"""
+
+
+@pytest.mark.parametrize("unanswered", [False, True])
+def test_a_device_that_does_not_answer_cannot_keep_the_process(unanswered):
+    ended = subprocess.run([sys.executable, "-c", LEFT, str(unanswered)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 3 and ended.stdout.split("\n")[0] == "told", ended.stderr
+    assert ("left in order" in ended.stdout) is not unanswered
+
+
 AT_THE_PHOTOS = """
 import sys
 from app.__main__ import main
