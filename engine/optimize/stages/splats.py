@@ -96,6 +96,8 @@ class SplatsStage(IteratingStage):
         if given is None and options.start_file:
             given = splats_of_file(options.start_file, options.kind, options.degree, context.notice)
             context.notice(f"splats start from {len(given):,} of {options.start_file}")
+            if given.antialiased and not options.antialiased:
+                context.notice(f"{options.start_file}: it is antialiased; splats.antialiased=true trains on so")
             self._tell_unseen(given)
         elif given is None:
             surface, where = _surface_so_far(context)

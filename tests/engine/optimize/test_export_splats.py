@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from engine.errors import ExchangeError
-from engine.exchange.splats import read_splats
+from engine.exchange.splats import read_splats, write_splats
 from engine.optimize import splat_files
 from engine.optimize.messages import DeleteSplats, Notice, RestoreSplats
 from engine.optimize.metrics import psnr
@@ -79,6 +80,17 @@ def test_every_reader_draws_the_files_as_they_were_trained(capture, tmp_path, tr
     metrics = session.evaluate()
     assert metrics["export_psnr"] > 80 and 30 < metrics["spz_psnr"] < 80
     session.close()
+
+
+def test_a_start_file_that_is_antialiased_says_so(capture, tmp_path):
+    start = replace(scene("gaussian", 50, 0), antialiased=True)
+    write_splats(tmp_path / "start.ply", start)
+    for option in ("false", "true"):
+        options = (f"splats.start_file={tmp_path / 'start.ply'}", f"splats.antialiased={option}")
+        session = begun(capture, tmp_path / option, *options)
+        session.step()
+        assert ("splats.antialiased=true trains on so" in told(session)) == (option == "false")
+        session.close()
 
 
 def test_shapes_stay_where_files_may_have_them(capture, tmp_path, trained):
