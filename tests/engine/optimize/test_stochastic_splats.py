@@ -54,6 +54,10 @@ class NegativeCapture(BallCapture):
     def points(self) -> None:
         """It has none, so that splats start from the masks' hull."""
 
+    def polarity_problem(self) -> str:
+        """None: its masks are right."""
+        return ""
+
 
 @pytest.fixture(scope="module")
 def quantizer(tmp_path_factory) -> Path:
