@@ -1,7 +1,8 @@
 // Provides: Surface, what a shading function is told about the point it shades.
 
 // A shading is an include named `shading` that provides `fn shade(surface: Surface) -> vec3f`: linear radiance toward
-// the camera. It may read bind group 1, which belongs to the shading alone; group 0 belongs to the pass.
+// the camera. It may include environment, which is bind group 1; of its own it has no bindings, directives and screen
+// derivatives.
 struct Surface {
     position: vec3f, // world
     normal: vec3f, // world, unit, the shading normal; may face away from the camera at silhouettes
