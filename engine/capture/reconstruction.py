@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -35,6 +34,7 @@ from engine.capture.photos import (
     source_digest,
     write_photo,
 )
+from engine.capture.posed_folders import candidates, named_after, placed, remove_abandoned, unfinished
 from engine.errors import Cancelled, CaptureError
 
 CHILD = Path(__file__).with_name("reconstruction_child.py")
@@ -42,7 +42,6 @@ RECORD = "poses.json"
 VERSION = 1
 POLL_SECONDS = 0.05
 COUNT_SECONDS = 0.5  # between two looks into COLMAP's database
-MOST_FOLDERS = 1000
 LISTED = 3  # photos without a pose that a note names for each reason
 # stage of the work: (share of the time at its begin, at its end, words)
 STAGES = {
@@ -94,7 +93,7 @@ def posed_path(path: Path | str, keep_pixels: bool = False) -> Posed | None:
     if source is None:
         return None
     digest = source_digest(source)
-    for folder in _candidates(_named_after(Path(path))):
+    for folder in candidates(named_after(Path(path))):
         if not folder.exists():
             return None
         report = _recorded(folder, digest, keep_pixels)
@@ -125,9 +124,9 @@ def find_poses(
         return there
     started, digest = time.monotonic(), source_digest(source)
     work = _Work(source, progress, cancelled)
-    target = _named_after(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    _remove_abandoned(target)
+    target = named_after(path)
+    temporary = unfinished(target)
+    remove_abandoned(target)
     try:
         temporary.mkdir(parents=True)
         report = work.run(temporary, keep_pixels)
@@ -135,7 +134,7 @@ def find_poses(
         out = temporary / "capture"
         record = {"version": VERSION, "source": digest, "keep_pixels": keep_pixels, "report": asdict(report)}
         (out / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-        return Posed(_placed(out, target), report, False)
+        return Posed(placed(out, target), report, False)
     except OSError as error:
         reason = error.strerror or str(error)
         raise CaptureError(
@@ -157,43 +156,6 @@ def recorded_notes(folder: Path) -> list[str]:
     return notes
 
 
-def _named_after(path: Path) -> Path:
-    """Where the capture of the photos at `path` goes, unless that is taken."""
-    named = path.resolve()
-    if named.is_file():
-        named = named.with_suffix("")
-    elif named.parent == named:
-        raise CaptureError(f"{path}: the photos lie in the root folder, beside which nothing can be put; move them")
-    return named.with_name(f"{named.name}-posed")
-
-
-def _remove_abandoned(target: Path) -> None:
-    """Remove what processes that were killed while they made `target` have left beside it."""
-    with suppress(OSError):  # it stands in nobody's way
-        for folder in target.parent.iterdir():
-            found = re.fullmatch(rf"\.{re.escape(target.name)}\.(\d{{1,9}})-\d+\.tmp", folder.name)
-            if found is not None and not _may_run(int(found[1])):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _may_run(process: int) -> bool:
-    if os.name == "nt":  # to ask would be to end it
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return True
-
-
-def _candidates(folder: Path):
-    yield folder
-    for number in range(2, MOST_FOLDERS):
-        yield folder.with_name(f"{folder.name}-{number}")
-
-
 def _recorded(folder: Path, digest: str | None, keep_pixels: bool | None) -> PoseReport | None:
     """The report in `folder`, if it was made from photos of that digest; None asks for no particular ones."""
     try:
@@ -207,15 +169,6 @@ def _recorded(folder: Path, digest: str | None, keep_pixels: bool | None) -> Pos
         return PoseReport(**{**asdict(report), "failed": [(str(name), str(why)) for name, why in report.failed]})
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _placed(out: Path, target: Path) -> Path:
-    """Rename the finished `out` to the first free name after `target`, and return it."""
-    for folder in _candidates(target):
-        if not folder.exists():
-            os.rename(out, folder)
-            return folder
-    raise CaptureError(f"{target}: {MOST_FOLDERS} folders of that name are taken; remove some")
 
 
 class _Work:
