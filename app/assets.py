@@ -231,8 +231,8 @@ def _of_mesh(
     shading = own_shading(recipe) if environment is None else None
     if shading is None:
         return _lit(scene.mesh, scene.material, scene.environment, capture.up, camera, environment)
-    _check_unlit(folder, environment)
-    return _of_splats(splats, scene.backdrop, project.recipe.splats, capture, camera)
+    renderer = asset_renderer(scene.mesh, scene.material, scene.environment, "numba", shading)
+    return _Shown(renderer, scene.mesh.box, capture.up, camera)
 
 
 def _of_splats(

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 FINAL_RATE = 0.01  # share of the means' learning rate at the end
 DENSIFY_UNTIL = {"classic": 0.5, "error": 0.8, "relocation": 0.8}  # share of the steps after which none are added
+FILLED_AFTER = {"classic": 0.7, "error": 0.7, "relocation": 0.3}  # share of the rounds after which the budget is full
 LATEST_ROUND, INTERVAL = 500, 100  # steps before the first round at most, and from round to round
 HULL = "the masks' hull"
 LEAST_SIDE = 32  # pixels of the longest side of a photo to learn from
@@ -123,7 +124,7 @@ class SplatsStage(IteratingStage):
         """Density control that can reach the budget from `first` splats before its rounds end."""
         self.first, name, steps = first, self.options.density, max(self.steps, 1)
         start, stop = min(LATEST_ROUND, round(0.05 * steps)), round(DENSIFY_UNTIL[name] * steps)
-        rounds = max((stop - start) / INTERVAL * 0.7, 1)
+        rounds = max((stop - start) / INTERVAL * FILLED_AFTER[name], 1)
         share = float(np.clip((self.budget / max(first, 1)) ** (1 / rounds) - 1, *GROWTH))
         self.density = density(
             name,
