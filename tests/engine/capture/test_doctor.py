@@ -1,6 +1,9 @@
 """The doctor says what was understood and what is wrong, and never falls ill itself."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,12 +66,20 @@ def test_masks_of_what_to_ignore_are_not_called_inverted(make_ball):
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\0\0\x20ftypisom and then nothing"], ids=["empty", "cut off"])
-def test_a_video_that_is_none_is_a_problem(tmp_path, data, capfd):
+def test_a_video_that_is_none_is_a_problem(tmp_path, data):
     (tmp_path / "walk.mp4").write_bytes(data)
     for path in (tmp_path, tmp_path / "walk.mp4"):
         (problem,) = examine(path).problems
         assert "walk.mp4: cannot be decoded as a video" in problem
-    assert capfd.readouterr().err == "", "FFmpeg's own words are not for users"
+
+
+def test_ffmpegs_own_words_are_not_for_users(tmp_path):
+    """In a process of its own: FFmpeg takes its loudness from the first video that a process opens."""
+    (tmp_path / "walk.mp4").write_bytes(b"\0\0\0\x20ftypisom and then nothing")
+    code = "import sys; from engine.capture.doctor import examine; print(*examine(sys.argv[1]).problems)"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    told = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True)
+    assert "cannot be decoded as a video" in told.stdout and told.stderr == ""
 
 
 def test_an_empty_hull_blames_the_view_that_causes_it(make_ball):
