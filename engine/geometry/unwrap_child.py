@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 
 import numpy as np
 import xatlas
@@ -13,6 +15,16 @@ CHART_RESOLUTION = 512
 # No chart larger than this share of the surface: growing large ones takes long and stretches them.
 LARGEST_CHART = 1 / 20
 PACK_TRIES = 12
+
+# Every atlas made, for ever: destroyed, each joins its threads, and xatlas wakes them without holding their lock, so
+# that now and then one sleeps on and the join never returns.
+KEPT: list[xatlas.Atlas] = []
+
+
+def new_atlas() -> xatlas.Atlas:
+    """An empty atlas that is never destroyed."""
+    KEPT.append(xatlas.Atlas())
+    return KEPT[-1]
 
 
 def flattened(vertices: np.ndarray, triangles: np.ndarray, rounds: int) -> np.ndarray:
@@ -40,7 +52,7 @@ def flattened(vertices: np.ndarray, triangles: np.ndarray, rounds: int) -> np.nd
 
 def charts(vertices: np.ndarray, triangles: np.ndarray, iterations: int):
     """(vertex of each corner [T], corner triangles [F,3], corner positions [T,2] in a common unit, chart count)."""
-    atlas = xatlas.Atlas()
+    atlas = new_atlas()
     atlas.add_mesh(vertices, triangles)
     growing = xatlas.ChartOptions()
     growing.max_iterations = iterations
@@ -63,7 +75,7 @@ def packed(places: np.ndarray, corners: np.ndarray, count: int, limit: float, pa
     density = limit * np.sqrt(0.6 / max(area, 1e-12))
     best, largest = None, 0
     for _ in range(PACK_TRIES):
-        atlas = xatlas.Atlas()
+        atlas = new_atlas()
         atlas.add_uv_mesh(np.ascontiguousarray(places, np.float32), corners)
         packing = xatlas.PackOptions()
         packing.resolution = 0
@@ -96,4 +108,13 @@ def main(source: str, target: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    failed = True
+    try:
+        main(sys.argv[1], sys.argv[2])
+        failed = False
+    except SystemExit as wrong:
+        print(wrong, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(failed)  # as an interpreter that ends in order destroys the atlases

@@ -131,3 +131,22 @@ def test_the_child_imports_neither_torch_nor_the_engine():
     code = f"import runpy, sys; runpy.run_path({str(CHILD)!r}); print({{'torch', 'engine'}} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+def test_no_atlas_is_destroyed_since_that_can_hang(tmp_path):
+    """xatlas's destructor joins threads that it may have failed to wake: seen once in some thousands, then for good."""
+    mesh, told = bumpy(2), tmp_path / "destroyed"
+    given = {"vertices": mesh.vertices, "triangles": mesh.triangles.astype(np.uint32)}
+    spy = (
+        "import pathlib, runpy, xatlas\n"
+        "class Spied(xatlas.Atlas):\n"
+        f"    def __del__(self, told=pathlib.Path({str(told)!r})): told.touch()\n"
+        "xatlas.Atlas = Spied\n"
+        f"runpy.run_path({str(CHILD)!r}, run_name='__main__')\n"
+    )
+    for limit, code in ((128.0, 0), (4.0, 1)):  # in the second the charts do not fit
+        np.savez(tmp_path / "mesh.npz", **given, limit=limit, padding=1, smoothing=2, iterations=1)
+        command = [sys.executable, "-c", spy, str(tmp_path / "mesh.npz"), str(tmp_path / f"atlas{code}.npz")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == code and ("do not fit" in done.stderr) == bool(code), done.stderr
+        assert (tmp_path / f"atlas{code}.npz").exists() != bool(code) and not told.exists()
