@@ -100,7 +100,7 @@ class NumberEntry(QAbstractSpinBox):
     def stepEnabled(self) -> QAbstractSpinBox.StepEnabledFlag:
         """Arrows work within the option's range."""
         value, flags = self._number(), QAbstractSpinBox.StepEnabledFlag.StepNone
-        low, high = self.row.meaning.low, self.row.meaning.high
+        low, high = 0 if self.row.meaning.or_zero else self.row.meaning.low, self.row.meaning.high
         if high is None or value is None or value < high:
             flags |= QAbstractSpinBox.StepEnabledFlag.StepUpEnabled
         if low is None or value is None or value > low:
@@ -113,6 +113,9 @@ class NumberEntry(QAbstractSpinBox):
         for _ in range(abs(steps)):
             value = stepped(0.0 if value is None else value, 1 if steps > 0 else -1, self.whole)
         low, high = self.row.meaning.low, self.row.meaning.high
+        if self.row.meaning.or_zero and steps < 0 and value < low:
+            low = 0  # below the range lies only what leaves it out
+            value = 0.0
         value = max(value, low) if low is not None else value
         value = min(value, high) if high is not None else value
         self.stepped.emit(int(value) if self.whole else float(value))

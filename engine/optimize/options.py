@@ -31,6 +31,7 @@ class Meaning:
     unit: str = ""
     low: float | None = None
     high: float | None = None
+    or_zero: bool = False  # 0, which leaves something out, is allowed although `low` is more
     choices: tuple | None = None
     live: bool = False  # may change while a run goes on
     file_name: bool = False  # becomes part of files' names
@@ -46,6 +47,8 @@ class Meaning:
         low, high = (_bound(bound) for bound in (self.low, self.high))
         if low and high:
             return f"{low} to {high}"
+        if low and self.or_zero:
+            return f"0 or at least {low}"
         return f"at least {low}" if low else f"at most {high}" if high else ""
 
 
@@ -71,6 +74,7 @@ def option(
     unit: str = "",
     low: float | None = None,
     high: float | None = None,
+    or_zero: bool = False,
     choices: tuple | None = None,
     live: bool = False,
     file_name: bool = False,
@@ -78,7 +82,7 @@ def option(
 ) -> Any:
     """A dataclass field that carries its meaning; `default` may be a scalar, a tuple, None, or a dataclass (type or
     instance, copied for each recipe)."""
-    metadata = {"meaning": Meaning(help, unit, low, high, choices, live, file_name, path)}
+    metadata = {"meaning": Meaning(help, unit, low, high, or_zero, choices, live, file_name, path)}
     if isinstance(default, type) and is_dataclass(default):
         return field(default_factory=default, metadata=metadata)
     if is_dataclass(default) or isinstance(default, (list, dict, set)):
@@ -181,9 +185,8 @@ def parse_value(row: OptionRow, value: Any) -> Any:
     for leaf in _leaves(parsed):
         meaning = row.meaning
         number = isinstance(leaf, (int, float)) and not isinstance(leaf, bool)
-        outside = number and (
-            (meaning.low is not None and leaf < meaning.low) or (meaning.high is not None and leaf > meaning.high)
-        )
+        low, high = (leaf if bound is None else bound for bound in (meaning.low, meaning.high))
+        outside = number and not (low <= leaf <= high or (meaning.or_zero and leaf == 0))
         outside |= meaning.file_name and not _is_file_name(leaf)
         if outside or (meaning.choices and leaf is not None and leaf not in meaning.choices):
             unit = f" {meaning.unit}" if meaning.unit and not meaning.choices else ""

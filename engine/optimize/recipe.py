@@ -23,7 +23,9 @@ class CaptureSection:
     color_tolerance: float = option(
         40.0, "distance from that colour that counts as background", unit="sRGB 0-255", low=1.0, high=442.0
     )
-    max_size: int = option(0, "longest image side after scaling down; 0 keeps the photos' size", unit="px", low=0)
+    max_size: int = option(
+        0, "longest image side after scaling down; 0 keeps the photos' size", unit="px", low=32, or_zero=True
+    )
     up: str = option("", "world up axis: +x, -x, +y, -y, +z or -z; empty takes the capture's own")
     skip_bad_frames: bool = option(False, "go on without the frames that cannot be read")
     allow_outside: bool = option(False, "allow image paths that leave the capture's folder")
@@ -119,7 +121,9 @@ class VolumeSection:
 class StereoSection:
     """Depth from matched photographs, taken where it explains them better than the shape found so far."""
 
-    image_size: int = option(400, "longest image side in this stage; 0 leaves the stage out", unit="px", low=0)
+    image_size: int = option(
+        400, "longest image side in this stage; 0 leaves the stage out", unit="px", low=32, or_zero=True
+    )
     resolution: int = option(128, "cells along the box's side", unit="cells", low=16, high=256)
     margin: float = option(0.0, "by how much the photos must prefer the stereo shape", unit="dB")
 
@@ -166,7 +170,7 @@ class RefineSection:
     )
     steps: int = option(500, "steps", unit="steps", low=0)
     batch: int = option(2, "photos per step", unit="photos", low=1, high=64, live=True)
-    image_size: int = option(800, "longest image side; 0 is the photos' own", unit="px", low=0)
+    image_size: int = option(800, "longest image side; 0 is the photos' own", unit="px", low=32, or_zero=True)
     geometry: bool = option(True, "move the vertices", live=True)
     material: bool = option(True, "change the textures", live=True)
     light: bool = option(True, "change the environment", live=True)
@@ -206,7 +210,7 @@ class BlackboxSection:
     """Vertices and textures through a black-box shading, by stochastic gradients."""
 
     steps: int = option(2400, "steps, each one photo for every group of parameters", unit="steps", low=0)
-    image_size: int = option(0, "longest image side; 0 is the photos' own", unit="px", low=0)
+    image_size: int = option(0, "longest image side; 0 is the photos' own", unit="px", low=32, or_zero=True)
     geometry: bool = option(True, "move the vertices", live=True)
     material: bool = option(True, "change the textures", live=True)
     normal_map: bool = option(False, "fit a normal map as well")
@@ -249,7 +253,7 @@ class SplatsSection:
         "", "splats to start from (PLY or SPZ in the capture's frame) instead of the capture's points", path="file"
     )
     start: int = option(10_000, "splats to start with where the capture has no points", unit="splats", low=10)
-    image_size: int = option(0, "longest image side; 0 is the photos' own", unit="px", low=0)
+    image_size: int = option(0, "longest image side; 0 is the photos' own", unit="px", low=32, or_zero=True)
     coarse: float = option(0.3, "share of the steps at half of that size", low=0.0, high=1.0)
     degree: int = option(3, "degree of the harmonics that colour depends on direction by", low=0, high=3)
     degree_steps: int = option(700, "steps after which the degree used rises by one", unit="steps", low=1)

@@ -71,11 +71,6 @@ class SplatsStage(IteratingStage):
         if recipe.splats.masks == "ignore" and not capture.has_masks:
             raise CaptureError(f"{capture.path}: splats.masks=ignore needs masks; add them with --masks or leave it")
         budget_of(recipe.splats)
-        if 0 < recipe.splats.image_size < LEAST_SIDE:
-            raise RecipeError(
-                f"splats.image_size={recipe.splats.image_size} is too small; "
-                f"use 0 for the photos' own size, or at least {LEAST_SIDE}"
-            )
         if recipe.splats.background == "environment" and recipe.splats.masks == "object" and capture.has_masks:
             raise RecipeError(
                 "splats.background=environment: masks cut the surroundings out of these photos; "

@@ -134,6 +134,17 @@ def test_arrow_keys_step_and_the_steps_are_one_edit(panel, qtbot):
     assert panel.studio.recipe.shape.learning_rate == 0.03 and entry.lineEdit().text() == "0.03"
 
 
+def test_arrow_keys_skip_what_is_too_small_to_mean_anything(panel, qtbot):
+    panel.show_section("capture")
+    entry = part(panel, QAbstractSpinBox, "field_capture.max_size")
+    entry.setFocus()
+    seen = []
+    for key in (Qt.Key.Key_Up, Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Down):
+        qtbot.keyClick(entry, key)
+        seen.append(panel.studio.recipe.capture.max_size)
+    assert seen == [32, 33, 32, 0]
+
+
 def test_steps_are_even_on_a_log_scale_and_stay_in_range():
     assert [stepped(100, 1, True), stepped(100, -1, True), stepped(7, 1, True)] == [110, 99, 8]
     assert stepped(0.01, 1, False) == pytest.approx(0.011) and stepped(0.01, -1, False) == pytest.approx(0.0099)

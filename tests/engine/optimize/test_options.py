@@ -25,6 +25,7 @@ class Inner:
     path: Path | None = option(None, "file")
     names: tuple[str, ...] = option(("a", "b"), "names")
     on: bool = option(True, "switch")
+    size: int = option(0, "longest side; 0 is its own", unit="px", low=32, or_zero=True)
     label: str = option('quote " and \\ and \x7f', "text")
 
 
@@ -50,6 +51,8 @@ def test_toml_round_trip():
     ("key", "text", "value"),
     [
         ("inner.rate", "0.25", 0.25),
+        ("inner.size", "0", 0),
+        ("inner.size", "32", 32),
         ("inner.rate", "1", 1.0),
         ("inner.count", "12", 12),
         ("inner.count", 7.0, 7),
@@ -83,6 +86,7 @@ def test_an_option_found_alone_is_its_row_of_the_whole():
         ("inner.rate", "nan", "a finite number"),
         ("inner.count", "1.5", "a whole number"),
         ("inner.count", "0", "at least 1"),
+        ("inner.size", "31", "inner.size = '31': must be 0 or at least 32 px"),
         ("inner.kind", "slow", "one of fast, exact"),
         ("inner.on", "maybe", "true or false"),
         ("inner.box", "1,2", "2 values"),

@@ -161,10 +161,3 @@ def test_a_start_file_that_photos_do_not_show_is_said(tmp_path, near, said):
     SplatsStage().begin(context)
     warnings = [message.text for message in told if message.level == "warning"]
     assert len(warnings) == bool(said) and all(f"start.ply: {said} lies in view" in text for text in warnings)
-
-
-@pytest.mark.parametrize("size", [1, 31])
-def test_photos_too_small_to_learn_from_are_refused(size):
-    with pytest.raises(RecipeError, match=rf"splats.image_size={size} is too small; use 0 .* or at least 32"):
-        SplatsStage.check(load_recipe("scene", [f"splats.image_size={size}"]), BallCapture())
-    SplatsStage.check(load_recipe("scene", ["splats.image_size=32"]), BallCapture())
