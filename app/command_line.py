@@ -366,16 +366,28 @@ Command = (
 )
 
 
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("unrender")
+    except PackageNotFoundError:
+        return "of a source folder that is not installed"
+
+
 def parse(arguments: list[str] | None = None) -> Command:
-    """The command of `arguments` (by default the process's), the window where there are none; prints usage and exits
-    with 2 when they do not fit."""
+    """The command of `arguments` (by default the process's), the window where there are none; `--version` prints it
+    and exits with 0, what does not fit prints usage and exits with 2."""
     listed = sys.argv[1:] if arguments is None else arguments
     if not listed:
         return Gui()
+    if listed == ["--version"]:
+        print(f"unrender {_version()}")
+        sys.exit(0)
     return tyro.cli(
         Command,
         prog="unrender",
-        description="Unrender turns photographs back into the scene that made them.",
+        description="Unrender turns photographs back into the scene that made them. `--version` tells which this is.",
         args=listed,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )

@@ -9,6 +9,7 @@ import math
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -26,6 +27,11 @@ COMMANDS = "gui run resume batch demo doctor eval export render synthesize optio
 def test_help_lists_every_command():
     told = unrender("--help")
     assert told.code == 0 and all(f"• {command} " in told.out for command in COMMANDS)
+
+
+def test_version_is_the_packages():
+    told = unrender("--version")
+    assert told.code == 0 and told.out == f"unrender {version('unrender')}\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
