@@ -7,18 +7,15 @@ import dataclasses
 import difflib
 import functools
 import json
-import math
-import operator
 import textwrap
 import tomllib
-import types
 import typing
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, Literal, TypeVar
 
 from engine.errors import RecipeError
+from engine.optimize.option_values import leaves, typed, words
 
 T = TypeVar("T")
 
@@ -178,11 +175,11 @@ def set_option(recipe: Any, key: str, value: Any) -> Any:
 def parse_value(row: OptionRow, value: Any) -> Any:
     """`value` as the option's type and within its range. Raises RecipeError naming key, value and allowed range."""
     try:
-        parsed = _typed(row.type, value)
+        parsed = typed(row.type, value)
     except (ValueError, TypeError, KeyError, OverflowError):
         allowed = f" ({row.meaning.range})" if row.meaning.range else ""
-        raise RecipeError(f"{row.key} = {value!r}: expected {_words(row.type)}{allowed}") from None
-    for leaf in _leaves(parsed):
+        raise RecipeError(f"{row.key} = {value!r}: expected {words(row.type)}{allowed}") from None
+    for leaf in leaves(parsed):
         meaning = row.meaning
         number = isinstance(leaf, (int, float)) and not isinstance(leaf, bool)
         low, high = (leaf if bound is None else bound for bound in (meaning.low, meaning.high))
@@ -197,110 +194,6 @@ def parse_value(row: OptionRow, value: Any) -> Any:
 def _is_file_name(text: str) -> bool:
     """Whether files can be named so in any folder, without leaving it."""
     return text not in ("", ".", "..") and text.isprintable() and not set(text) & set("/\\")
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _leaves(item)
-    else:
-        yield value
-
-
-_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-
-
-def _typed(hint: Any, value: Any) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (Union, types.UnionType):
-        return _union(arguments, value)
-    if origin is Literal:
-        for choice in arguments:
-            if value == choice or (isinstance(value, str) and value == str(choice)):
-                return choice
-        raise ValueError
-    if origin is tuple or hint is tuple:
-        return _tuple(arguments, value)
-    if hint is bool:
-        if isinstance(value, str):
-            return _BOOLEANS[value.strip().lower()]
-        if isinstance(value, bool):
-            return value
-        raise ValueError
-    if hint in (int, float):
-        return _number(hint, value)
-    if hint is str:
-        if not isinstance(value, str):
-            raise ValueError
-        return value
-    if hint is Path:
-        if not isinstance(value, (str, Path)) or str(value) == "":
-            raise ValueError
-        return Path(value)
-    if hint is Any:
-        return value
-    raise TypeError(f"options of type {hint} are not supported")
-
-
-def _union(arguments: tuple, value: Any) -> Any:
-    if type(None) in arguments and (value is None or value == "" or str(value).lower() == "none"):
-        return None
-    for argument in arguments:
-        if argument is not type(None):
-            try:
-                return _typed(argument, value)
-            except (ValueError, TypeError, KeyError):
-                continue
-    raise ValueError
-
-
-def _number(hint: type, value: Any) -> int | float:
-    if isinstance(value, bool) or value is None:
-        raise ValueError
-    if hint is int:
-        try:
-            return int(value) if isinstance(value, str) else operator.index(value)  # exactly, however large
-        except (ValueError, TypeError):
-            pass  # a whole number may be written as 1e3 or 2.0
-    number = float(value)
-    if not math.isfinite(number) or (hint is int and number != int(number)):
-        raise ValueError
-    return hint(number)
-
-
-def _tuple(arguments: tuple, value: Any) -> tuple:
-    if isinstance(value, str):
-        text = value.strip().replace("(", "[").replace(")", "]")
-        if text.startswith("["):
-            try:
-                value = tomllib.loads(f"value = {text}")["value"]
-            except tomllib.TOMLDecodeError:
-                value = [part.strip() for part in text.strip("[]").split(",") if part.strip()]
-        else:
-            value = [part.strip() for part in text.split(",") if part.strip()]
-    if not isinstance(value, (list, tuple)):
-        raise ValueError
-    if not arguments:
-        return tuple(value)
-    if len(arguments) == 2 and arguments[1] is Ellipsis:
-        return tuple(_typed(arguments[0], item) for item in value)
-    if len(value) != len(arguments):
-        raise ValueError
-    return tuple(_typed(argument, item) for argument, item in zip(arguments, value, strict=True))
-
-
-def _words(hint: Any) -> str:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (Union, types.UnionType):
-        return " or ".join("nothing" if argument is type(None) else _words(argument) for argument in arguments)
-    if origin is Literal:
-        return "a name"
-    if origin is tuple:
-        if arguments[-1] is Ellipsis:
-            return f"a list, each {_words(arguments[0])}"
-        return f"{len(arguments)} values, each {_words(arguments[0])}"
-    names = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text", Path: "a path"}
-    return names.get(hint, str(hint))
 
 
 def flat(recipe: Any) -> dict[str, Any]:
