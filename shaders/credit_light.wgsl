@@ -11,7 +11,8 @@ fn credit_side(side: f32) {
 }
 
 // A pixel whose shading read more texels than can be listed is left out: crediting some of them would be biased.
-fn credit(amount: Amount, id_plus: u32, id_minus: u32, row: u32) {
+fn credit(scaled: vec3f, id_plus: u32, id_minus: u32, row: u32) {
+    let amount = amount_of(scaled.x);
     if (light_reads > light_taps) {
         return;
     }

@@ -2,6 +2,7 @@
 #include loop_sums
 fn credit_side(side: f32) {}
 
-fn credit(amount: Amount, id_plus: u32, id_minus: u32, row: u32) {
+fn credit(scaled: vec3f, id_plus: u32, id_minus: u32, row: u32) {
+    let amount = amount_of(scaled.x);
     atomicAdd(&sums.rows[row], amount);
 }

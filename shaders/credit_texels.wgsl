@@ -1,20 +1,16 @@
-// Provides: credit, the rule for textures: every texel of the pyramid that the pixel's look-up reads, each once.
+// Provides: credit, the rule for textures: every texel of the pyramid that the pixel's look-up reads, by its weight.
 #include loop_sums
 #include loop_material
+#include loop_channels or loop_channels_joint
 
-// The geometry is the same on both sides, so that both read the texels that loop_material noted.
-fn credit_side(side: f32) {
-    if (side > 0.0) {
-        material_taps = 0u;
-    }
-}
+fn credit_side(side: f32) {}
 
-fn credit(amount: Amount, id_plus: u32, id_minus: u32, row: u32) {
+fn credit(scaled: vec3f, id_plus: u32, id_minus: u32, row: u32) {
     let levels = i32(material_levels);
     if ((atomicLoad(&sums.head[LEVELS_READ]) & levels) != levels) {
         atomicOr(&sums.head[LEVELS_READ], levels);
     }
     for (var tap = 0u; tap < material_taps; tap++) {
-        atomicAdd(&sums.rows[material_tap[tap]], amount);
+        add_channels(material_tap[tap], material_weight[tap] * scaled);
     }
 }

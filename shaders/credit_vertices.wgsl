@@ -8,7 +8,8 @@
 // those of all triangles that read it.
 fn credit_side(side: f32) {}
 
-fn credit(amount: Amount, id_plus: u32, id_minus: u32, row: u32) {
+fn credit(scaled: vec3f, id_plus: u32, id_minus: u32, row: u32) {
+    let amount = amount_of(scaled.x);
     if (id_plus > 0u) {
         atomicAdd(&sums.rows[id_plus - 1u], amount);
     }

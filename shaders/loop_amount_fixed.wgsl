@@ -1,5 +1,7 @@
-// Provides: Amount, amount_of, amount_from_bits: credit in fixed point, the same bits in whatever order pixels come.
+// Provides: Amount, NOTHING, amount_of, amount_from_bits: credit in fixed point, the same bits in whatever order pixels come.
 alias Amount = i32;
+
+const NOTHING = 0.5; // what rounds to 0
 
 fn amount_of(scaled: f32) -> Amount {
     return i32(round(scaled));

@@ -1,7 +1,9 @@
-// Provides: Amount, amount_of, amount_from_bits: credit in floating point; needs wgpu's feature shader-float32-atomic.
+// Provides: Amount, NOTHING, amount_of, amount_from_bits: credit in floating point; needs wgpu's feature shader-float32-atomic.
 
 // Sums depend on the order in which pixels come, so that runs do not repeat bit for bit.
 alias Amount = f32;
+
+const NOTHING = 0.0;
 
 fn amount_of(scaled: f32) -> Amount {
     return scaled;

@@ -17,7 +17,7 @@ fn image(@builtin(global_invocation_id) id: vec3u) {
     let triangle = textureLoad(ids, id.xy, 0).x;
     var color = vec4f(0.0);
     if (triangle != 0u) {
-        color = vec4f(shade(surface_at(triangle, vec2f(id.xy) + 0.5, 0.0, 0u)), 1.0);
+        color = vec4f(shade(surface_at(triangle, vec2f(id.xy) + 0.5, 0u)), 1.0);
     }
     textureStore(colors, id.xy, color);
 }

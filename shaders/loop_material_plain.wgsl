@@ -1,4 +1,4 @@
-// Provides: Material, material_at, material_normal of a surface without textures: grey, rough, and its own normal.
+// Provides: Material, material_at, material_moved, material_normal of a surface without textures: grey, rough, and its own normal.
 #include surface
 
 struct Material {
@@ -8,8 +8,12 @@ struct Material {
     occlusion: f32,
 }
 
-fn material_at(uv: vec2f, level: f32, side: f32) -> Material {
+fn material_at(uv: vec2f, level: f32) -> Material {
     return Material(vec3f(0.5), 0.6, 0.0, 1.0);
+}
+
+fn material_moved(material: Material, way: vec3f) -> Material {
+    return material;
 }
 
 fn material_normal(material: Material, normal: vec3f, tangent: vec4f) -> vec3f {

@@ -14,17 +14,32 @@
 @group(0) @binding(11) var<storage, read> covered: array<u32>; // as list_covered has them
 @group(0) @binding(12) var<uniform> work: Work;
 
-// One pixel of the image at theta + `side` eps s: how it differs from the photo; -1 where its colour is not finite,
-// which the tone's max() would hide.
-fn loss_of_side(id: u32, pixel: vec2f, wanted: vec4f, side: f32, section: u32) -> f32 {
-    if (id == 0u) {
-        return pixel_loss(vec3f(0.0), 0.0, wanted, view.mask);
-    }
-    let color = shade(surface_at(id, pixel, side, section));
+const TEXTURE = GROUP == GROUP_BASE_COLOR || GROUP == GROUP_ROUGHNESS_METALLIC || GROUP == GROUP_NORMAL_MAP;
+// The corners of a tetrahedron, in which a pixel's channels are moved: four losses tell three slopes apart.
+const WAYS = array<vec3f, 4>(
+    vec3f(1.0, 1.0, 1.0),
+    vec3f(1.0, -1.0, -1.0),
+    vec3f(-1.0, 1.0, -1.0),
+    vec3f(-1.0, -1.0, 1.0),
+);
+const USED = select(vec3f(1.0, 1.0, 0.0), vec3f(1.0), GROUP == GROUP_BASE_COLOR); // of the three channels
+
+// How a pixel that shows `surface` differs from the photo; -1 where its colour is not finite, which the tone's max()
+// would hide.
+fn loss_of_surface(surface: Surface, wanted: vec4f) -> f32 {
+    let color = shade(surface);
     if (!finite(color.x) || !finite(color.y) || !finite(color.z)) {
         return -1.0;
     }
     return pixel_loss(color, 1.0, wanted, view.mask);
+}
+
+// The same on one side of the perturbation of what is no texture.
+fn loss_of_side(id: u32, pixel: vec2f, wanted: vec4f, section: u32) -> f32 {
+    if (id == 0u) {
+        return pixel_loss(vec3f(0.0), 0.0, wanted, view.mask);
+    }
+    return loss_of_surface(surface_at(id, pixel, section), wanted);
 }
 
 @compute @workgroup_size(64)
@@ -57,23 +72,40 @@ fn pixels(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_ind
     if (now.vertices == 0u) {
         losses[0] = light_bound();
     }
-    credit_side(1.0);
-    let plus = loss_of_side(id_plus, pixel, wanted, 1.0, 0u);
-    credit_side(-1.0);
-    let minus = loss_of_side(id_minus, pixel, wanted, -1.0, section_minus);
-    if (plus < 0.0 || minus < 0.0 || !finite(plus) || !finite(minus)) {
+    var sides = vec2f(0.0); // of textures, means of two losses each
+    var difference = vec3f(0.0); // between both sides, of textures per channel
+    var known = true;
+    if (TEXTURE) {
+        let surface = surface_at(id_plus, pixel, 0u);
+        for (var k = 0u; k < 4u; k++) {
+            let way = WAYS[k];
+            let loss = loss_of_surface(surface_moved(surface, now.eps * way), wanted);
+            known = known && loss >= 0.0 && finite(loss);
+            difference += 0.5 * loss * way * USED;
+            sides[k / 2u] += 0.5 * loss;
+        }
+    } else {
+        credit_side(1.0);
+        let plus = loss_of_side(id_plus, pixel, wanted, 0u);
+        credit_side(-1.0);
+        let minus = loss_of_side(id_minus, pixel, wanted, section_minus);
+        known = plus >= 0.0 && minus >= 0.0 && finite(plus) && finite(minus);
+        sides = vec2f(plus, minus);
+        difference.x = plus - minus;
+    }
+    if (!known) {
         atomicAdd(&sums.head[COUNT_NOT_FINITE], 1);
         losses[index] = vec2f(0.0);
         return;
     }
-    losses[index] = vec2f(plus, minus);
-    let difference = plus - minus;
-    let size = bitcast<i32>(abs(difference)); // non-negative floats are ordered as their bits are
+    losses[index] = sides;
+    let most = max(max(abs(difference.x), abs(difference.y)), abs(difference.z));
+    let size = bitcast<i32>(most); // non-negative floats are ordered as their bits are
     if (size > atomicLoad(&sums.head[LARGEST])) {
         atomicMax(&sums.head[LARGEST], size);
     }
-    let amount = amount_of(clamp(difference, -work.limit, work.limit) * work.scale);
-    if (amount != Amount(0)) {
-        credit(amount, id_plus, id_minus, id.y);
+    let scaled = clamp(difference, vec3f(-work.limit), vec3f(work.limit)) * work.scale;
+    if (any(abs(scaled) > vec3f(NOTHING))) {
+        credit(scaled, id_plus, id_minus, id.y);
     }
 }

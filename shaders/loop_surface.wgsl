@@ -1,4 +1,4 @@
-// Provides: surface_at, what a pixel shows of the triangle `id` - 1 on one side of the perturbation.
+// Provides: surface_at, what a pixel shows of the triangle `id` - 1, and surface_moved, the same of another material.
 #include loop_step
 #include fragment
 #include loop_tables
@@ -7,9 +7,13 @@
 // Sections of `stride` entries as perturb_vertices writes them; the tangents of the normal map come after them.
 @group(0) @binding(2) var<storage, read> moved: array<vec4f>;
 
-// `section` is 0 for the vertices at theta + eps s, 1 for those at theta - eps s; `side` is +1 or -1, 0 for textures as
-// they are.
-fn surface_at(id: u32, pixel: vec2f, side: f32, section: u32) -> Surface {
+// Of the last surface.
+var<private> surface_material: Material;
+var<private> surface_normal: vec3f; // as interpolated
+var<private> surface_tangent: vec4f;
+
+// `section` is 0 for the vertices at theta + eps s, 1 for those at theta - eps s.
+fn surface_at(id: u32, pixel: vec2f, section: u32) -> Surface {
     let a = triangle_corner(id - 1u, 0u);
     let b = triangle_corner(id - 1u, 1u);
     let c = triangle_corner(id - 1u, 2u);
@@ -27,7 +31,10 @@ fn surface_at(id: u32, pixel: vec2f, side: f32, section: u32) -> Surface {
     let level = footprint_level(found, uv_a, uv_b, uv_c, vec2f(now.texture_size));
     let tangents = 6u * now.stride;
     let tangent = w.x * moved[tangents + a.w] + w.y * moved[tangents + b.w] + w.z * moved[tangents + c.w];
-    let material = material_at(uv, level, side);
+    let material = material_at(uv, level);
+    surface_material = material;
+    surface_normal = normal;
+    surface_tangent = tangent;
     return Surface(
         position,
         material_normal(material, normal, tangent),
@@ -39,4 +46,17 @@ fn surface_at(id: u32, pixel: vec2f, side: f32, section: u32) -> Surface {
         uv,
         pixel,
     );
+}
+
+// `surface`, the last one, where the channels of the step's group are moved by `way`.
+fn surface_moved(surface: Surface, way: vec3f) -> Surface {
+    let material = material_moved(surface_material, way);
+    var moved = surface;
+    moved.base_color = material.base_color;
+    moved.roughness = material.roughness;
+    moved.metallic = material.metallic;
+    if (GROUP == GROUP_NORMAL_MAP) {
+        moved.normal = material_normal(material, surface_normal, surface_tangent);
+    }
+    return moved;
 }

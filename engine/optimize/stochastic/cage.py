@@ -155,7 +155,7 @@ class CageRendering(Rendering):
         self.gpu.dispatch(encoder, normals, [bound], groups)
 
     def _credit_resources(self, group: Any) -> dict[int, Any]:
-        return {3: self.memory.lift_tables} if group.name == "displacement" else {}
+        return {3: self.memory.lift_tables} if group.name == "displacement" else super()._credit_resources(group)
 
 
 class DisplacementGroup:

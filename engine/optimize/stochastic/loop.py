@@ -25,7 +25,6 @@ from engine.optimize.stochastic.rendering import LoopShading, Rendering
 from engine.optimize.stochastic.scene import LoopScene, LoopView
 from engine.optimize.stochastic.texel_group import BUFFERS, TexelGroup
 from engine.optimize.stochastic.vertex_group import VertexGroup
-from engine.raster.texture_pyramid import level_sizes
 from engine.scene import Camera
 
 AHEAD = 16  # steps submitted before the device is waited for
@@ -39,9 +38,10 @@ class StochasticLoop:
     """Optimizes a mesh, its textures, light and poses toward photos through any shading, on the device alone.
 
     One step perturbs one group of parameters by random signs, rasterizes both sides, differences the loss per pixel and
-    credits it; what comes back to the host is a preview or what is asked for. Runs repeat bit for bit on one device,
-    since credit is summed in fixed point unless `LoopOptions.float_atomics` asks for sums that come in any order.
-    The shading is a black box: what it makes of a point is never differentiated.
+    credits it; of textures what each pixel shows is perturbed instead (`TexelGroup`). What comes back to
+    the host is a preview or what is asked for. Runs repeat bit for bit on one device, since credit is summed in fixed
+    point unless `LoopOptions.float_atomics` asks for sums that come in any order. The shading is
+    a black box: what it makes of a point is never differentiated.
     """
 
     def __init__(
@@ -97,11 +97,9 @@ class StochasticLoop:
         self.gpu = gpu
         vertices, triangles = len(self.scene.vertices), len(self.scene.triangles)
         height = max(view.camera.height for view in self.views)
-        texture = self.scene.texture
-        texels = 0 if texture is None else sum(h * w for h, w in level_sizes(*texture.shape[:2]))
         environment = self.scene.environment
         blurs = 0 if environment is None else blur_texels(environment.radiance.shape[:2])
-        most = max(triangles + vertices, texels, blurs, height)
+        most = max(triangles + vertices, blurs, height)
         self.memory = self._memory(gpu, most)
         self.light = None if environment is None else LoopLight(self.memory, environment)
         self.groups: dict[str, Any] = {name: self._group(name) for name in self.counts}

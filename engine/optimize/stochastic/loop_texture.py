@@ -12,6 +12,8 @@ from engine.kernels.wgsl import compose
 from engine.raster.texture_pyramid import level_sizes
 
 TEXEL = 16  # bytes of each half
+LEVELS = 16  # most of a pyramid, whose level 0 has no side beyond 2^15
+COARSE = 3  # level, as texel_adam.wgsl says
 GROUP, TILE = 64, 8  # invocations of a workgroup along one dimension
 IMAGE = "TEXTURE_BINDING|STORAGE_BINDING"
 HALVES = {"color": "base colour and roughness", "surface": "metallic, normal and occlusion"}
@@ -24,7 +26,7 @@ class TextureRows:
     first: int
     count: int
     buffers: dict[str, Any]  # by half, vec4f, row by row
-    uniform: Any  # first and count, as texel_adam.wgsl reads them
+    uniform: Any  # first, count and the pyramid's levels, as texel_adam.wgsl reads them
 
 
 class LoopTexture:
@@ -45,6 +47,8 @@ class LoopTexture:
         self.whole = TEXEL * self.texels <= most
         run = height if self.whole else max(most // (TEXEL * width), 1)
         self.rows = [self._rows(first, min(run, height - first)) for first in range(0, height, run)]
+        coarse = self.levels[min(COARSE, len(self.levels) - 1)]
+        self.coarse = gpu.buffer(TEXEL * coarse[0] * coarse[1], label="credit of coarse levels")
         self.images = {} if self.whole else {half: self._image(label) for half, label in HALVES.items()}
         self._mips = self._buffer_mips() if self.whole else self._image_mips()
         self.write(texture)
@@ -52,8 +56,19 @@ class LoopTexture:
     def _rows(self, first: int, count: int) -> TextureRows:
         texels = self.texels if self.whole else count * self.levels[0][1]
         buffers = {half: self.gpu.buffer(TEXEL * texels, label=label) for half, label in HALVES.items()}
-        uniform = self.gpu.buffer(np.array([first, count, 0, 0], np.uint32), usage=UNIFORM, label="rows")
+        uniform = self.gpu.buffer(self._numbers(first, count), usage=UNIFORM, label="rows")
         return TextureRows(first, count, buffers, uniform)
+
+    def _numbers(self, first: int, count: int) -> np.ndarray:
+        """The uniform of some rows: first and count, then every level's first texel, width, height and share."""
+        numbers = np.zeros((1 + LEVELS, 4), np.uint32)
+        numbers[0, :2] = first, count
+        sizes = np.array(self.levels)
+        areas = sizes.prod(1)
+        numbers[1 : 1 + len(sizes), 0] = np.cumsum(areas) - areas
+        numbers[1 : 1 + len(sizes), 1:3] = sizes[:, ::-1]
+        numbers[1 : 1 + len(sizes), 3] = (areas / areas[0]).astype(np.float32).view(np.uint32)
+        return numbers
 
     def _image(self, label: str) -> Any:
         return self.gpu.texture(self.levels[0], "rgba32float", IMAGE, levels=len(self.levels), label=label)
@@ -70,15 +85,15 @@ class LoopTexture:
     # -- the pyramid; per half a list of (pipeline, bind group, workgroups)
 
     def _buffer_mips(self) -> dict[str, list[tuple[Any, Any, Any]]]:
-        average = self.gpu.compute(compose("texture_mips"), "average")
+        average = self.gpu.compute(compose("loop_buffer_mips"), "average")
         passes: dict[str, list[tuple[Any, Any, Any]]] = {half: [] for half in HALVES}
         start = 0
         for (fine_h, fine_w), (h, w) in zip(self.levels, self.levels[1:], strict=False):
             following = start + fine_h * fine_w
-            numbers = np.array([w, h, fine_w, fine_h, following, start, 4, 0], np.uint32)
+            numbers = np.array([w, h, fine_w, fine_h, following, start, 0, 0], np.uint32)
             uniform = self.gpu.buffer(numbers, usage=UNIFORM, label="mip level")
             for half, buffer in self.rows[0].buffers.items():
-                passes[half].append((average, self.gpu.bind(average, [buffer, uniform]), -(-h * w * 4 // GROUP)))
+                passes[half].append((average, self.gpu.bind(average, [buffer, uniform]), -(-h * w // GROUP)))
             start = following
         return passes
 
@@ -106,6 +121,11 @@ class LoopTexture:
     def tiles(self, rows: TextureRows) -> tuple[int, int, int]:
         """Workgroups of 8x8 over some rows."""
         return _tiles(rows.count, self.levels[0][1])
+
+    @property
+    def coarse_tiles(self) -> tuple[int, int, int] | None:
+        """Workgroups of 8x8 over level COARSE, where there is one."""
+        return _tiles(*self.levels[COARSE]) if len(self.levels) > COARSE else None
 
     # -- the host's side
 

@@ -14,7 +14,7 @@ from engine.kernels.wgsl import ShaderSource, compose
 from engine.optimize.stochastic import topology
 from engine.optimize.stochastic.limits import misfit
 from engine.optimize.stochastic.loop_texture import LoopTexture
-from engine.optimize.stochastic.options import GROUPS, LoopOptions
+from engine.optimize.stochastic.options import GROUPS, TEXTURES, LoopOptions
 from engine.optimize.stochastic.scene import LoopScene, LoopView
 from engine.raster.webgpu.visibility import VisibilityPass
 from engine.scene import Camera
@@ -105,7 +105,7 @@ class LoopMemory:
     """Buffers and textures of one loop on one device; `views` may differ in size."""
 
     def __init__(self, gpu: Gpu, scene: LoopScene, views: list[LoopView], options: LoopOptions, sums: int) -> None:
-        """sums: the most fixed-point sums that a group needs. Raises DeviceError for what the device cannot hold."""
+        """sums: the most that a group needs, textures left out. Raises DeviceError for what the device cannot hold."""
         self.gpu, self.scene, self.options = gpu, scene, options
         self._check(views)
         vertices = np.ascontiguousarray(scene.vertices, np.float32)
@@ -117,7 +117,7 @@ class LoopMemory:
         self.edge_length = float(np.linalg.norm(edges, axis=-1).mean())
         self._mesh(vertices, triangles)
         self._texture()
-        self.sums = gpu.buffer(4 * (SUMS_HEAD + sums), label="credit")
+        self._sums(sums)
         self.step = gpu.buffer(np.zeros(1, STEP), usage=UNIFORM, label="step")
         self.work = gpu.buffer(WORK, usage="STORAGE|UNIFORM|INDIRECT", label="work on covered pixels")
         self.largest = gpu.buffer(4 * len(GROUPS) * len(views), label="largest differences")
@@ -144,10 +144,25 @@ class LoopMemory:
         if found is not None:
             raise DeviceError(f"the stochastic loop does not fit: {found}")
 
+    def _sums(self, most: int) -> None:
+        """Reserve the sums of credit: three per texel side by side, or in three buffers where no binding holds them."""
+        texels = self.texels if any(name in TEXTURES for name in self.options.order) else 0
+        joint = self.texture is not None and self.texture.whole
+        self._plain = 4 * (SUMS_HEAD + most)  # bytes that groups other than textures use
+        rows = max(most, 3 * texels if joint else texels)
+        self.sums = self.gpu.buffer(4 * (SUMS_HEAD + rows), label="credit")
+        apart = {} if joint or not texels else {13: "second", 14: "third"}
+        self.channel_sums = {
+            binding: self.gpu.buffer(4 * texels, label=f"credit, {which} channel") for binding, which in apart.items()
+        }
+
     def encode_begin(self, encoder: Any, group: str, view: int) -> None:
         """Clear the sums for a step, and put the largest difference of the last one of this group and view beside."""
         kept = 4 * (LAST_LARGEST + 1)
-        encoder.clear_buffer(self.sums, kept, self.sums.size - kept)
+        used = self.sums.size if group in TEXTURES else self._plain
+        encoder.clear_buffer(self.sums, kept, used - kept)
+        for buffer in self.channel_sums.values() if group in TEXTURES else ():
+            encoder.clear_buffer(buffer, 0, buffer.size)
         encoder.copy_buffer_to_buffer(self.largest, self._largest_at(group, view), self.sums, 4 * LAST_LARGEST, 4)
 
     def encode_end(self, encoder: Any, group: str, view: int) -> None:
@@ -191,6 +206,7 @@ class LoopMemory:
         chosen = {"loop_amount": "loop_amount_float"} if self.options.float_atomics else {}
         if self.texture is not None and not self.texture.whole:
             chosen["loop_texels"] = "loop_texels_image"
+            chosen |= {"loop_channels": "loop_channels_apart", "loop_channels_read": "loop_channels_read_apart"}
         return {name: shader_alias(shader) for name, shader in chosen.items()}
 
     @property

@@ -23,6 +23,8 @@ GROUPS: dict[str, int] = {
     "displacement": 6,
 }
 
+TEXTURES = ("base_color", "roughness_metallic", "normal_map")  # groups of at most three of a texture's channels
+
 LARGEST = 1e6  # eps or rate of a group
 
 

@@ -12,7 +12,7 @@ from engine.kernels.webgpu import UNIFORM, Gpu
 from engine.kernels.wgsl import ShaderSource, compose, shader_names
 from engine.optimize.stochastic.light_group import LoopLight
 from engine.optimize.stochastic.memory import GROUP, TILE, LoopMemory, view_record
-from engine.optimize.stochastic.options import GROUPS
+from engine.optimize.stochastic.options import GROUPS, TEXTURES
 from engine.raster.webgpu.visibility import VisibilityPass
 from engine.scene import Camera
 from engine.shading.blackbox import loop_sources, shader_alias
@@ -157,7 +157,7 @@ class Rendering:
 
     def _credit_resources(self, group: Any) -> dict[int, Any]:
         """What a group's rule for credit binds in place of the rest."""
-        return {}
+        return self.memory.channel_sums if group.name in TEXTURES else {}
 
     def _numbers(self, visibility: VisibilityPass) -> Any:
         key = ("numbers", id(visibility))

@@ -19,16 +19,26 @@ MOMENTS = ("mean", "square")
 
 
 class TexelGroup:
-    """Moves the channels that `name` says; the texels of every level are credited as parameters of their own."""
+    """Moves the channels that `name` says; the texels of every level are credited as parameters of their own.
+
+    What a pixel's channels do to its loss is estimated at the pixel: four shadings with the channels moved together, to
+    the corners of a tetrahedron, tell three slopes apart. How the channels follow from the texels is known, and each
+    texel is credited by its weight. Signs drawn per texel would be unbiased, too, but each of the eight texels that a
+    pixel reads would take the others for noise, and Adam, which makes steps as long for noise, would get nowhere.
+    """
 
     credit = "credit_texels"
     moves_geometry = False
 
     def __init__(self, memory: LoopMemory, name: str) -> None:
         self.memory, self.name = memory, name
-        self._adam = memory.gpu.compute(memory.composed("texel_adam", GROUP=GROUPS[name]), "texel_adam")
+        source = memory.composed("texel_adam", GROUP=GROUPS[name])
+        self._hand_down, self._adam = (memory.gpu.compute(source, entry) for entry in ("hand_down", "texel_adam"))
         self._moments = {what: [self._buffer(rows, what) for rows in memory.texture.rows] for what in MOMENTS}
         self._bound: dict[int, list[Any]] = {}
+        texture = memory.texture
+        resources = {6: texture.rows[0].uniform, 7: texture.coarse, 8: memory.sums} | memory.channel_sums
+        self._above = memory.gpu.bind(self._hand_down, resources)
 
     def _buffer(self, rows: TextureRows, what: str) -> Any:
         size = TEXEL * rows.count * self.memory.levels[0][1]
@@ -41,12 +51,15 @@ class TexelGroup:
         """Encode the step from the credited sums to the new texture and its mip levels."""
         memory, texture = self.memory, self.memory.texture
         if view not in self._bound:
-            shared = {0: memory.step, 1: memory.view_uniform(view), 8: memory.sums}
+            shared = {0: memory.step, 1: memory.view_uniform(view), 7: texture.coarse, 8: memory.sums}
+            shared |= memory.channel_sums
             self._bound[view] = [
                 memory.gpu.bind(self._adam, shared | {2: color, 3: surface, 4: mean, 5: square, 6: rows.uniform})
                 for rows, mean, square in zip(texture.rows, *self._moments.values(), strict=True)
                 for color, surface in [rows.buffers.values()]
             ]
+        if texture.coarse_tiles is not None:
+            memory.gpu.dispatch(compute_pass, self._hand_down, [self._above], texture.coarse_tiles)
         for rows, bound in zip(texture.rows, self._bound[view], strict=True):
             memory.gpu.dispatch(compute_pass, self._adam, [bound], texture.tiles(rows))
         texture.encode_mips(compute_pass, BUFFERS[self.name])

@@ -12,13 +12,13 @@ from engine.geometry.normals import vertex_normals
 from engine.kernels.signs import BASE_COLOR, VERTICES, sign_key, signs
 from engine.kernels.webgpu import Gpu, gpu
 from engine.kernels.wgsl import compose
-from engine.optimize.stochastic import LoopOptions, LoopView, StochasticLoop
+from engine.optimize.stochastic import GroupOptions, LoopOptions, LoopView, StochasticLoop
 from engine.optimize.stochastic.memory import SUMS_HEAD
 from engine.raster import rasterizer
 from engine.raster.stochastic.credit import fixed_difference, gradient
 from engine.raster.stochastic.perturbation import vertex_eps
-from engine.raster.stochastic.texel_credit import TexelCredit, TexturePoints
 from engine.raster.stochastic.vertex_credit import Stencils, VertexCredit
+from engine.raster.texture import build_pyramid
 from tests.engine.optimize.stochastic.loop_scenes import (
     blotches,
     bumpy_loop,
@@ -223,35 +223,33 @@ def credited_gradient(loop, drawings, drawn, eps) -> np.ndarray:
 
 
 @pytest.mark.parametrize("mips", [False, True])
-def test_texel_credit_equals_the_numba_rule_on_every_level(device, mips):
-    texture = texture_of(blotches(128 if mips else 32))
-    scene = globe_scene(texture)
-    if not mips:
-        scene = replace(scene, mips=False)
+def test_texel_credit_is_the_adjoint_of_the_look_up_on_every_level(device, mips):
+    scene = replace(globe_scene(texture_of(blotches(128 if mips else 32))), mips=mips)
     views = pictures(device, globe_scene(texture_of(blotches(64, 1))), cameras(3, 64), "flat_color", "base_color")
-    loop = StochasticLoop(device, scene, views, LoopOptions(order=("base_color",), tone="linear"), "flat_color")
+    inside = {"base_color": GroupOptions(0.05, 0.01)}  # of all colours' ranges
+    options = LoopOptions(order=("base_color",), tone="linear", loss="mse", groups=inside)
+    loop = StochasticLoop(device, scene, views, options, "flat_color")
     loop.counts["base_color"] = 1
     loop._tell("base_color", 0)
     device.submit(loop._encoded(loop.groups["base_color"], 0, update=False))
-    size = loop.memory.sizes[0]
-    scale, bound = head(loop)
-    losses = device.read(loop.memory.losses, np.float32, (*size, 2))
-    fixed = fixed_difference(losses[..., 0].copy(), losses[..., 1].copy(), bound, scale)
-    uv, level = located(device, loop)
-    found = device.read(loop.memory.sums, np.int32, loop.memory.texels, 4 * SUMS_HEAD)
-    start = 0
-    for number, (height, width) in enumerate(loop.memory.levels):
-        low = np.floor(level)
-        reads = (low == number) | ((low == number - 1) & (level > low))
-        here = np.where(reads[..., None], uv, np.nan).astype(np.float32)
-        points = TexturePoints(here, np.zeros(size, np.float32))
-        expected = TexelCredit(points, points, (height, width), 1).sums(fixed)
-        part = found[start : start + height * width]
-        assert np.abs(part - expected).max() <= 1e-5 * max(np.abs(found).max(), 1), f"level {number}"
-        start += height * width
+    scale, _ = head(loop)
+    uv, level = (torch.from_numpy(np.float32(part)) for part in located(device, loop))
+    covered = torch.isfinite(uv[..., 0])
+    found = device.read(loop.memory.sums, np.int32, 3 * loop.memory.texels, 4 * SUMS_HEAD).reshape(-1, 3)
+    texture = torch.from_numpy(scene.texture[..., :3].copy())
+    pyramid = [part.requires_grad_() for part in (build_pyramid(texture) if mips else [texture])]
+    shown = rasterizer("numba").texture(pyramid, uv[covered], level[covered])
+    # of a square, differences between both sides of any width are its slope's
+    (((shown - torch.from_numpy(views[0].color)[covered]) ** 2).sum() / 3).backward()
+    start, most = 0, max(float(part.grad.abs().max()) for part in pyramid if part.grad is not None)
+    for number, part in enumerate(pyramid):
+        expected = np.zeros((part[..., 0].numel(), 3)) if part.grad is None else part.grad.numpy().reshape(-1, 3)
+        slopes = found[start : start + len(expected)] / (2 * 0.05 * scale)
+        assert np.abs(slopes - expected).max() <= 1e-4 * most, f"level {number}"
+        start += len(expected)
     assert np.abs(found).max() > 100
     if mips:
-        assert len(np.unique(np.floor(level[np.isfinite(uv[..., 0])]))) > 1
+        assert len(np.unique(np.floor(level[covered].numpy()))) > 1
 
 
 def located(device: Gpu, loop: StochasticLoop) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ from tests.engine.optimize.stochastic.loop_scenes import blotches, globe_scene, 
 SIZE = (64, 48)  # height and width of the photos
 CHANNELS = {"base_color": slice(0, 3), "roughness_metallic": slice(3, 5), "normal_map": slice(5, 7)}
 TEXTURE = (8, 16)  # texels
+WAYS = np.float32([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
 
 
 @pytest.fixture(scope="module")
@@ -83,19 +84,20 @@ def seen_losses(loop: StochasticLoop, group: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("group", CHANNELS)
-def test_a_step_sees_the_texture_moved_by_its_signs(device, group):
-    loop = loop_of(device, group, made=replace(scene(), mips=False))
-    found, texture, (eps, _) = seen_losses(loop, group), loop.texture(), reach(loop, group)
-    part = CHANNELS[group]
-    moved = eps * drawn_signs(loop, group, TEXTURE[0] * TEXTURE[1], part.stop - part.start).reshape(*TEXTURE, -1)
-    for side, sign in enumerate((1, -1)):
+def test_a_step_sees_the_texture_moved_to_the_corners_of_a_tetrahedron(device, group):
+    inside = replace(LoopOptions().groups[group], eps=0.05, eps_end=0.05)  # of all channels' ranges
+    loop = loop_of(device, group, groups={group: inside})
+    found, texture, part = seen_losses(loop, group), loop.texture(), CHANNELS[group]
+    corners = []
+    for way in WAYS:
         values = texture.copy()
-        values[..., part] += sign * moved
-        values[..., :5] = np.clip(values[..., :5], 0, 1)
+        values[..., part] += 0.05 * way[: part.stop - part.start]
         loop.memory.texture.write(values)
-        expected = losses_of(loop, loop.preview(loop.views[0].camera))
+        corners.append(losses_of(loop, loop.preview(loop.views[0].camera)))
+    for side in (0, 1):
+        expected = (corners[2 * side] + corners[2 * side + 1]) / 2
         assert np.abs(found[..., side] - expected).max() < 2e-5
-    assert np.abs(found[..., 0] - found[..., 1]).max() > 0.01
+    assert np.abs(found[..., 0] - found[..., 1]).max() > 0.004
 
 
 def test_a_step_sees_the_lights_blurs_moved_by_their_signs(device):
@@ -214,22 +216,22 @@ def test_texels_move_by_the_adjoint_of_their_pyramid_and_adam(device, group):
     lowest = {"base_color": 0, "roughness_metallic": (0.05, 0), "normal_map": -1.5}[group]
     highest = 1.5 if group == "normal_map" else 1
     assert len(sizes) == 5 and sizes[-1] == (1, 1)
-    for step in range(3):
+    for step in range(4):
         read = [level for level in range(len(sizes)) if level != step]  # what others left in the rest does not count
-        sums = random.integers(-5000, 5000, loop.memory.texels)
-        sums[random.random(len(sums)) < 0.6] = 0
-        sums[-3:] = 0 if step else sums[-3:]  # else all texels are touched
+        sums = random.integers(-5000, 5000, (loop.memory.texels, 3))
+        sums[random.random(len(sums)) < 0.9] = 0
+        sums[-2], sums[-1] = 0, 1000 * (step == 3)  # above all texels: until then some are left alone
+        sums[:, count:] = 0
         _, rate = reach(loop, group)
-        drawn = drawn_signs(loop, group, loop.memory.texels, count)
-        factor = credited_step(loop, group, sums, 4096.0, sum(1 << level for level in read))
+        factor = credited_step(loop, group, sums.ravel(), 4096.0, sum(1 << level for level in read))
         still = torch.zeros(*TEXTURE, count, dtype=torch.float64, requires_grad=True)
         start, incoming, touched = 0, [], np.zeros(TEXTURE, bool)
         for level, (height, width) in enumerate(sizes):
             own = sums[start : start + height * width] * (level in read)
-            slopes = (own[:, None] * drawn[start : start + height * width]).reshape(height, width, count)
+            slopes = own[:, :count].reshape(height, width, count)
             incoming.append(torch.from_numpy(np.float64(slopes) * factor))
             blocks = (TEXTURE[0] // height, TEXTURE[1] // width)
-            touched |= np.kron(own.reshape(height, width) != 0, np.ones(blocks, bool))
+            touched |= np.kron(own.any(1).reshape(height, width), np.ones(blocks, bool))
             start += height * width
         pyramid = build_pyramid(still)
         torch.autograd.backward(pyramid, incoming)
@@ -240,7 +242,7 @@ def test_texels_move_by_the_adjoint_of_their_pyramid_and_adam(device, group):
         for name, wanted in (("mean", adam.first), ("square", adam.second)):
             found = kept[name][:, :count].reshape(wanted.shape)
             assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()
-    assert set(np.unique(adam.times)) == {0, 1, 2, 3}
+    assert {1, 2, 3} <= set(np.unique(adam.times))
 
 
 def test_the_light_moves_by_the_adjoint_of_its_blurs_and_adam(device):

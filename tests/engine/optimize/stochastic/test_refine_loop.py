@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from engine.errors import UnrenderError
+from engine.exchange import TangentSpace
 from engine.kernels.webgpu import gpu
 from engine.optimize.messages import Notice, StepReport
 from engine.optimize.recipe import load_recipe
@@ -17,11 +18,11 @@ from engine.optimize.session import Session
 from engine.optimize.stage import Stage, StageContext, register, stage_for
 from engine.optimize.stages.refine import RefineStage
 from engine.optimize.stages.refine_loop import LoopRefineStage
-from engine.optimize.stochastic import StochasticLoop
+from engine.optimize.stochastic import LoopScene, LoopView, StochasticLoop
 from engine.optimize.stochastic.limits import BINDING
 from engine.optimize.stochastic.memory import ALIGNED, VIEW
 from engine.optimize.stochastic.options import GroupOptions, LoopOptions
-from engine.optimize.textures import material_from_texture
+from engine.optimize.textures import material_from_texture, texture_from_material
 from engine.scene import Mesh
 from tests.engine.optimize.stochastic.loop_scenes import globe_scene, texture_of
 from tests.engine.optimize.test_stages import BallCapture, result, same
@@ -108,6 +109,38 @@ def test_it_fits_the_photos_better_than_before(whole):
     losses = [report.loss for report in whole[1] if report.stage == "refine"]
     assert len(losses) == STEPS
     assert np.mean(losses[-5:]) < 0.8 * losses[0]
+
+
+@pytest.mark.slow
+def test_it_ends_as_near_to_the_photos_as_exact_gradients_in_as_many_steps(tmp_path):
+    few = {"refine.steps": 60, "refine.learning_rate_texture": 0.01, "refine.ssim": 0}
+    found = {}
+    for gradient in ("analytic", "stochastic"):
+        with create(tmp_path / gradient, **few | {"optimize.gradient": gradient}) as session:
+            assert session.run()
+            found[gradient] = photos_psnr(session)
+    assert found["stochastic"] > found["analytic"] > 20  # two photos a step, of which the loop makes a move each
+
+
+def photos_psnr(session: Session) -> float:
+    """dB of all photos against what the session ends with, drawn on the device."""
+    capture, made = session.capture, session.context.scene
+    views = []
+    for index in (*capture.train, *capture.test):
+        pixels = capture.pixels(index)
+        views.append(LoopView(capture.frames[index].camera, pixels.color, pixels.mask))
+    mesh, space = made.mesh, TangentSpace(made.mesh.triangles, made.mesh.uvs, made.mesh.uv_triangles)
+    scene = LoopScene(
+        mesh.vertices,
+        mesh.triangles,
+        mesh.uvs,
+        mesh.uv_triangles,
+        texture_from_material(made.material).numpy(),
+        space.tangents(mesh.vertices, mesh.vertex_normals()),
+        space.triangles,
+        made.environment,
+    )
+    return StochasticLoop(gpu(), scene, views, LoopOptions(order=("environment",)), "pbr").psnr()
 
 
 def test_everything_has_moved_and_is_finite(whole, tmp_path):
