@@ -15,7 +15,8 @@
 @group(0) @binding(12) var<uniform> work: Work;
 
 const TEXTURE = GROUP == GROUP_BASE_COLOR || GROUP == GROUP_ROUGHNESS_METALLIC || GROUP == GROUP_NORMAL_MAP;
-// The corners of a tetrahedron, in which a pixel's channels are moved: four losses tell three slopes apart.
+// The corners of a tetrahedron, to which a pixel's channels are moved: four losses tell three slopes apart; the same as
+// engine/raster/stochastic/pixel_credit.py's.
 const WAYS = array<vec3f, 4>(
     vec3f(1.0, 1.0, 1.0),
     vec3f(1.0, -1.0, -1.0),

@@ -1,6 +1,7 @@
 """The stochastic loop on the processor, for shadings that are Python functions: numba's rasterizer, no adapter needed.
 
-The same signs, losses and moves as `loop.StochasticLoop`, of vertices and base colour; normal maps have no effect.
+The same signs, losses, estimates and moves as `loop.StochasticLoop`, of vertices and base colour; normal maps have no
+effect.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from engine.raster import rasterizer
 from engine.raster.contract import VisibilityBuffer
 from engine.raster.stochastic.loss import Evaluation, estimate
 from engine.raster.stochastic.perturbation import perturbed, vertex_eps
+from engine.raster.stochastic.pixel_credit import WAYS
 from engine.raster.stochastic.recursive import RecursiveEstimate
-from engine.raster.stochastic.texel_credit import TexelCredit, TexturePoints
 from engine.raster.stochastic.vertex_credit import Stencils, VertexCredit
 from engine.raster.texture import build_pyramid, texture_level
 from engine.scene import Camera
@@ -101,12 +102,11 @@ class HostLoop:
         level = texture_level(clip, self._triangles, self._uvs, self._uv_triangles, buffer, camera.size, tuple(size))
         return buffer, clip, uv, level
 
-    def _colors(self, camera: Camera, vertices: Tensor, seen: tuple, pyramid: list[Tensor]) -> np.ndarray:
-        """[P,3] linear radiance of the covered pixels."""
-        buffer, _, uv, level = seen
+    def _colors(self, camera: Camera, vertices: Tensor, seen: tuple, samples: np.ndarray) -> np.ndarray:
+        """[P,3] linear radiance of the covered pixels, whose channels of the texture are `samples` [P,8]."""
+        buffer, _, uv, _ = seen
         attributes = torch.cat([vertices, vertex_normals(vertices, self._triangles)], 1)
         values = self._raster.interpolate(attributes, self._triangles, buffer)
-        samples = self._raster.texture(pyramid, uv, level).numpy()
         position = values[:, :3]
         eye = torch.from_numpy(np.asarray(camera.position, np.float32))
         unit = torch.nn.functional.normalize
@@ -123,6 +123,10 @@ class HostLoop:
             np.stack([pixel % camera.width, pixel // camera.width], 1).astype(np.float32) + 0.5,
         )
         return self.shading.shade(points) if len(pixel) else np.zeros((0, 3), np.float32)
+
+    def _samples(self, seen: tuple, pyramid: list[Tensor]) -> np.ndarray:
+        """[P,8] the texture's channels at the covered pixels."""
+        return self._raster.texture(pyramid, seen[2], seen[3]).numpy()
 
     def _losses(self, view: int, buffer: VisibilityBuffer, colors: np.ndarray) -> np.ndarray:
         """[H,W] float32; infinity where a colour is not finite, for `_paired` to leave out."""
@@ -158,7 +162,7 @@ class HostLoop:
             vertices = torch.from_numpy(self._arrays["positions"])
             seen = self._seen(camera, vertices)
             pyramid = build_pyramid(torch.from_numpy(self._arrays["texture"]))
-            colors = self._colors(camera, vertices, seen, pyramid)
+            colors = self._colors(camera, vertices, seen, self._samples(seen, pyramid))
         image = np.zeros((camera.height * camera.width, 4), np.float32)
         image[seen[0].pixel.numpy()] = np.concatenate([colors, np.ones((len(colors), 1), np.float32)], 1)
         return image.reshape(*camera.size, 4)
@@ -174,8 +178,10 @@ class HostLoop:
         eps, rate = settings.at(self.index / options.steps)
         key = sign_key(options.seed, self.index, GROUPS[group])
         with torch.no_grad():
-            work = self._move_vertices if group == "vertices" else self._move_texels
-            work(view, eps, rate, key, settings.beta1, settings.beta2)
+            if group == "vertices":
+                self._move_vertices(view, eps, rate, key, settings.beta1, settings.beta2)
+            else:
+                self._move_texels(view, eps, rate, settings.beta1, settings.beta2)
         self.index += 1
         if self.index % options.check_every == 0:
             self._check()
@@ -201,7 +207,8 @@ class HostLoop:
 
         def evaluate(moved: Tensor) -> tuple[np.ndarray, np.ndarray]:
             seen = self._seen(camera, moved)
-            losses = self._losses(view, seen[0], self._colors(camera, moved, seen, pyramid))
+            colors = self._colors(camera, moved, seen, self._samples(seen, pyramid))
+            losses = self._losses(view, seen[0], colors)
             return losses, seen[0].triangle_id.numpy()
 
         def gradient_at(vertices: Tensor) -> Tensor:
@@ -224,22 +231,25 @@ class HostLoop:
             amount = np.float32(rate * self._edge_length / (1 - beta1**count) / divisor)
             arrays["positions"] = arrays["positions"] - amount * arrays["mean"]
 
-    def _move_texels(self, view: int, eps: float, rate: float, key: int, beta1: float, beta2: float) -> None:
+    def _move_texels(self, view: int, eps: float, rate: float, beta1: float, beta2: float) -> None:
         arrays, camera = self._arrays, self.views[view].camera
-        vertices, size = torch.from_numpy(arrays["positions"]), arrays["texture"].shape[:2]
+        vertices = torch.from_numpy(arrays["positions"])
         seen = self._seen(camera, vertices)
-        points = TexturePoints.of(seen[0].pixel.numpy(), seen[2].numpy(), seen[3].numpy(), camera.size)
-        rest = torch.from_numpy(arrays["texture"][..., 3:])
-
-        def evaluate(moved: Tensor) -> tuple[np.ndarray, TexturePoints]:
-            pyramid = build_pyramid(torch.cat([moved.view(*size, 3).clamp(0, 1), rest], 2))  # as loop_material.wgsl
-            return self._losses(view, seen[0], self._colors(camera, vertices, seen, pyramid)), points
-
-        values = torch.from_numpy(arrays["texture"][..., :3].reshape(-1, 3).copy())
-        both = self._paired(values, eps, key, evaluate)
-        loss, slopes = estimate(values, eps, key, both, lambda a, b: TexelCredit(a, b, tuple(size)), camera.size)
-        self._loss = float(loss) / (camera.width * camera.height)
-        gradient = slopes.numpy()
+        samples = self._samples(seen, build_pyramid(torch.from_numpy(arrays["texture"])))
+        losses = []
+        for way in WAYS:
+            moved = samples.copy()
+            moved[:, :3] = np.clip(samples[:, :3] + np.float32(eps) * way, 0, 1)  # as loop_material.wgsl
+            losses.append(self._losses(view, seen[0], self._colors(camera, vertices, seen, moved)).reshape(-1))
+        known = np.isfinite(losses).all(0)
+        self.dropped += int((~known).sum())
+        losses = np.where(known, losses, 0)
+        self._loss = float(losses.mean(dtype=np.float64))
+        slopes = torch.from_numpy((losses.T @ WAYS)[seen[0].pixel.numpy()] / np.float32(4 * eps))
+        with torch.enable_grad():  # how pixels follow from texels is known
+            colors = torch.from_numpy(arrays["texture"][..., :3].copy()).requires_grad_()
+            self._raster.texture(build_pyramid(colors), seen[2], seen[3]).backward(slopes)
+        gradient = colors.grad.reshape(-1, 3).numpy()
         touched = np.flatnonzero(gradient.any(1))
         gradient = gradient[touched]
         arrays["texel_count"][touched] += 1

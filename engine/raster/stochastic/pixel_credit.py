@@ -10,6 +10,10 @@ from torch import Tensor
 
 from engine.raster.stochastic.credit import register
 
+# The corners of a tetrahedron. A pixel's loss with three of its values moved to each tells their three slopes apart, as
+# sums of sign times loss over 4 eps: what one value does cancels in the others' sums.
+WAYS = np.float32([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+
 
 @register("pixels")
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def test_a_shading_is_never_given_colours_outside_their_range():
     loop = host_loop(watched, 16, bounds, bounds, order=("base_color",))
     seen.clear()
     loop.advance("base_color", 0)
-    assert len(seen) == 2 and all(low >= 0 and high <= 1 for low, high in seen)
+    assert len(seen) == 4 and all(low >= 0 and high <= 1 for low, high in seen)
 
 
 def test_groups_that_only_the_device_knows_are_refused():

@@ -16,6 +16,7 @@ from engine.optimize.stochastic import LoopOptions, LoopView, StochasticLoop
 from engine.optimize.stochastic.memory import SUMS_HEAD, VIEW, encoded_photo
 from engine.optimize.stochastic.options import GROUPS
 from engine.raster.stochastic.credit import fixed_difference
+from engine.raster.stochastic.pixel_credit import WAYS
 from engine.raster.texture import build_pyramid
 from engine.scene.camera import look_at
 from engine.shading.prefilter import prefilter
@@ -24,7 +25,6 @@ from tests.engine.optimize.stochastic.loop_scenes import blotches, globe_scene, 
 SIZE = (64, 48)  # height and width of the photos
 CHANNELS = {"base_color": slice(0, 3), "roughness_metallic": slice(3, 5), "normal_map": slice(5, 7)}
 TEXTURE = (8, 16)  # texels
-WAYS = np.float32([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
 
 
 @pytest.fixture(scope="module")
