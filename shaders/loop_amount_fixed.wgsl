@@ -1,4 +1,4 @@
-// Provides: Amount, NOTHING, amount_of, amount_from_bits: credit in fixed point, the same bits in whatever order pixels come.
+// Provides: Amount, NOTHING, amount_of, amount_from_bits: credit in fixed point, the same bits in any order.
 alias Amount = i32;
 
 const NOTHING = 0.5; // what rounds to 0

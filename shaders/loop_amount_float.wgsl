@@ -1,4 +1,4 @@
-// Provides: Amount, NOTHING, amount_of, amount_from_bits: credit in floating point; needs wgpu's feature shader-float32-atomic.
+// Provides: Amount, NOTHING, amount_of, amount_from_bits: credit in floating point; needs shader-float32-atomic.
 
 // Sums depend on the order in which pixels come, so that runs do not repeat bit for bit.
 alias Amount = f32;

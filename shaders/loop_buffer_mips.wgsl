@@ -1,4 +1,4 @@
-// Provides: average, one level of a pyramid of vec4f texels from the one before: means of 2x2, to the bit texture_mips'.
+// Provides: average, one level of a pyramid of vec4f texels from the one before: means of 2x2, as texture_mips.
 
 struct MipLevel {
     width: u32, // of the coarse level

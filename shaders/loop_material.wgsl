@@ -1,4 +1,4 @@
-// Provides: Material, material_at, material_moved, material_normal: a texture pyramid's values, and what they were read from.
+// Provides: Material, material_at, material_moved, material_normal: a texture pyramid's values and taps.
 #include loop_step
 #include surface
 #include texture

@@ -1,4 +1,4 @@
-// Provides: Material, material_at, material_moved, material_normal of a surface without textures: grey, rough, and its own normal.
+// Provides: Material, material_at, material_moved, material_normal without textures: grey and rough.
 #include surface
 
 struct Material {

@@ -80,7 +80,7 @@ def test_texture_is_found_on_known_geometry(device):
     options = LoopOptions(order=("base_color",), tone="linear", steps=150, groups=quick)
     loop = StochasticLoop(device, start, views, options, "flat_color")
     loop.step(150)
-    assert loop.psnr() > 28
+    assert loop.psnr() > 50  # no noise is left: every pixel's slopes are known
     assert np.array_equal(loop.texture()[..., 3:], start.texture[..., 3:])  # nothing else moved
 
 
@@ -96,7 +96,7 @@ def test_light_and_materials_are_found_under_physically_based_shading(device):
     loop = StochasticLoop(device, rough, views, LoopOptions(order=("roughness_metallic",), steps=100), "pbr")
     before = loop.psnr()
     loop.step(100)
-    assert loop.psnr() > before + 2.5
+    assert loop.psnr() > before + 8
 
 
 def test_poses_are_found_for_a_known_scene(device):
