@@ -29,5 +29,6 @@ fn average(
     let fine = select(vec2u(0u), 2u * place, vec2u(mip.fine_width, mip.fine_height) > vec2u(1u));
     let upper = mip.fine_start + fine.y * mip.fine_width + fine.x;
     let lower = upper + down;
-    texels[mip.start + texel] = 0.25 * ((texels[upper] + texels[upper + right]) + (texels[lower] + texels[lower + right]));
+    let total = (texels[upper] + texels[upper + right]) + (texels[lower] + texels[lower + right]);
+    texels[mip.start + texel] = 0.25 * total;
 }

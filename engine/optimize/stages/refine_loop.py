@@ -1,5 +1,5 @@
 """Stage refine by the loop that lives on the device, where the rasterizer is WebGPU, gradients are stochastic and the
-recipe asks for it: without autograd, and less exact in materials."""
+recipe asks for it: without autograd, and noisier in shape."""
 
 from __future__ import annotations
 
@@ -76,9 +76,13 @@ def _misfit(context: StageContext) -> str | None:
 
 @stands_in(_served)
 class LoopRefineStage(LoopStage):
-    """Optimizes vertices, textures and light in turn, each step one group after the other, nothing read back but for
-    looking. The loss is that of stage refine without its structural term; in place of its priors stand large steps
-    and that texels which no photo shows are left alone. Scripts' own losses have no effect."""
+    """Optimizes vertices, textures and light in turn, nothing read back but for looking.
+
+    A step takes `refine.batch` photos, as the stage that this one stands in for, but moves the groups by each photo for
+    itself, one after the other: vertices, base colour and one of `TURNS`. The loss is that of stage refine without its
+    structural term; in place of its priors stand large steps and that texels which no photo shows are left alone.
+    Scripts' own losses have no effect.
+    """
 
     name = "refine"
 
