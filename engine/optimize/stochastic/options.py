@@ -62,11 +62,13 @@ class GroupOptions:
 
 
 def _groups() -> dict[str, GroupOptions]:
+    # Textures' slopes have no noise: a small eps keeps dark colours from 0, where differences are one-sided. A shading
+    # in steps needs a larger one.
     return {
         "vertices": GroupOptions(0.6, 0.4, eps_end=0.3, rate_end=0.05, beta2=0.99),
-        "base_color": GroupOptions(0.2, 0.04, eps_end=0.1, rate_end=0.004, beta1=0.3, beta2=0.99),
-        "roughness_metallic": GroupOptions(0.05, 0.01, rate_end=0.002, beta2=0.99),
-        "normal_map": GroupOptions(0.05, 0.01, rate_end=0.002, beta2=0.99),
+        "base_color": GroupOptions(0.02, 0.04, rate_end=0.004, beta1=0.3, beta2=0.99),
+        "roughness_metallic": GroupOptions(0.02, 0.01, rate_end=0.002, beta2=0.99),
+        "normal_map": GroupOptions(0.02, 0.01, rate_end=0.002, beta2=0.99),
         "environment": GroupOptions(0.1, 0.05, rate_end=0.005, beta2=0.99),
         "camera_pose": GroupOptions(0.35, 0.1, rate_end=0.01, beta2=0.99),
         "displacement": GroupOptions(0.5, 0.1, eps_end=0.3, rate_end=0.02, beta2=0.99),
