@@ -1,6 +1,7 @@
 """Ellipses to pixels and the gradients back, tile by tile: front-to-back blending (Kerbl et al. 2023, eq. 3).
 
-The innermost loops run over the 16 columns of a tile without branches, so that they become vector instructions.
+The innermost loops run over a tile's pixels, row by row, without branches: they become vector instructions, and what
+they sum up stays in registers.
 """
 
 from __future__ import annotations
@@ -33,9 +34,8 @@ CHUNKS = 64  # each takes every 64th tile, so that full and empty parts of the i
 SIDE = constants.TILE
 PIXELS = SIDE * SIDE
 # Where a tile's room holds what; one array for all, so that the compiler sees that nothing overlaps.
-CLEAR, OPEN, WEIGHT, HALVES, BLENDED = (part * PIXELS for part in range(5))
-ALONG, BEHIND, SLOPE = 3 * PIXELS, 4 * PIXELS, 5 * PIXELS
-G0, G1, G2, GUU, ALPHA_SUM, SHAPE_SUM, FURTHER_SUM = range(7)  # a column's sums over rows: d q times 1, dy, dy^2, u^2..
+CLEAR, COLUMN, ROW, WEIGHT, HALVES, BLENDED = (part * PIXELS for part in range(6))
+ALONG, BEHIND, SLOPE = 4 * PIXELS, 5 * PIXELS, 6 * PIXELS
 CHECK = 16  # splats between looks at whether every pixel of a tile is full
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 MOST, LEAST, STOP = np.float32(constants.ALPHA_MAX), np.float32(constants.ALPHA_MIN), np.float32(constants.STOP)
@@ -70,12 +70,13 @@ def log2(value):
 
 @kernel
 def begin(x0, y0, width, height, room):
-    """Set a tile's transmittance to one, as open what lies within the image, and the rest of `room` to zero."""
+    """Set a tile's transmittance to one, negative where a pixel takes no splats, its pixels' places, the rest to 0."""
     room[:] = ZERO
     for row in range(SIDE):
         for column in range(SIDE):
-            room[CLEAR + row * SIDE + column] = ONE
-            room[OPEN + row * SIDE + column] = ONE if y0 + row < height and x0 + column < width else ZERO
+            pixel = row * SIDE + column
+            room[CLEAR + pixel] = ONE if y0 + row < height and x0 + column < width else -ONE
+            room[COLUMN + pixel], room[ROW + pixel] = np.float32(column), np.float32(row)
 
 
 @kernel
@@ -83,7 +84,7 @@ def is_full(room):
     """Whether no pixel of a tile takes any more splats."""
     total = ZERO
     for pixel in range(PIXELS):
-        total += room[OPEN + pixel]
+        total += max(room[CLEAR + pixel], ZERO)
     return total == ZERO
 
 
@@ -95,32 +96,47 @@ def rows_of(ellipse, y0):
 
 
 @kernel
-def cover(line, k, raw):
-    """(alpha, transmittance before and after, whether the pixel goes on, weight) of a splat at pixel `k` of a row.
+def pixels_of(ellipse, y0):
+    """(first, how many) pixels of a tile lie in the rows that an ellipse reaches."""
+    first, last = rows_of(ellipse, np.float32(y0))
+    return first * SIDE, (last - first) * SIDE
+
+
+@kernel
+def placed(ellipse, x0, y0):
+    """(b, c, u and v at a tile's first pixel) of an ellipse: u grows by a and b per column and row, v by c per row."""
+    left, top = np.float32(x0) + HALF - ellipse[X], np.float32(y0) + HALF - ellipse[Y]
+    b, c = ellipse[B], ellipse[C]
+    return b, c, ellipse[A] * left + b * top, c * top
+
+
+@kernel
+def cover(part, k, raw):
+    """(alpha, transmittance before and after, whether the pixel goes on, weight) of a splat at pixel `k`.
 
     `raw` is alpha before it is clamped. Where too little would come through, the splat is left out and the pixel takes
-    no more.
+    no more: its transmittance becomes negative, and so does what comes after.
     """
     alpha = min(raw, MOST)
-    alpha = alpha * line[OPEN + k] if alpha >= LEAST else ZERO
-    before = line[CLEAR + k]
+    alpha = alpha if alpha >= LEAST else ZERO
+    before = part[CLEAR + k]
     after = before * (ONE - alpha)
     goes_on = after >= STOP
     weight = alpha * before if goes_on else ZERO
-    line[CLEAR + k] = after if goes_on else before
-    line[OPEN + k] = line[OPEN + k] if goes_on else ZERO
-    line[WEIGHT + k] = weight
+    part[CLEAR + k] = after if goes_on else -abs(before)
+    part[WEIGHT + k] = weight
     return alpha, before, after, goes_on, weight
 
 
 @kernel
-def add_further(line, features, blended):
-    """Add a splat's channels from the fourth on to those of a row of pixels, the first of which starts at `blended`."""
+def add_further(count, part, features, blended):
+    """Add a splat's channels from the fourth on to those of `count` pixels, which start at `blended`."""
     for feature in range(3, len(features)):
         value = features[feature]
-        further = line[feature * PIXELS :]
-        for k in range(SIDE):
-            further[blended + k] += value * line[WEIGHT + k]
+        if value != ZERO:
+            further = part[blended + feature * PIXELS :]
+            for k in range(count):
+                further[k] += value * part[WEIGHT + k]
 
 
 @kernel
@@ -129,7 +145,7 @@ def store(x0, y0, room, blended, image, transmittance):
     height, width, channels = image.shape
     for row in range(min(SIDE, height - y0)):
         for k in range(min(SIDE, width - x0)):
-            transmittance[y0 + row, x0 + k] = room[CLEAR + row * SIDE + k]
+            transmittance[y0 + row, x0 + k] = abs(room[CLEAR + row * SIDE + k])
             for feature in range(channels):
                 image[y0 + row, x0 + k, feature] = room[blended + feature * PIXELS + row * SIDE + k]
 
@@ -159,26 +175,24 @@ def composite(
                 shape = ONE
                 if shapes is not None:
                     shape = HALF * shapes[splat]
-                left = np.float32(x0) + HALF - ellipse[X]
-                first, last = rows_of(ellipse, np.float32(y0))
-                for row in range(first, last):
-                    dy = np.float32(y0 + row) + HALF - ellipse[Y]
-                    b, c = ellipse[B] * dy, (ellipse[C] * dy) ** 2
-                    line = room[row * SIDE :]
-                    for k in range(SIDE):
-                        u = a * (left + np.float32(k)) + b
-                        q = u * u + c
-                        if shapes is not None:
-                            q = exp2_of(log2(max(q, np.float32(1e-30))) * shape)
-                        _, before, after, _, weight = cover(line, k, opacity * exp2(q * (-HALF * LOG2E)))
-                        line[BLENDED + k] += red * weight
-                        line[BLENDED + PIXELS + k] += green * weight
-                        line[BLENDED + 2 * PIXELS + k] += blue * weight
-                        if median is not None:
-                            passed = line[HALVES + k]
-                            fallen = distance if after <= HALF else passed
-                            line[HALVES + k] = fallen if before > HALF else passed
-                    add_further(line, feature, BLENDED)
+                b, c, u0, v0 = placed(ellipse, x0, y0)
+                first, count = pixels_of(ellipse, y0)
+                part = room[first:]
+                for k in range(count):
+                    u = u0 + a * part[COLUMN + k] + b * part[ROW + k]
+                    v = v0 + c * part[ROW + k]
+                    q = u * u + v * v
+                    if shapes is not None:
+                        q = exp2_of(log2(max(q, np.float32(1e-30))) * shape)
+                    _, before, after, _, weight = cover(part, k, opacity * exp2(q * (-HALF * LOG2E)))
+                    part[BLENDED + k] += red * weight
+                    part[BLENDED + PIXELS + k] += green * weight
+                    part[BLENDED + 2 * PIXELS + k] += blue * weight
+                    if median is not None:
+                        passed = part[HALVES + k]
+                        fallen = distance if after <= HALF else passed
+                        part[HALVES + k] = fallen if before > HALF else passed
+                add_further(count, part, feature, BLENDED)
             store(x0, y0, room, BLENDED, image, transmittance)
             if median is not None:
                 for row in range(min(SIDE, height - y0)):
@@ -197,13 +211,16 @@ def exp2_of(power):
 
 
 @kernel
-def set_along(line, features, slope):
-    """Fill a row's ALONG with the product of a splat's channels from the fourth on and their slopes."""
+def set_along(count, part, features, slope):
+    """Fill ALONG of `count` pixels with the product of a splat's channels from the fourth on and their slopes."""
     for feature in range(3, len(features)):
-        value = features[feature]
-        further = line[feature * PIXELS :]
-        for k in range(SIDE):
-            line[ALONG + k] = (ZERO if feature == 3 else line[ALONG + k]) + value * further[slope + k]
+        value, further = features[feature], part[slope + feature * PIXELS :]
+        if feature == 3:
+            for k in range(count):
+                part[ALONG + k] = value * further[k]
+        elif value != ZERO:
+            for k in range(count):
+                part[ALONG + k] += value * further[k]
 
 
 @kernel
@@ -214,22 +231,13 @@ def alpha_slope(alpha, raw, goes_on, blended, rest):
 
 
 @kernel
-def sum_further(line, slope, column_sums, first):
-    """Add weight times slope of a row to the columns' sums of channels, which start at `first`, from the fourth on."""
-    for feature in range(3, len(column_sums) // SIDE - first):
-        further, sums_here = line[feature * PIXELS :], column_sums[(first + feature) * SIDE :]
-        for k in range(SIDE):
-            sums_here[k] += line[WEIGHT + k] * further[slope + k]
-
-
-@kernel
-def sum_columns(column_sums, sums):
-    """Fill `sums` with those of every SIDE of `column_sums`."""
-    for part in range(len(sums)):
-        total = ZERO
-        for k in range(SIDE):
-            total += column_sums[part * SIDE + k]
-        sums[part] = total
+def sum_further(count, part, slope, sums):
+    """Fill `sums` [F] from the fourth on with those of weight times slope over `count` pixels."""
+    for feature in range(3, len(sums)):
+        further, total = part[slope + feature * PIXELS :], ZERO
+        for k in range(count):
+            total += part[WEIGHT + k] * further[k]
+        sums[feature] = total
 
 
 @parallel_kernel
@@ -244,7 +252,6 @@ def composite_backward(
     tiles, depth = len(starts) - 1, features.shape[1]
     for index in numba.prange(CHUNKS):
         room = np.empty(SLOPE + depth * PIXELS, np.float32)
-        column_sums = np.empty((FURTHER_SUM + depth) * SIDE, np.float32)
         for tile in range(np.int64(index), tiles, CHUNKS):
             x0, y0 = (tile % columns) * SIDE, (tile // columns) * SIDE
             begin(x0, y0, width, height, room)
@@ -264,45 +271,49 @@ def composite_backward(
                 shape = ONE
                 if shapes is not None:
                     shape = HALF * shapes[splat]
-                left = np.float32(x0) + HALF - ellipse[X]
-                first, last = rows_of(ellipse, np.float32(y0))
-                column_sums[:] = ZERO
-                for row in range(first, last):
-                    dy = np.float32(y0 + row) + HALF - ellipse[Y]
-                    b, c = ellipse[B] * dy, (ellipse[C] * dy) ** 2
-                    line = room[row * SIDE :]
-                    set_along(line, feature, SLOPE)
-                    for k in range(SIDE):
-                        u = a * (left + np.float32(k)) + b
-                        q = u * u + c
-                        rate, logarithm = ONE, ZERO
-                        if shapes is not None:
-                            q = max(q, np.float32(1e-30))
-                            logarithm = log2(q)
-                            power = exp2_of(logarithm * shape)
-                            rate = shape * power / q
-                            q = power
-                        raw = opacity * exp2(q * (-HALF * LOG2E))
-                        alpha, _, _, goes_on, weight = cover(line, k, raw)
-                        along = red * line[SLOPE + k] + green * line[SLOPE + PIXELS + k]
-                        along += blue * line[SLOPE + 2 * PIXELS + k] + line[ALONG + k]
-                        blended = weight * along
-                        rest = line[BEHIND + k] - blended
-                        line[BEHIND + k] = rest
-                        slope = alpha_slope(alpha, raw, goes_on, blended, rest)
-                        g = -HALF * slope * rate
-                        column_sums[G0 * SIDE + k] += g
-                        column_sums[G1 * SIDE + k] += g * dy
-                        column_sums[G2 * SIDE + k] += g * dy * dy
-                        column_sums[GUU * SIDE + k] += g * u * u
-                        column_sums[ALPHA_SUM * SIDE + k] += slope
-                        if shapes is not None:
-                            column_sums[SHAPE_SUM * SIDE + k] -= HALF * slope * q * logarithm
-                        column_sums[FURTHER_SUM * SIDE + k] += weight * line[SLOPE + k]
-                        column_sums[(FURTHER_SUM + 1) * SIDE + k] += weight * line[SLOPE + PIXELS + k]
-                        column_sums[(FURTHER_SUM + 2) * SIDE + k] += weight * line[SLOPE + 2 * PIXELS + k]
-                    sum_further(line, SLOPE, column_sums, FURTHER_SUM)
-                gather(left, ellipse, column_sums, sums[place])
+                b, c, u0, v0 = placed(ellipse, x0, y0)
+                first, count = pixels_of(ellipse, y0)
+                part = room[first:]
+                set_along(count, part, feature, SLOPE)
+                s_u, s_v, s_uu, s_uv, s_vv, s_alpha, s_shape = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
+                s_red, s_green, s_blue = ZERO, ZERO, ZERO
+                for k in range(count):
+                    u = u0 + a * part[COLUMN + k] + b * part[ROW + k]
+                    v = v0 + c * part[ROW + k]
+                    q = u * u + v * v
+                    rate, logarithm = ONE, ZERO
+                    if shapes is not None:
+                        q = max(q, np.float32(1e-30))
+                        logarithm = log2(q)
+                        power = exp2_of(logarithm * shape)
+                        rate = shape * power / q
+                        q = power
+                    raw = opacity * exp2(q * (-HALF * LOG2E))
+                    alpha, _, _, goes_on, weight = cover(part, k, raw)
+                    d_red, d_green = part[SLOPE + k], part[SLOPE + PIXELS + k]
+                    d_blue = part[SLOPE + 2 * PIXELS + k]
+                    blended = weight * (red * d_red + green * d_green + blue * d_blue + part[ALONG + k])
+                    rest = part[BEHIND + k] - blended
+                    part[BEHIND + k] = rest
+                    slope = alpha_slope(alpha, raw, goes_on, blended, rest)
+                    g_u, g_v = slope * rate * u, slope * rate * v
+                    s_u += g_u
+                    s_v += g_v
+                    s_uu += g_u * u
+                    s_uv += g_u * v
+                    s_vv += g_v * v
+                    s_alpha += slope
+                    if shapes is not None:
+                        s_shape += slope * q * logarithm
+                    s_red += weight * d_red
+                    s_green += weight * d_green
+                    s_blue += weight * d_blue
+                there = sums[place]
+                there[D_U], there[D_V] = -HALF * s_u, -HALF * s_v
+                there[D_UU], there[D_UV], there[D_VV] = -HALF * s_uu, -HALF * s_uv, -HALF * s_vv
+                there[D_ALPHA], there[D_SHAPE] = s_alpha, s_shape * np.float32(-0.25 * LN2)
+                there[FEATURES], there[FEATURES + 1], there[FEATURES + 2] = s_red, s_green, s_blue
+                sum_further(count, part, SLOPE, there[FEATURES:])
 
 
 @kernel
@@ -317,26 +328,6 @@ def load_slopes(x0, y0, image, transmittance, d_image, d_transmittance, room, sl
                 room[slope + feature * PIXELS + row * SIDE + k] = value
                 total += value * image[y0 + row, x0 + k, feature]
             room[BEHIND + row * SIDE + k] = total
-
-
-@kernel
-def gather(left, ellipse, column_sums, sums):
-    """Fill `sums` [7+F] from the columns' sums, times the products of dx that they lack."""
-    a, b, c = ellipse[A], ellipse[B], ellipse[C]
-    s0u, s1, s1u, s2, suu, s_alpha, s_shape = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
-    for k in range(SIDE):
-        along, g1 = a * (left + np.float32(k)), column_sums[G1 * SIDE + k]
-        s0u += along * column_sums[G0 * SIDE + k]
-        s1 += g1
-        s1u += along * g1
-        s2 += column_sums[G2 * SIDE + k]
-        suu += column_sums[GUU * SIDE + k]
-        s_alpha += column_sums[ALPHA_SUM * SIDE + k]
-        s_shape += column_sums[SHAPE_SUM * SIDE + k]
-    sums[D_U], sums[D_V] = s0u + b * s1, c * s1
-    sums[D_UU], sums[D_UV], sums[D_VV] = suu, c * (s1u + b * s2), c * c * s2
-    sums[D_ALPHA], sums[D_SHAPE] = s_alpha, s_shape * np.float32(0.5 * LN2)
-    sum_columns(column_sums[FURTHER_SUM * SIDE :], sums[FEATURES:])
 
 
 @parallel_kernel

@@ -10,9 +10,11 @@ from engine.splats.numba_composite import (
     ALONG,
     BEHIND,
     CHECK,
+    COLUMN,
     HALF,
     LOG2E,
     PIXELS,
+    ROW,
     SIDE,
     ZERO,
     alpha_slope,
@@ -22,10 +24,9 @@ from engine.splats.numba_composite import (
     is_full,
     load_slopes,
     set_along,
-    sum_columns,
     sum_further,
 )
-from engine.splats.numba_disc_composite import MEAN, SPREAD, TOTAL, disc_rows, meeting
+from engine.splats.numba_disc_composite import MEAN, SPREAD, TOTAL, disc_pixels, meeting
 from engine.splats.numba_disc_project import (
     D0,
     DX,
@@ -61,9 +62,7 @@ from engine.splats.numba_disc_project import (
 
 CHUNKS = 64
 # Where a tile's room holds what. A weight's slope is BASE + LINE e + BEND e^2 for depths e from the mean MIDDLE.
-BASE, LINE, BEND, MIDDLE, SLOPE = (part * PIXELS for part in range(5, 10))
-# A column's sums over rows.
-U0, U1, V0, V1, N0, N1, S0, S1, ALPHA_SUM, Z0, ZU0, ZV0, FURTHER_SUM = range(13)
+BASE, LINE, BEND, MIDDLE, SLOPE = (part * PIXELS for part in range(6, 11))
 
 
 @parallel_kernel
@@ -79,7 +78,6 @@ def composite_discs_backward(
     tiles, channels = len(starts) - 1, features.shape[1]
     for index in numba.prange(CHUNKS):
         room = np.empty(SLOPE + channels * PIXELS, np.float32)
-        column_sums = np.empty((FURTHER_SUM + channels) * SIDE, np.float32)
         for tile in range(np.int64(index), tiles, CHUNKS):
             x0, y0 = (tile % columns) * SIDE, (tile // columns) * SIDE
             begin(x0, y0, width, height, room)
@@ -95,55 +93,66 @@ def composite_discs_backward(
                     continue
                 splat = splats[place]
                 disc = discs[splat]
-                across, opacity = (disc[UX], disc[VX], disc[DX]), disc[OPACITY]
+                center, opacity = disc[D0], disc[OPACITY]
+                across, down = (disc[UX], disc[VX], disc[DX]), (disc[UY], disc[VY], disc[DY])
                 depth = disc[Z], disc[ZU], disc[ZV]
                 feature = features[splat]
                 red, green, blue = feature[0], feature[1], feature[2]
-                left = np.float32(x0) + HALF - disc[X]
-                first, last = disc_rows(disc, np.float32(y0))
-                column_sums[:] = ZERO
-                for row in range(first, last):
-                    dy = np.float32(y0 + row) + HALF - disc[Y]
-                    begun, square = (disc[UY] * dy, disc[VY] * dy, disc[D0] + disc[DY] * dy), dy * dy
-                    line = room[row * SIDE :]
-                    set_along(line, feature, SLOPE)
-                    for k in range(SIDE):
-                        q, z, u, v, inverse, hit = meeting(begun, across, depth, left + np.float32(k), square)
-                        raw = opacity * exp2(q * (-HALF * LOG2E))
-                        alpha, _, _, goes_on, weight = cover(line, k, raw)
-                        along = red * line[SLOPE + k] + green * line[SLOPE + PIXELS + k]
-                        along += blue * line[SLOPE + 2 * PIXELS + k] + line[ALONG + k]
-                        u, v, inverse = (u if hit else ZERO), (v if hit else ZERO), (inverse if hit else ZERO)
-                        d_z = ZERO
-                        if depths is not None:
-                            away = z - line[MIDDLE + k]
-                            bent = away * line[BEND + k]
-                            along += line[BASE + k] + away * (line[LINE + k] + bent)
-                            d_z = weight * (line[LINE + k] + TWO * bent)
-                            column_sums[Z0 * SIDE + k] += d_z
-                            column_sums[ZU0 * SIDE + k] += d_z * u
-                            column_sums[ZV0 * SIDE + k] += d_z * v
-                        blended = weight * along
-                        rest = line[BEHIND + k] - blended
-                        line[BEHIND + k] = rest
-                        slope = alpha_slope(alpha, raw, goes_on, blended, rest)
-                        filter_slope = ZERO if hit else -TWO * slope
-                        d_u, d_v = (d_z * depth[1] - slope * u) * inverse, (d_z * depth[2] - slope * v) * inverse
-                        d_n = -(u * d_u + v * d_v)
-                        column_sums[U0 * SIDE + k] += d_u
-                        column_sums[U1 * SIDE + k] += d_u * dy
-                        column_sums[V0 * SIDE + k] += d_v
-                        column_sums[V1 * SIDE + k] += d_v * dy
-                        column_sums[N0 * SIDE + k] += d_n
-                        column_sums[N1 * SIDE + k] += d_n * dy
-                        column_sums[S0 * SIDE + k] += filter_slope
-                        column_sums[S1 * SIDE + k] += filter_slope * dy
-                        column_sums[ALPHA_SUM * SIDE + k] += slope
-                        column_sums[FURTHER_SUM * SIDE + k] += weight * line[SLOPE + k]
-                        column_sums[(FURTHER_SUM + 1) * SIDE + k] += weight * line[SLOPE + PIXELS + k]
-                        column_sums[(FURTHER_SUM + 2) * SIDE + k] += weight * line[SLOPE + 2 * PIXELS + k]
-                    sum_further(line, SLOPE, column_sums, FURTHER_SUM)
-                gather(left, column_sums, sums[place])
+                left, top = np.float32(x0) + HALF - disc[X], np.float32(y0) + HALF - disc[Y]
+                begun, count = disc_pixels(disc, y0)
+                part = room[begun:]
+                set_along(count, part, feature, SLOPE)
+                s_u, s_ux, s_uy, s_v, s_vx, s_vy = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
+                s_d, s_dx, s_dy, s_sx, s_sy, s_alpha = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
+                s_z, s_zu, s_zv, s_red, s_green, s_blue = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
+                for k in range(count):
+                    dx, dy = left + part[COLUMN + k], top + part[ROW + k]
+                    q, z, u, v, inverse, hit = meeting(center, across, down, depth, dx, dy)
+                    raw = opacity * exp2(q * (-HALF * LOG2E))
+                    alpha, _, _, goes_on, weight = cover(part, k, raw)
+                    d_red, d_green = part[SLOPE + k], part[SLOPE + PIXELS + k]
+                    d_blue = part[SLOPE + 2 * PIXELS + k]
+                    along = red * d_red + green * d_green + blue * d_blue + part[ALONG + k]
+                    u, v, inverse = (u if hit else ZERO), (v if hit else ZERO), (inverse if hit else ZERO)
+                    d_z = ZERO
+                    if depths is not None:
+                        away = z - part[MIDDLE + k]
+                        bent = away * part[BEND + k]
+                        along += part[BASE + k] + away * (part[LINE + k] + bent)
+                        d_z = weight * (part[LINE + k] + TWO * bent)
+                        s_z += d_z
+                        s_zu += d_z * u
+                        s_zv += d_z * v
+                    blended = weight * along
+                    rest = part[BEHIND + k] - blended
+                    part[BEHIND + k] = rest
+                    slope = alpha_slope(alpha, raw, goes_on, blended, rest)
+                    filter_slope = ZERO if hit else -TWO * slope
+                    d_u, d_v = (d_z * depth[1] - slope * u) * inverse, (d_z * depth[2] - slope * v) * inverse
+                    d_d = -(u * d_u + v * d_v)
+                    s_u += d_u
+                    s_ux += d_u * dx
+                    s_uy += d_u * dy
+                    s_v += d_v
+                    s_vx += d_v * dx
+                    s_vy += d_v * dy
+                    s_d += d_d
+                    s_dx += d_d * dx
+                    s_dy += d_d * dy
+                    s_sx += filter_slope * dx
+                    s_sy += filter_slope * dy
+                    s_alpha += slope
+                    s_red += weight * d_red
+                    s_green += weight * d_green
+                    s_blue += weight * d_blue
+                there = sums[place]
+                there[SUM_U], there[SUM_UX], there[SUM_UY] = s_u, s_ux, s_uy
+                there[SUM_V], there[SUM_VX], there[SUM_VY] = s_v, s_vx, s_vy
+                there[SUM_D], there[SUM_DX], there[SUM_DY] = s_d, s_dx, s_dy
+                there[SUM_SX], there[SUM_SY], there[SUM_ALPHA] = s_sx, s_sy, s_alpha
+                there[SUM_Z], there[SUM_ZU], there[SUM_ZV] = s_z, s_zu, s_zv
+                there[FEATURES], there[FEATURES + 1], there[FEATURES + 2] = s_red, s_green, s_blue
+                sum_further(count, part, SLOPE, there[FEATURES:])
 
 
 @kernel
@@ -160,33 +169,3 @@ def load_depth_slopes(x0, y0, depths, d_depth, d_distortion, room):
             room[BEND + at] = d_distortion[y, x] * total
             room[MIDDLE + at] = mean
             room[BEHIND + at] += total * (d_depth[y, x] * mean + TWO * d_distortion[y, x] * spread)
-
-
-@kernel
-def gather(left, column_sums, sums):
-    """Fill `sums` [15+F] from the columns' sums, times the dx that they lack."""
-    u0, ux, uy, v0, vx, vy, n0, nx, ny = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
-    sx, sy, z0, zu, zv, alpha = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
-    for k in range(SIDE):
-        dx = left + np.float32(k)
-        u0 += column_sums[U0 * SIDE + k]
-        ux += column_sums[U0 * SIDE + k] * dx
-        uy += column_sums[U1 * SIDE + k]
-        v0 += column_sums[V0 * SIDE + k]
-        vx += column_sums[V0 * SIDE + k] * dx
-        vy += column_sums[V1 * SIDE + k]
-        n0 += column_sums[N0 * SIDE + k]
-        nx += column_sums[N0 * SIDE + k] * dx
-        ny += column_sums[N1 * SIDE + k]
-        sx += column_sums[S0 * SIDE + k] * dx
-        sy += column_sums[S1 * SIDE + k]
-        z0 += column_sums[Z0 * SIDE + k]
-        zu += column_sums[ZU0 * SIDE + k]
-        zv += column_sums[ZV0 * SIDE + k]
-        alpha += column_sums[ALPHA_SUM * SIDE + k]
-    sums[SUM_U], sums[SUM_UX], sums[SUM_UY] = u0, ux, uy
-    sums[SUM_V], sums[SUM_VX], sums[SUM_VY] = v0, vx, vy
-    sums[SUM_D], sums[SUM_DX], sums[SUM_DY] = n0, nx, ny
-    sums[SUM_SX], sums[SUM_SY], sums[SUM_ALPHA] = sx, sy, alpha
-    sums[SUM_Z], sums[SUM_ZU], sums[SUM_ZV] = z0, zu, zv
-    sum_columns(column_sums[FURTHER_SUM * SIDE :], sums[FEATURES:])

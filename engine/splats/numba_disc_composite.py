@@ -8,10 +8,12 @@ import numpy as np
 from engine.kernels.settings import kernel, parallel_kernel
 from engine.splats.numba_composite import (
     CHECK,
+    COLUMN,
     HALF,
     LOG2E,
     ONE,
     PIXELS,
+    ROW,
     SIDE,
     add_further,
     begin,
@@ -44,28 +46,29 @@ CHUNKS = 64
 # What is kept of depth: the sum of weights, mean depth, the sum of weight times squared distance from it, median depth.
 # Sums of squares instead of the mean would lose a thin surface's digits.
 TOTAL, MEAN, SPREAD, MEDIAN, DEPTHS = range(5)
-SUM, MIDDLE, SQUARES, HALVES, COLORS = (part * PIXELS for part in range(3, 8))  # where a tile's room holds it
+SUM, MIDDLE, SQUARES, HALVES, COLORS = (part * PIXELS for part in range(4, 9))  # where a tile's room holds it
 TINY, FAR = np.float32(1e-20), np.float32(1e30)
 DARK = np.float32(64)  # of q: far beyond any threshold, yet its power is a normal number, which are faster
 
 
 @kernel
-def disc_rows(disc, y0):
-    """(first, past last) row of a tile that a disc reaches."""
-    top, bottom = disc[TOP] - HALF - y0, disc[BOTTOM] - HALF - y0
-    return max(np.int64(np.ceil(top)), 0), min(np.int64(np.floor(bottom)) + 1, SIDE)
+def disc_pixels(disc, y0):
+    """(first, how many) pixels of a tile lie in the rows that a disc reaches."""
+    top, bottom = disc[TOP] - HALF - np.float32(y0), disc[BOTTOM] - HALF - np.float32(y0)
+    first, last = max(np.int64(np.ceil(top)), 0), min(np.int64(np.floor(bottom)) + 1, SIDE)
+    return first * SIDE, (last - first) * SIDE
 
 
 @kernel
-def meeting(begun, across, depth, dx, square):
+def meeting(center, across, down, depth, dx, dy):
     """(q, depth, u, v, 1 / D, whether the plane is hit) of a ray and a disc; else the screen filter counts (eq. 11).
 
-    U, V and D are `begun` plus `across` times `dx`; `depth` is that of the mean and its slopes along u and v; `square`
-    is dy^2.
+    U, V and D are 0, 0 and `center` at the projected mean plus `across` times `dx` plus `down` times `dy`; `depth` is
+    that of the mean and its slopes along u and v.
     """
-    inverse = ONE / (begun[2] + across[2] * dx)
-    u, v = (begun[0] + across[0] * dx) * inverse, (begun[1] + across[1] * dx) * inverse
-    met, filtered, z = u * u + v * v, TWO * (dx * dx + square), depth[0] + depth[1] * u + depth[2] * v
+    inverse = ONE / (center + across[2] * dx + down[2] * dy)
+    u, v = (across[0] * dx + down[0] * dy) * inverse, (across[1] * dx + down[1] * dy) * inverse
+    met, filtered, z = u * u + v * v, TWO * (dx * dx + dy * dy), depth[0] + depth[1] * u + depth[2] * v
     met = met if z > NEAR else FAR
     hit = met <= filtered
     return min(min(met, filtered), DARK), z if hit else depth[0], u, v, inverse, hit
@@ -85,31 +88,30 @@ def composite_discs(width, height, columns, starts, splats, discs, features, ima
                     break
                 splat = splats[place]
                 disc = discs[splat]
-                across, opacity = (disc[UX], disc[VX], disc[DX]), disc[OPACITY]
+                center, opacity = disc[D0], disc[OPACITY]
+                across, down = (disc[UX], disc[VX], disc[DX]), (disc[UY], disc[VY], disc[DY])
                 depth = disc[Z], disc[ZU], disc[ZV]
                 feature = features[splat]
                 red, green, blue = feature[0], feature[1], feature[2]
-                left = np.float32(x0) + HALF - disc[X]
-                first, last = disc_rows(disc, np.float32(y0))
-                for row in range(first, last):
-                    dy = np.float32(y0 + row) + HALF - disc[Y]
-                    begun, square = (disc[UY] * dy, disc[VY] * dy, disc[D0] + disc[DY] * dy), dy * dy
-                    line = room[row * SIDE :]
-                    for k in range(SIDE):
-                        q, z = meeting(begun, across, depth, left + np.float32(k), square)[:2]
-                        _, before, after, _, weight = cover(line, k, opacity * exp2(q * (-HALF * LOG2E)))
-                        line[COLORS + k] += red * weight
-                        line[COLORS + PIXELS + k] += green * weight
-                        line[COLORS + 2 * PIXELS + k] += blue * weight
-                        if depths is not None:
-                            total, mean, median = line[SUM + k], line[MIDDLE + k], line[HALVES + k]
-                            away, share = z - mean, weight / max(total + weight, TINY)
-                            line[SUM + k] = total + weight
-                            line[MIDDLE + k] = mean + away * share
-                            line[SQUARES + k] += away * away * share * total
-                            passed = z if after <= HALF else median
-                            line[HALVES + k] = passed if before > HALF else median
-                    add_further(line, feature, COLORS)
+                left, top = np.float32(x0) + HALF - disc[X], np.float32(y0) + HALF - disc[Y]
+                begun, count = disc_pixels(disc, y0)
+                part = room[begun:]
+                for k in range(count):
+                    dx, dy = left + part[COLUMN + k], top + part[ROW + k]
+                    q, z = meeting(center, across, down, depth, dx, dy)[:2]
+                    _, before, after, _, weight = cover(part, k, opacity * exp2(q * (-HALF * LOG2E)))
+                    part[COLORS + k] += red * weight
+                    part[COLORS + PIXELS + k] += green * weight
+                    part[COLORS + 2 * PIXELS + k] += blue * weight
+                    if depths is not None:
+                        total, mean, median = part[SUM + k], part[MIDDLE + k], part[HALVES + k]
+                        away, share = z - mean, weight / max(total + weight, TINY)
+                        part[SUM + k] = total + weight
+                        part[MIDDLE + k] = mean + away * share
+                        part[SQUARES + k] += away * away * share * total
+                        passed = z if after <= HALF else median
+                        part[HALVES + k] = passed if before > HALF else median
+                add_further(count, part, feature, COLORS)
             store(x0, y0, room, COLORS, image, transmittance)
             if depths is not None:
                 for row in range(min(SIDE, height - y0)):
