@@ -19,7 +19,7 @@ def training_step(count: int = COUNT, width: int = WIDTH, height: int = HEIGHT) 
     from engine.optimize.photo_loss import PhotoWeights, TargetStatistics
     from engine.optimize.recipe import SplatsSection
     from engine.optimize.splat_adam import SplatAdam
-    from engine.optimize.splat_loss import splat_loss
+    from engine.optimize.splat_loss import pixel_errors, splat_loss
     from engine.splats import splatter
     from engine.splats.bench import bench_camera, wavy_sheets
     from engine.splats.contract import SplatOptions
@@ -53,7 +53,7 @@ def training_step(count: int = COUNT, width: int = WIDTH, height: int = HEIGHT) 
     def step() -> float:
         drawn = implementation.render(splats, view, SplatOptions(degree=options.degree, extra=control.extra(splats)))
         loss, terms = splat_loss(drawn.color, drawn.alpha, target, covered, weights, statistics)
-        error = (drawn.color.detach() - target).abs().mean(-1)
+        error, _ = pixel_errors(drawn.color, target)
         optimizer.zero_grad(set_to_none=True)
         (loss + control.weighed(drawn, error)).backward()
         optimizer.step()

@@ -201,14 +201,14 @@ def compare_windows(value, square, product, target_mean, target_square, scale, s
 
 @parallel_kernel
 def compare_pixels(
-    image, encoded, slope, target, alpha, windows, to_mean, to_square, to_product, scales, sums, gradient
+    drawn, encoded, slope, target, alpha, windows, to_mean, to_square, to_product, scales, sums, d_color, d_drawn
 ):
     """sums [H,2] per row of the absolute difference of encoded colours and of the squared one of alpha.
 
-    gradient [H,W,4] becomes the loss's whole gradient to image [H,W,4], with scales = (of a colour difference, of a
-    squared difference of alpha).
+    The first three channels of d_color [H,W,>=3] become the loss's gradient to colour and d_drawn [H,W] that to the
+    alpha that was drawn [H,W], with scales = (of a colour difference, of a squared difference of alpha).
     """
-    height, width = image.shape[0], image.shape[1]
+    height, width = drawn.shape
     count = CHANNELS * width
     for y_ in prange(height):
         y = np.int64(y_)
@@ -230,9 +230,26 @@ def compare_pixels(
             sign = np.float32(difference > 0) - np.float32(difference < 0)
             total[j] = slope[y, j] * (total[j] + scales[0] * sign)
         for x in range(width):
-            difference = image[y, x, 3] - alpha[y, x]
+            difference = drawn[y, x] - alpha[y, x]
             alpha_sum += np.float64(difference * difference)
             for c in range(CHANNELS):
-                gradient[y, x, c] = total[CHANNELS * x + c]
-            gradient[y, x, 3] = np.float32(2.0) * scales[1] * difference
+                d_color[y, x, c] = total[CHANNELS * x + c]
+            d_drawn[y, x] = np.float32(2.0) * scales[1] * difference
         sums[y, 0], sums[y, 1] = difference_sum, alpha_sum
+
+
+@parallel_kernel
+def compare_colors(color, target, error, squares):
+    """Each pixel's mean absolute difference into error [H,W], each row's sum of squared ones into squares [H]."""
+    height, width = error.shape
+    for y_ in prange(height):
+        y = np.int64(y_)
+        total = np.float32(0.0)
+        for x in range(width):
+            sum_here = np.float32(0.0)
+            for c in range(CHANNELS):
+                difference = color[y, x, c] - target[y, x, c]
+                sum_here += abs(difference)
+                total += difference * difference
+            error[y, x] = sum_here * np.float32(1 / CHANNELS)
+        squares[y] = total

@@ -78,7 +78,7 @@ def photo_loss(image: Tensor, view: View, weights: PhotoWeights) -> tuple[Tensor
     fused = image.device.type == "cpu" and image.dtype == torch.float32 and image.shape[2] == 4
     if not fused or min(image.shape[:2]) < WINDOW:
         return photo_loss_reference(image, view, weights)
-    total, terms = FusedLoss.apply(image, lambda drawn: _differences(drawn, view, weights))
+    total, terms = FusedLoss.apply(lambda drawn: _differences(drawn, view, weights), image)
     names = ("color", "mask", "ssim") if weights.structure else ("color", "mask")
     return total, dict(zip(names, terms.tolist(), strict=False))
 
@@ -95,12 +95,12 @@ def photo_loss_reference(image: Tensor, view: View, weights: PhotoWeights) -> tu
 
 
 class FusedLoss(torch.autograd.Function):
-    """(sum [], its terms [3] without gradient) of an image, whose gradient `compute` finds with them."""
+    """(sum [], its terms [3] without gradient) of images, whose gradients `compute` finds with them."""
 
     @staticmethod
-    def forward(ctx, image: Tensor, compute: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]):
-        values, gradient = compute(image.detach().contiguous().numpy())
-        ctx.gradient = torch.from_numpy(gradient)
+    def forward(ctx, compute: Callable[..., tuple[np.ndarray, ...]], *images: Tensor):
+        values, *gradients = compute(*(image.detach().contiguous().numpy() for image in images))
+        ctx.gradients = [torch.from_numpy(gradient) for gradient in gradients]
         terms = torch.from_numpy(values)
         ctx.mark_non_differentiable(terms)
         return terms.sum().to(torch.float32), terms
@@ -108,35 +108,41 @@ class FusedLoss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, to_total: Tensor, _terms: Tensor):
-        return ctx.gradient.mul(to_total), None
+        return None, *(gradient.mul(to_total) for gradient in ctx.gradients)
 
 
 def _differences(image: np.ndarray, view: View, weights: PhotoWeights) -> tuple[np.ndarray, np.ndarray]:
     share = window_share(image.shape[:2], view.whole)
     pixels = view.whole[0] * view.whole[1]
-    return differences(image, view.statistics, view.alpha.numpy(), weights, kernels.encode_image, pixels, share)
+    gradient = np.empty_like(image)
+    images = image, image[..., 3], gradient, gradient[..., 3]
+    terms = differences(*images, view.statistics, view.alpha.numpy(), weights, kernels.encode_image, pixels, share)
+    return terms, gradient
 
 
 def differences(
-    image: np.ndarray,
+    color: np.ndarray,  # [H,W,>=3]
+    drawn: np.ndarray,  # [H,W] alpha
+    d_color: np.ndarray,  # of the same shapes, to be filled with the gradients
+    d_drawn: np.ndarray,
     statistics: TargetStatistics,
     alpha: np.ndarray,
     weights: PhotoWeights,
     encode: Callable[..., None],
     pixels: int,
     share: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """(weighted color, mask and ssim terms [3] float64, gradient [H,W,4]) of image [H,W,4] against a photo.
+) -> np.ndarray:
+    """The weighted color, mask and ssim terms [3] float64 of an image against a photo.
 
     `encode` is `encode_image`, or `take_image` for images that are encoded. The means are over `pixels`, of which the
     image holds `share` of the windows.
     """
     windows = weights.structure > 0
-    height, width = image.shape[:2]
+    height, width = drawn.shape
     edge = WINDOW - 1
     encoded, slope = np.empty((2, height, 3 * width), np.float32)
     along = np.empty((3, height, 3 * (width - edge)) if windows else (3, 0, 0), np.float32)
-    encode(image, statistics.encoded, windows, encoded, slope, *along)
+    encode(color, statistics.encoded, windows, encoded, slope, *along)
     back = np.empty((3, height + edge, 3 * width) if windows else (3, 0, 0), np.float32)
     structure = 0.0
     if windows:
@@ -145,9 +151,6 @@ def differences(
         kernels.compare_windows(*along, statistics.mean, statistics.square, np.float32(scale), sums, *back)
         structure = scale * sums.sum()
     scales = np.array([weights.color / (3 * pixels), weights.mask / pixels])
-    sums, gradient = np.empty((height, 2)), np.empty_like(image)
-    kernels.compare_pixels(
-        image, encoded, slope, statistics.encoded, alpha, windows, *back, scales.astype(np.float32), sums, gradient
-    )
-    color, mask = scales * sums.sum(0)
-    return np.array([color, mask, structure]), gradient
+    sums, compared = np.empty((height, 2)), (encoded, slope, statistics.encoded, alpha, windows, *back)
+    kernels.compare_pixels(drawn, *compared, scales.astype(np.float32), sums, d_color, d_drawn)
+    return np.array([*(scales * sums.sum(0)), structure])

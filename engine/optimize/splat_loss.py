@@ -31,11 +31,26 @@ def splat_loss(
     """
     if color.device.type != "cpu" or color.dtype != torch.float32 or min(color.shape[:2]) < WINDOW:
         return splat_loss_reference(color, alpha, target, target_alpha, weights)
-    image = torch.cat([color, alpha[..., None]], -1)
-    given = statistics or TargetStatistics.of_encoded(target), target_alpha.numpy(), weights
-    pixels = target_alpha.numel()
-    total, terms = FusedLoss.apply(image, lambda drawn: differences(drawn, *given, kernels.take_image, pixels, 1.0))
+    statistics, pixels = statistics or TargetStatistics.of_encoded(target), target_alpha.numel()
+    photo = statistics, target_alpha.numpy(), weights, kernels.take_image, pixels, 1.0
+
+    def compute(*images: np.ndarray) -> tuple[np.ndarray, ...]:
+        gradients = [np.empty_like(image) for image in images]
+        return differences(*images, *gradients, *photo), *gradients
+
+    total, terms = FusedLoss.apply(compute, color, alpha)
     return total, dict(zip(("color", "mask", "ssim"), terms.tolist(), strict=True))
+
+
+@torch.no_grad()
+def pixel_errors(color: Tensor, target: Tensor) -> tuple[Tensor, float]:
+    """([H,W] mean absolute difference of each pixel, mean squared difference) of two images [H,W,3]."""
+    if color.device.type == "cpu" and color.dtype == target.dtype == torch.float32:
+        error, squares = np.empty(color.shape[:2], np.float32), np.empty(len(color), np.float32)
+        kernels.compare_colors(color.contiguous().numpy(), target.contiguous().numpy(), error, squares)
+        return torch.from_numpy(error), float(squares.sum(dtype=np.float64)) / color.numel()
+    difference = color - target
+    return difference.abs().mean(-1), float((difference**2).mean())
 
 
 def splat_loss_reference(

@@ -61,7 +61,8 @@ def channels(splats: SplatTensors, camera: Camera, options: SplatOptions) -> Ten
 
 
 def put_together(
-    image: Tensor,  # [H,W,3+C] blended colour and `channels`
+    color: Tensor,  # [H,W,3]
+    further: Tensor,  # [H,W,C] blended `channels`
     transmittance: Tensor,  # [H,W]
     radii: Tensor,
     screen: Tensor,
@@ -69,13 +70,12 @@ def put_together(
     **more: Tensor | None,
 ) -> SplatImage:
     """The image over its background, and the channels by name."""
-    color = image[..., :3]
     if options.background is not None:
         color = color + transmittance[..., None] * options.background
     count = 0 if options.extra is None else options.extra.shape[1]
     named: dict[str, Tensor | None] = dict(more)
     if count:
-        named["extra"] = image[..., 3 : 3 + count]
+        named["extra"] = further if count == further.shape[2] else further[..., :count]
     if options.depth:
-        named |= {"depth": image[..., 3 + count], "normal": image[..., 4 + count :]}
+        named |= {"depth": further[..., count], "normal": further[..., count + 1 :]}
     return SplatImage(color, 1 - transmittance, radii, screen, **named)

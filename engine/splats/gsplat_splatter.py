@@ -77,7 +77,8 @@ class GsplatSplatter:
         with torch.no_grad():
             screen.copy_(means[0])
         radii = seen["radii"][0].amax(-1) if seen["radii"].ndim == 3 else seen["radii"][0]
-        images = image.to(home), 1 - alpha[0, ..., 0].to(home), radii.to(home, torch.int32)
+        image = image.to(home)
+        images = image[..., :3], image[..., 3:], 1 - alpha[0, ..., 0].to(home), radii.to(home, torch.int32)
         return put_together(*images, screen, options)
 
 

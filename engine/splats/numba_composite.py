@@ -140,21 +140,25 @@ def add_further(count, part, features, blended):
 
 
 @kernel
-def store(x0, y0, room, blended, image, transmittance):
+def store(x0, y0, room, blended, color, further, transmittance):
     """Write a tile's pixels."""
-    height, width, channels = image.shape
+    height, width, channels = further.shape
     for row in range(min(SIDE, height - y0)):
         for k in range(min(SIDE, width - x0)):
-            transmittance[y0 + row, x0 + k] = abs(room[CLEAR + row * SIDE + k])
+            part = room[row * SIDE + k :]
+            transmittance[y0 + row, x0 + k] = abs(part[CLEAR])
+            for feature in range(3):
+                color[y0 + row, x0 + k, feature] = part[blended + feature * PIXELS]
             for feature in range(channels):
-                image[y0 + row, x0 + k, feature] = room[blended + feature * PIXELS + row * SIDE + k]
+                further[y0 + row, x0 + k, feature] = part[blended + (3 + feature) * PIXELS]
 
 
 @parallel_kernel
 def composite(
-    width, height, columns, starts, splats, ellipses, shapes, features, image, transmittance, distances, median,
+    width, height, columns, starts, splats, ellipses, shapes, features,
+    color, further, transmittance, distances, median,
 ):  # fmt: skip
-    """Fill `image` [H,W,F], the blended `features` [N,F], and `transmittance` [H,W] behind the last splat.
+    """Fill `color` [H,W,3] and `further` [H,W,F-3], the blended `features` [N,F], and `transmittance` [H,W] behind all.
 
     Where it is not None, also `median` [H,W], of `distances` [N] that at which transmittance falls to a half, else 0.
     """
@@ -193,7 +197,7 @@ def composite(
                         fallen = distance if after <= HALF else passed
                         part[HALVES + k] = fallen if before > HALF else passed
                 add_further(count, part, feature, BLENDED)
-            store(x0, y0, room, BLENDED, image, transmittance)
+            store(x0, y0, room, BLENDED, color, further, transmittance)
             if median is not None:
                 for row in range(min(SIDE, height - y0)):
                     for k in range(min(SIDE, width - x0)):
@@ -242,8 +246,8 @@ def sum_further(count, part, slope, sums):
 
 @parallel_kernel
 def composite_backward(
-    width, height, columns, starts, splats, ellipses, shapes, features, image, transmittance,
-    d_image, d_transmittance, sums,
+    width, height, columns, starts, splats, ellipses, shapes, features, color, further, transmittance,
+    d_color, d_further, d_transmittance, sums,
 ):  # fmt: skip
     """Fill `sums` [M,7+F], for each splat in each tile what `project_backward` (numba_project.py) adds up.
 
@@ -255,7 +259,7 @@ def composite_backward(
         for tile in range(np.int64(index), tiles, CHUNKS):
             x0, y0 = (tile % columns) * SIDE, (tile // columns) * SIDE
             begin(x0, y0, width, height, room)
-            load_slopes(x0, y0, image, transmittance, d_image, d_transmittance, room, SLOPE)
+            load_slopes(x0, y0, color, further, transmittance, d_color, d_further, d_transmittance, room, SLOPE)
             full = False
             for place in range(starts[tile], starts[tile + 1]):
                 if (place - starts[tile]) % CHECK == 0 and not full:
@@ -317,17 +321,22 @@ def composite_backward(
 
 
 @kernel
-def load_slopes(x0, y0, image, transmittance, d_image, d_transmittance, room, slope):
+def load_slopes(x0, y0, color, further, transmittance, d_color, d_further, d_transmittance, room, slope):
     """Fill a tile's slopes, from `slope` on, and behind its first splat the whole pixel times its slope."""
-    height, width, channels = image.shape
+    height, width, channels = further.shape
     for row in range(min(SIDE, height - y0)):
         for k in range(min(SIDE, width - x0)):
-            total = transmittance[y0 + row, x0 + k] * d_transmittance[y0 + row, x0 + k]
+            y, x, part = y0 + row, x0 + k, room[row * SIDE + k :]
+            total = transmittance[y, x] * d_transmittance[y, x]
+            for feature in range(3):
+                value = d_color[y, x, feature]
+                part[slope + feature * PIXELS] = value
+                total += value * color[y, x, feature]
             for feature in range(channels):
-                value = d_image[y0 + row, x0 + k, feature]
-                room[slope + feature * PIXELS + row * SIDE + k] = value
-                total += value * image[y0 + row, x0 + k, feature]
-            room[BEHIND + row * SIDE + k] = total
+                value = d_further[y, x, feature]
+                part[slope + (3 + feature) * PIXELS] = value
+                total += value * further[y, x, feature]
+            part[BEHIND] = total
 
 
 @parallel_kernel

@@ -67,8 +67,8 @@ BASE, LINE, BEND, MIDDLE, SLOPE = (part * PIXELS for part in range(6, 11))
 
 @parallel_kernel
 def composite_discs_backward(
-    width, height, columns, starts, splats, discs, features, image, transmittance, depths,
-    d_image, d_transmittance, d_depth, d_distortion, sums,
+    width, height, columns, starts, splats, discs, features, color, further, transmittance, depths,
+    d_color, d_further, d_transmittance, d_depth, d_distortion, sums,
 ):  # fmt: skip
     """Fill `sums` [M,15+F], for each disc in each tile what `project_discs_backward` (numba_disc_project.py) adds up.
 
@@ -81,7 +81,7 @@ def composite_discs_backward(
         for tile in range(np.int64(index), tiles, CHUNKS):
             x0, y0 = (tile % columns) * SIDE, (tile // columns) * SIDE
             begin(x0, y0, width, height, room)
-            load_slopes(x0, y0, image, transmittance, d_image, d_transmittance, room, SLOPE)
+            load_slopes(x0, y0, color, further, transmittance, d_color, d_further, d_transmittance, room, SLOPE)
             if depths is not None:
                 load_depth_slopes(x0, y0, depths, d_depth, d_distortion, room)
             full = False

@@ -75,8 +75,11 @@ def meeting(center, across, down, depth, dx, dy):
 
 
 @parallel_kernel
-def composite_discs(width, height, columns, starts, splats, discs, features, image, transmittance, depths):
-    """Fill `image` [H,W,F], `transmittance` [H,W] and, where it is not None, `depths` [H,W,4]: see TOTAL to MEDIAN."""
+def composite_discs(width, height, columns, starts, splats, discs, features, color, further, transmittance, depths):
+    """Fill `color` [H,W,3] and `further` [H,W,F-3], the blended `features` [N,F], and `transmittance` [H,W].
+
+    Where it is not None, also `depths` [H,W,4]: see TOTAL to MEDIAN.
+    """
     tiles, channels = len(starts) - 1, features.shape[1]
     for index in numba.prange(CHUNKS):
         room = np.empty(COLORS + channels * PIXELS, np.float32)
@@ -112,7 +115,7 @@ def composite_discs(width, height, columns, starts, splats, discs, features, ima
                         passed = z if after <= HALF else median
                         part[HALVES + k] = passed if before > HALF else median
                 add_further(count, part, feature, COLORS)
-            store(x0, y0, room, COLORS, image, transmittance)
+            store(x0, y0, room, COLORS, color, further, transmittance)
             if depths is not None:
                 for row in range(min(SIDE, height - y0)):
                     for k in range(min(SIDE, width - x0)):

@@ -23,7 +23,8 @@ from engine.splats.parameters import SplatTensors
 class _Discs(torch.autograd.Function):
     """Projects, bins and blends; the gradient of `screen`, which enters as zeros, is that of the projected means.
 
-    (image [H,W,F], transmittance, radii, seen means) and with `deep` (depth, distortion, median depth), else empty.
+    (color [H,W,3], further channels [H,W,F-3], transmittance, radii, seen means) and with `deep` (depth, distortion,
+    median depth), else empty.
     """
 
     @staticmethod
@@ -42,9 +43,10 @@ class _Discs(torch.autograd.Function):
             *arrays, *pose, view.size, degree, discs, ellipses, distance, bounds, radii, features
         )  # fmt: skip
         tiles = binned((discs, ellipses), distance, bounds, radii, camera.width, camera.height, find_discs)
-        image, transmittance = np.empty((*camera.size, width), np.float32), np.empty(camera.size, np.float32)
+        color, further = (np.empty((*camera.size, channels), np.float32) for channels in (3, width - 3))
+        transmittance = np.empty(camera.size, np.float32)
         depths = np.empty((*camera.size, DEPTHS), np.float32) if deep else None
-        blended = discs, features, image, transmittance, depths
+        blended = discs, features, color, further, transmittance, depths
         composite_discs(camera.width, camera.height, tiles.columns, tiles.starts, tiles.splats, *blended)
         ctx.kept = arrays, pose, degree, camera.size, tiles, radii, blended
         seen = np.where((radii > 0)[:, None], discs[:, :2], np.float32(0))
@@ -52,18 +54,18 @@ class _Discs(torch.autograd.Function):
         total = depths[..., TOTAL] if deep else plain
         depth, distortion = (total * depths[..., part] if deep else plain for part in (MEAN, SPREAD))
         median = depths[..., MEDIAN].copy() if deep else plain
-        outputs = (image, transmittance, radii, seen, depth, distortion, median)
+        outputs = (color, further, transmittance, radii, seen, depth, distortion, median)
         outputs = tuple(torch.from_numpy(output) for output in outputs)
-        ctx.mark_non_differentiable(outputs[2], outputs[6])
+        ctx.mark_non_differentiable(outputs[3], outputs[7])
         return outputs
 
     @staticmethod
-    def backward(ctx, d_image, d_transmittance, _radii, _seen, d_depth, d_distortion, _median):
+    def backward(ctx, d_color, d_further, d_transmittance, _radii, _seen, d_depth, d_distortion, _median):
         arrays, pose, degree, size, tiles, radii, blended = ctx.kept
-        discs, features, _, _, depths = blended
+        discs, features, _, _, _, depths = blended
         sums = np.empty((len(tiles.splats), FEATURES + features.shape[1]), np.float32)
         totals = np.zeros((len(radii), sums.shape[1]), np.float32)
-        slopes = [np.ascontiguousarray(d.numpy()) for d in (d_image, d_transmittance)]
+        slopes = [np.ascontiguousarray(d.numpy()) for d in (d_color, d_further, d_transmittance)]
         deep = [None, None] if depths is None else [np.ascontiguousarray(d.numpy()) for d in (d_depth, d_distortion)]
         composite_discs_backward(
             size[1], size[0], tiles.columns, tiles.starts, tiles.splats, *blended, *slopes, *deep, sums
@@ -87,13 +89,13 @@ def rendered_discs(splats: SplatTensors, camera: Camera, options: SplatOptions) 
     parts = [] if options.extra is None else [options.extra]
     if options.depth:
         parts.append(facing_normals(splats, camera))
-    image, transmittance, radii, seen, depth, distortion, median = _Discs.apply(
+    color, channels, transmittance, radii, seen, depth, distortion, median = _Discs.apply(
         camera, degree, options.depth, screen, options.motion, torch.cat(parts, 1).contiguous() if parts else None,
         splats.means, splats.rotations, splats.log_scales, splats.logits, splats.harmonics,
     )  # fmt: skip
     with torch.no_grad():
         screen.copy_(seen)
     if not options.depth:
-        return put_together(image, transmittance, radii, screen, options)
-    further = {"depth": depth, "distortion": distortion, "median_depth": median, "normal": image[..., -3:]}
-    return put_together(image, transmittance, radii, screen, replace(options, depth=False), **further)
+        return put_together(color, channels, transmittance, radii, screen, options)
+    further = {"depth": depth, "distortion": distortion, "median_depth": median, "normal": channels[..., -3:]}
+    return put_together(color, channels, transmittance, radii, screen, replace(options, depth=False), **further)

@@ -49,7 +49,7 @@ class _Splat(torch.autograd.Function):
             features,
         )
         tiles = binned(ellipses, depths, bounds, radii, camera.width, camera.height)
-        image = np.empty((*camera.size, channels), np.float32)
+        color, further = (np.empty((*camera.size, width), np.float32) for width in (3, channels - 3))
         transmittance = np.empty(camera.size, np.float32)
         median = np.empty(camera.size, np.float32) if deep else None
         composite(
@@ -61,7 +61,8 @@ class _Splat(torch.autograd.Function):
             ellipses,
             arrays[5],
             features,
-            image,
+            color,
+            further,
             transmittance,
             depths,
             median,
@@ -76,21 +77,22 @@ class _Splat(torch.autograd.Function):
             ellipses,
             radii,
             features,
-            image,
+            color,
+            further,
             transmittance,
         )
         seen = np.where((radii > 0)[:, None], ellipses[:, :2], np.float32(0))
-        outputs = torch.from_numpy(image), torch.from_numpy(transmittance), torch.from_numpy(radii)
+        outputs = tuple(torch.from_numpy(array) for array in (color, further, transmittance, radii))
         median = torch.from_numpy(np.empty(0, np.float32) if median is None else median)
-        ctx.mark_non_differentiable(outputs[2], median)
+        ctx.mark_non_differentiable(outputs[3], median)
         return *outputs, torch.from_numpy(seen), median
 
     @staticmethod
-    def backward(ctx, d_image, d_transmittance, _radii, _seen, _median):
-        arrays, view, degree, antialiased, size, tiles, ellipses, radii, features, image, transmittance = ctx.kept
+    def backward(ctx, d_color, d_further, d_transmittance, _radii, _seen, _median):
+        arrays, view, degree, antialiased, size, tiles, ellipses, radii, features, *blended = ctx.kept
         sums = np.empty((len(tiles.splats), FEATURES + features.shape[1]), np.float32)
         totals = np.zeros((len(radii), sums.shape[1]), np.float32)
-        slopes = (np.ascontiguousarray(d.numpy()) for d in (d_image, d_transmittance))
+        slopes = (np.ascontiguousarray(d.numpy()) for d in (d_color, d_further, d_transmittance))
         composite_backward(
             size[1],
             size[0],
@@ -100,8 +102,7 @@ class _Splat(torch.autograd.Function):
             ellipses,
             arrays[5],
             features,
-            image,
-            transmittance,
+            *blended,
             *slopes,
             sums,
         )
@@ -142,7 +143,7 @@ class NumbaSplatter:
             splats = rescaled(splats)
         degree = splats.degree if options.degree is None else min(options.degree, splats.degree)
         screen = torch.zeros(len(splats), 2, requires_grad=any(t.requires_grad for t in splats.tensors().values()))
-        image, transmittance, radii, seen, median = _Splat.apply(
+        color, further, transmittance, radii, seen, median = _Splat.apply(
             camera, degree, options.antialiased, options.depth, screen, options.motion,
             channels(splats, camera, options),
             splats.means, splats.rotations, splats.log_scales, splats.logits, splats.harmonics, splats.shapes,
@@ -150,4 +151,4 @@ class NumbaSplatter:
         with torch.no_grad():
             screen.copy_(seen)
         more = {"median_depth": median} if options.depth else {}
-        return put_together(image, transmittance, radii, screen, options, **more)
+        return put_together(color, further, transmittance, radii, screen, options, **more)

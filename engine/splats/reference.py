@@ -60,4 +60,4 @@ class ReferenceSplatter:
             at = 3 if options.extra is None else 3 + options.extra.shape[1]
             image = torch.cat([image[..., :at], depth[..., None], image[..., at + 1 :]], -1)
         further = {"median_depth": median, "distortion": distortion if splats.kind == "surface" else None}
-        return put_together(image, transmittance, every, screen, options, **further)
+        return put_together(image[..., :3], image[..., 3:], transmittance, every, screen, options, **further)

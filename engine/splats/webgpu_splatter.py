@@ -197,9 +197,9 @@ class WebgpuSplatter:
             with torch.no_grad():
                 screen.copy_(seen)
         if not options.depth:
-            return put_together(image, transmittance, radii, screen, options)
+            return put_together(image[..., :3], image[..., 3:], transmittance, radii, screen, options)
         named: dict[str, Tensor] = {"median_depth": median}
         if splats.kind == "surface":
             named |= {"depth": depth, "distortion": distortion, "normal": image[..., -3:]}
             options = replace(options, depth=False)
-        return put_together(image, transmittance, radii, screen, options, **named)
+        return put_together(image[..., :3], image[..., 3:], transmittance, radii, screen, options, **named)

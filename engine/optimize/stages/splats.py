@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from engine.optimize.scene_preview import splat_fields
 from engine.optimize.splat_adam import SplatAdam
 from engine.optimize.splat_backdrop import LearnedBackdrop
 from engine.optimize.splat_depth import TrainingDepths, depth_loss, drawn_depth, with_depths
-from engine.optimize.splat_loss import frequency_loss, splat_loss
+from engine.optimize.splat_loss import frequency_loss, pixel_errors, splat_loss
 from engine.optimize.splat_start import (
     budget_of,
     found_points,
@@ -285,10 +286,8 @@ class SplatsStage(IteratingStage):
         if options.frequency:
             value = options.frequency * frequency_loss(color, target, index / max(self.steps, 1))
             terms["frequency"], loss = float(value.detach()), loss + value
-        with torch.no_grad():
-            difference = color - target
-            error = difference.abs().mean(-1)
-            psnr = float(-10 * torch.log10(((difference**2).mean() / share).clamp_min(1e-10)))
+        error, squared = pixel_errors(color, target)
+        psnr = -10 * math.log10(max(squared / share, 1e-10))
         return loss, terms, error, psnr
 
     def _surface_terms(self, drawn: Any, view: View, terms: dict[str, float]) -> Tensor:

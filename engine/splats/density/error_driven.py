@@ -16,6 +16,19 @@ from engine.splats.parameters import SplatTensors
 FAINT = 1e-4  # the least opacity that decay leaves
 
 
+class _Weighed(torch.autograd.Function):
+    """0, with the gradient of the sum of `channel` [H,W,1], which is zero, times `error` [H,W]."""
+
+    @staticmethod
+    def forward(ctx, channel: Tensor, error: Tensor) -> Tensor:
+        ctx.save_for_backward(error)
+        return channel.new_zeros(())
+
+    @staticmethod
+    def backward(ctx, slope: Tensor):
+        return (ctx.saved_tensors[0] * slope)[..., None], None
+
+
 class ErrorDensity(DensityControl):
     """Splats with the highest errors grow, at most a share of all in a round; opacities decay instead of being reset.
 
@@ -34,7 +47,8 @@ class ErrorDensity(DensityControl):
         return self._extra
 
     def weighed(self, image: SplatImage, error: Tensor) -> Tensor:
-        return (image.extra[..., 0] * error.detach()).sum()
+        channel = image.extra if image.extra.shape[2] == 1 else image.extra[..., :1]
+        return _Weighed.apply(channel, error.detach())
 
     def scores(self) -> Tensor | None:
         return self._seen.get("error")
