@@ -14,11 +14,14 @@ import sys
 from pathlib import Path
 
 import numba
+from numba.extending import intrinsic
 
 from engine.kernels.compiling import CompiledElsewhere
 
 # 'fast' would also assume that NaN and infinity never occur, which deletes isnan guards.
 FASTMATH = {"contract", "arcp", "nsz", "reassoc"}
+
+WIDEST = '"prefer-vector-width"="512"'  # LLVM's attribute of a function, which llvmlite's own list lacks
 
 ENGINE = Path(__file__).resolve().parent.parent
 
@@ -88,6 +91,20 @@ def _compile(function, parallel: bool, fastmath, inline: bool = False):
 def kernel(function):
     """Compile a serial kernel, which goes inline into the kernels that call it."""
     return _compile(function, parallel=False, fastmath=FASTMATH, inline=True)
+
+
+@intrinsic
+def widest_vectors(typing_context):
+    """Within a kernel's prange: let its loops use 512 bits where the processor has them.
+
+    LLVM keeps to 256 on many that have, for the sake of short bursts; long loops of mostly arithmetic lose by that.
+    """
+
+    def generate(context, builder, signature, arguments):
+        set.add(builder.function.attributes, WIDEST)
+        return context.get_dummy_value()
+
+    return numba.types.void(), generate
 
 
 def exact_kernel(function):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from engine.kernels.settings import kernel, parallel_kernel
+from engine.kernels.settings import kernel, parallel_kernel, widest_vectors
 from engine.kernels.sort import bits_of_float, float_of_bits
 from engine.splats import constants
 from engine.splats.numba_project import (
@@ -164,6 +164,7 @@ def composite(
     """
     tiles, depth = len(starts) - 1, features.shape[1]
     for index in numba.prange(CHUNKS):
+        widest_vectors()
         room = np.empty(BLENDED + depth * PIXELS, np.float32)
         for tile in range(np.int64(index), tiles, CHUNKS):
             x0, y0 = (tile % columns) * SIDE, (tile // columns) * SIDE
@@ -255,6 +256,7 @@ def composite_backward(
     """
     tiles, depth = len(starts) - 1, features.shape[1]
     for index in numba.prange(CHUNKS):
+        widest_vectors()
         room = np.empty(SLOPE + depth * PIXELS, np.float32)
         for tile in range(np.int64(index), tiles, CHUNKS):
             x0, y0 = (tile % columns) * SIDE, (tile // columns) * SIDE

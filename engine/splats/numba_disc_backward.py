@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from engine.kernels.settings import kernel, parallel_kernel
+from engine.kernels.settings import kernel, parallel_kernel, widest_vectors
 from engine.splats.numba_composite import (
     ALONG,
     BEHIND,
@@ -77,6 +77,7 @@ def composite_discs_backward(
     """
     tiles, channels = len(starts) - 1, features.shape[1]
     for index in numba.prange(CHUNKS):
+        widest_vectors()
         room = np.empty(SLOPE + channels * PIXELS, np.float32)
         for tile in range(np.int64(index), tiles, CHUNKS):
             x0, y0 = (tile % columns) * SIDE, (tile // columns) * SIDE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from engine.kernels.settings import kernel, parallel_kernel
+from engine.kernels.settings import kernel, parallel_kernel, widest_vectors
 from engine.splats.numba_composite import (
     CHECK,
     COLUMN,
@@ -82,6 +82,7 @@ def composite_discs(width, height, columns, starts, splats, discs, features, col
     """
     tiles, channels = len(starts) - 1, features.shape[1]
     for index in numba.prange(CHUNKS):
+        widest_vectors()
         room = np.empty(COLORS + channels * PIXELS, np.float32)
         for tile in range(np.int64(index), tiles, CHUNKS):
             x0, y0 = (tile % columns) * SIDE, (tile // columns) * SIDE

@@ -60,16 +60,25 @@ def basis_slope(x, y, z, degree, w):
 
 
 @kernel
+def weighted(harmonics, degree, values):
+    """A half and the sum of `harmonics` [K,3] weighted by `values` [16]: red, green and blue, not clamped."""
+    red, green, blue = HALF, HALF, HALF
+    for term in range((degree + 1) * (degree + 1)):
+        value = values[term]
+        red += value * harmonics[term, 0]
+        green += value * harmonics[term, 1]
+        blue += value * harmonics[term, 2]
+    return red, green, blue
+
+
+@kernel
 def colored(mean, position, harmonics, degree, values, color):
     """Fill the first three of `color` of a splat with `harmonics` [K,3] seen from `position`; `values` [16] is room."""
     x, y, z = mean[0] - position[0], mean[1] - position[1], mean[2] - position[2]
     scale = ONE / max(math.sqrt(x * x + y * y + z * z), np.float32(1e-20))
     basis(x * scale, y * scale, z * scale, degree, values)
-    for channel in range(3):
-        total = HALF
-        for term in range((degree + 1) * (degree + 1)):
-            total += values[term] * harmonics[term, channel]
-        color[channel] = max(total, ZERO)
+    red, green, blue = weighted(harmonics, degree, values)
+    color[0], color[1], color[2] = max(red, ZERO), max(green, ZERO), max(blue, ZERO)
 
 
 @kernel
@@ -78,16 +87,15 @@ def colored_backward(mean, position, harmonics, degree, d_color, values, weights
     x, y, z = mean[0] - position[0], mean[1] - position[1], mean[2] - position[2]
     scale = ONE / max(math.sqrt(x * x + y * y + z * z), np.float32(1e-20))
     x, y, z = x * scale, y * scale, z * scale
-    weights[:] = ZERO
     basis(x, y, z, degree, values)
-    for channel in range(3):
-        total = HALF
-        for term in range((degree + 1) * (degree + 1)):
-            total += values[term] * harmonics[term, channel]
-        if total > ZERO:
-            for term in range((degree + 1) * (degree + 1)):
-                d_harmonics[term, channel] = values[term] * d_color[channel]
-                weights[term] += harmonics[term, channel] * d_color[channel]
+    red, green, blue = weighted(harmonics, degree, values)
+    d_red, d_green = (d_color[0] if red > ZERO else ZERO), (d_color[1] if green > ZERO else ZERO)
+    d_blue = d_color[2] if blue > ZERO else ZERO
+    for term in range((degree + 1) * (degree + 1)):
+        value = values[term]
+        d_harmonics[term, 0], d_harmonics[term, 1] = value * d_red, value * d_green
+        d_harmonics[term, 2] = value * d_blue
+        weights[term] = harmonics[term, 0] * d_red + harmonics[term, 1] * d_green + harmonics[term, 2] * d_blue
     if degree > 0:
         dx, dy, dz = basis_slope(x, y, z, degree, weights)
         along = dx * x + dy * y + dz * z
