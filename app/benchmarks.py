@@ -50,8 +50,11 @@ def _on_one_thread(run: Callable[[], dict[str, dict]]) -> dict[str, dict]:
     """As in a session: torch's pool of threads and numba's would fight for the same cores."""
     import torch
 
+    from engine.kernels.memory import keep_freed_memory
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    keep_freed_memory()
     try:
         return run()
     finally:

@@ -143,23 +143,17 @@ def _windows_along(row, other, inner, value, square, product):
 
 
 @parallel_kernel
-def take_image(image, target, windows, encoded, slope, value, square, product):
-    """`encode_image` of an image that is encoded already: the same with the identity."""
-    height, width = image.shape[0], image.shape[1]
-    inner = CHANNELS * (width - 2 * RADIUS)
-    for y_ in prange(height):
+def window_image(encoded, target, value, square, product):
+    """Fill value, square and product as `encode_image` does, of an image [H,3W] that is encoded already."""
+    inner = encoded.shape[1] - 2 * RADIUS * CHANNELS
+    for y_ in prange(len(encoded)):
         y = np.int64(y_)
-        for x in range(width):
-            for c in range(CHANNELS):
-                encoded[y, CHANNELS * x + c] = image[y, x, c]
-                slope[y, CHANNELS * x + c] = np.float32(1.0)
-        if windows:
-            _windows_along(encoded[y], target[y], inner, value[y], square[y], product[y])
+        _windows_along(encoded[y], target[y], inner, value[y], square[y], product[y])
 
 
 @parallel_kernel
 def compare_windows(value, square, product, target_mean, target_square, scale, sums, to_mean, to_square, to_product):
-    """SSIM of whole windows from what `encode_image` left: sums [H-10] of 1 - SSIM per row of windows.
+    """SSIM of whole windows, along x already windowed: sums [H-10] of 1 - SSIM per row of windows.
 
     The gradients of -scale * SSIM to mean, mean square and mean product go through the transposed window along x to
     rows 10 to H-1 of to_mean, to_square and to_product [H+10,3W], whose other rows become zero.
@@ -206,7 +200,8 @@ def compare_pixels(
     """sums [H,2] per row of the absolute difference of encoded colours and of the squared one of alpha.
 
     The first three channels of d_color [H,W,>=3] become the loss's gradient to colour and d_drawn [H,W] that to the
-    alpha that was drawn [H,W], with scales = (of a colour difference, of a squared difference of alpha).
+    alpha that was drawn [H,W], with scales = (of a colour difference, of a squared difference of alpha). `slope` is
+    what `encode_image` left, None for an image that was encoded already.
     """
     height, width = drawn.shape
     count = CHANNELS * width
@@ -228,7 +223,9 @@ def compare_pixels(
             difference = a[j] - b[j]
             difference_sum += np.float64(abs(difference))
             sign = np.float32(difference > 0) - np.float32(difference < 0)
-            total[j] = slope[y, j] * (total[j] + scales[0] * sign)
+            total[j] += scales[0] * sign
+            if slope is not None:
+                total[j] *= slope[y, j]
         for x in range(width):
             difference = drawn[y, x] - alpha[y, x]
             alpha_sum += np.float64(difference * difference)

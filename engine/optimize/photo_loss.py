@@ -112,37 +112,42 @@ class FusedLoss(torch.autograd.Function):
 
 
 def _differences(image: np.ndarray, view: View, weights: PhotoWeights) -> tuple[np.ndarray, np.ndarray]:
-    share = window_share(image.shape[:2], view.whole)
+    (height, width), gradient = image.shape[:2], np.empty_like(image)
+    share = window_share((height, width), view.whole)
     pixels = view.whole[0] * view.whole[1]
-    gradient = np.empty_like(image)
-    images = image, image[..., 3], gradient, gradient[..., 3]
-    terms = differences(*images, view.statistics, view.alpha.numpy(), weights, kernels.encode_image, pixels, share)
-    return terms, gradient
+    encoded, slope = np.empty((2, height, 3 * width), np.float32)
+    along = windows_along(height, width, weights)
+    kernels.encode_image(image, view.statistics.encoded, weights.structure > 0, encoded, slope, *along)
+    drawn = encoded, slope, along, image[..., 3]
+    photo = view.statistics, view.alpha.numpy(), weights, pixels, share
+    return differences(*drawn, *photo, gradient, gradient[..., 3]), gradient
+
+
+def windows_along(height: int, width: int, weights: PhotoWeights) -> np.ndarray:
+    """[3,H,3(W-10)] room for an image's windows along x, empty where they do not count."""
+    return np.empty((3, height, 3 * (width - WINDOW + 1)) if weights.structure > 0 else (3, 0, 0), np.float32)
 
 
 def differences(
-    color: np.ndarray,  # [H,W,>=3]
-    drawn: np.ndarray,  # [H,W] alpha
-    d_color: np.ndarray,  # of the same shapes, to be filled with the gradients
-    d_drawn: np.ndarray,
+    encoded: np.ndarray,  # [H,3W] the image's colour
+    slope: np.ndarray | None,  # [H,3W] its derivative
+    along: np.ndarray,  # its `windows_along`, filled
+    drawn: np.ndarray,  # [H,W] its alpha
     statistics: TargetStatistics,
-    alpha: np.ndarray,
+    alpha: np.ndarray,  # [H,W] of the photo
     weights: PhotoWeights,
-    encode: Callable[..., None],
     pixels: int,
     share: float,
+    d_color: np.ndarray,  # [H,W,>=3] to be filled with the gradient in its first three channels
+    d_drawn: np.ndarray,  # [H,W] likewise
 ) -> np.ndarray:
     """The weighted color, mask and ssim terms [3] float64 of an image against a photo.
 
-    `encode` is `encode_image`, or `take_image` for images that are encoded. The means are over `pixels`, of which the
-    image holds `share` of the windows.
+    The means are over `pixels`, of which the image holds `share` of the windows.
     """
     windows = weights.structure > 0
     height, width = drawn.shape
     edge = WINDOW - 1
-    encoded, slope = np.empty((2, height, 3 * width), np.float32)
-    along = np.empty((3, height, 3 * (width - edge)) if windows else (3, 0, 0), np.float32)
-    encode(color, statistics.encoded, windows, encoded, slope, *along)
     back = np.empty((3, height + edge, 3 * width) if windows else (3, 0, 0), np.float32)
     structure = 0.0
     if windows:

@@ -14,6 +14,7 @@ import torch
 
 from engine.device import choose_device
 from engine.errors import RecipeError
+from engine.kernels.memory import keep_freed_memory
 from engine.optimize.capture_options import capture_options
 from engine.optimize.project import check_folder
 from engine.optimize.stage import STAGES, Stage
@@ -111,8 +112,12 @@ def opened_capture(
 
 
 def make_deterministic(seed: int) -> None:
-    """Seed the global generators; let torch use deterministic algorithms only, and leave the cores to our kernels."""
+    """Seed the global generators; let torch use deterministic algorithms only, and leave the cores to our kernels.
+
+    What a step frees is kept for the next.
+    """
     torch.set_num_threads(1)  # two pools of threads fight for the same cores
+    keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # every kernel writes all of its output

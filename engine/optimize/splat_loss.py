@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.optimize import photo_kernels as kernels
 from engine.optimize.losses import ssim
-from engine.optimize.photo_loss import WINDOW, FusedLoss, PhotoWeights, TargetStatistics, differences
+from engine.optimize.photo_loss import WINDOW, FusedLoss, PhotoWeights, TargetStatistics, differences, windows_along
 
 FINEST, COARSEST = 0.1, 10.0  # px^2, the narrower Gaussian's variance at the end, and what is added at the beginning
 EDGE = 0.25  # of the largest difference in the photo
@@ -31,12 +31,15 @@ def splat_loss(
     """
     if color.device.type != "cpu" or color.dtype != torch.float32 or min(color.shape[:2]) < WINDOW:
         return splat_loss_reference(color, alpha, target, target_alpha, weights)
-    statistics, pixels = statistics or TargetStatistics.of_encoded(target), target_alpha.numel()
-    photo = statistics, target_alpha.numpy(), weights, kernels.take_image, pixels, 1.0
+    statistics = statistics or TargetStatistics.of_encoded(target)
+    photo = statistics, target_alpha.numpy(), weights, target_alpha.numel(), 1.0
 
-    def compute(*images: np.ndarray) -> tuple[np.ndarray, ...]:
-        gradients = [np.empty_like(image) for image in images]
-        return differences(*images, *gradients, *photo), *gradients
+    def compute(color: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, ...]:
+        gradients, encoded = (np.empty_like(color), np.empty_like(alpha)), color.reshape(len(color), -1)
+        along = windows_along(*alpha.shape, weights)
+        if along.size:
+            kernels.window_image(encoded, statistics.encoded, *along)
+        return differences(encoded, None, along, alpha, *photo, *gradients), *gradients
 
     total, terms = FusedLoss.apply(compute, color, alpha)
     return total, dict(zip(("color", "mask", "ssim"), terms.tolist(), strict=True))
