@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.optimize.photo_loss import PhotoWeights
-from engine.optimize.splat_loss import band, frequency_loss, splat_loss, splat_loss_reference
+from engine.optimize.splat_loss import band, frequency_loss, pixel_errors, splat_loss, splat_loss_reference
 
 WEIGHTS = PhotoWeights(0.8, 0.1, 0.2)
 
@@ -33,6 +33,13 @@ def test_the_fused_loss_is_the_reference(size, weights):
     assert loss == pytest.approx(expected, rel=1e-5) and terms == pytest.approx(expected_terms, rel=1e-5)
     for got, true in zip(grads, expected_grads, strict=True):
         assert torch.linalg.norm(got - true) <= 1e-4 * torch.linalg.norm(true)
+
+
+def test_pixel_errors_are_the_same_in_either_precision():
+    color, _, target, _ = pictures(7, 9)
+    error, squared = pixel_errors(color, target)
+    expected, expected_squared = pixel_errors(color.double(), target.double())
+    assert torch.allclose(error.double(), expected, rtol=1e-6) and squared == pytest.approx(expected_squared, rel=1e-6)
 
 
 def test_equal_pictures_cost_nothing_and_structure_counts():
