@@ -155,7 +155,8 @@ def test_killing_the_caller_ends_the_children_and_leaves_nothing_half_written(mo
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ahead.ENGINE.parent), *sys.path]))}
     environment["UNRENDER_COMPILE_AHEAD"] = "2"
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as caller:
-        assert caller.stdout.readline() == "started\n" and running(str(tmp_path))
+        assert caller.stdout.readline() == "started\n"
+        wait_for(lambda: running(str(tmp_path)))  # for a moment of its start a process has no command line
         wait_for(lambda: any(root.glob("*/*.lock")))
         caller.kill()
     wait_for(lambda: not running(str(tmp_path)))
