@@ -326,7 +326,7 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask where a run is not finished, end the threads, and only then close."""
-        if self._ending == "done":
+        if self._ending == "done" or self.studio.has_ended:  # an ended studio never says `closed`
             self._remember()
             if self.workspace.viewport is not None:
                 self.workspace.viewport.shut_down()

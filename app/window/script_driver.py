@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PySide6.QtCore import QThread
+from PySide6.QtCore import QThread, QTimer
 from PySide6.QtWidgets import QWidget
 
 from app.scripting.driver import Driver, require_session, wait_for, wait_until
@@ -22,6 +22,7 @@ from engine.optimize.options import set_option
 
 T = TypeVar("T")
 RESTING = ("paused", "finished", "failed", "ready", "empty")
+KEPT = ("closed", "deleteLater", "ending", "engine", "inbox", "shut_down")  # with which the window could not be closed
 HALF_A_STEP = "the script was interrupted within a step; the run goes on from its last checkpoint"
 
 
@@ -42,7 +43,16 @@ class WindowView:
         self._studio, self._widget = studio, widget
 
     def __getattr__(self, name: str) -> Any:
+        if name in KEPT:
+            raise UnrenderError(
+                f"a script cannot reach window.{name}, which belongs to the program; window.close() closes the window "
+                f"as its X does, pause() holds the run"
+            )
         return getattr(self._studio, name)
+
+    def close(self) -> None:
+        """Close the window as its X does, once the script's line has ended: it asks where a run is not finished."""
+        QTimer.singleShot(0, self.main, self.main.close)
 
     def call(self, function: Callable[[Any], T]) -> Future[T]:
         """As `Studio.call`, of a function that may not end by itself: Stop ends it."""
@@ -52,7 +62,7 @@ class WindowView:
     def __dir__(self) -> list[str]:
         own = [name for name in vars(type(self._studio)) if not name.startswith("_")]
         own += [name for base in type(self._studio).__mro__[1:3] for name in vars(base) if not name.startswith("_")]
-        return sorted({*own, "main", "screenshot"})
+        return sorted({*own, "main", "screenshot"} - set(KEPT))
 
     @property
     def main(self) -> QWidget:

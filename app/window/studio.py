@@ -46,7 +46,6 @@ class Studio(StudioEdits):
         self._read_from: set[Path] = set()  # what the recipe's section capture was chosen for
         self._examining: ProgressHandle | None = None
         self._engine: EngineThread | None = None
-        self._ended = False
 
     # ---- what is open
 
@@ -304,7 +303,7 @@ class Studio(StudioEdits):
         self._set_state(state)
 
     def _engine_session(self, session: Session | None) -> None:
-        if self._ended:
+        if self.has_ended:
             return
         self._session = session
         if session is not None:
@@ -382,9 +381,9 @@ class Studio(StudioEdits):
 
     def close(self) -> None:
         """End the threads and wait for them; nothing is emitted afterwards."""
-        if self._ended:
+        if self.has_ended:
             return
-        self._ended = True
+        self.has_ended = True
         with contextlib.suppress(RuntimeError):  # where Qt has already deleted it
             self.ending.emit()
             self.inbox.close()

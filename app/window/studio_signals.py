@@ -82,6 +82,7 @@ class StudioSignals(QObject):
         self.mark: np.ndarray | None = None
         self.project_folder: Path | None = None  # where the next run goes; None: a new folder below ~/Unrender
         self.held = False  # a script's function holds the run's thread; `stop` ends it
+        self.has_ended = False  # `close` was called: nothing works any more
         self.undo_stack = QUndoStack(self)
         self._session: Session | None = None
         self._recipe = RecipeState(self)

@@ -195,3 +195,23 @@ def test_what_the_recipe_calls_is_copied(studio):
     twin.vertices[:] = 1
     assert done and not mesh.vertices.any()
     assert copied(object())[0] is False
+
+
+def test_close_asks_as_the_x_does_and_the_run_goes_on(window, open_studio, qtbot):
+    window.enter_studio()
+    window.docks.docks["console"].show()
+    window.docks.docks["console"].raise_()
+    panel = window.docks.panel("console")
+    wait_for(qtbot, lambda: panel.console is not None and "In [1]" in panel.console._control.toPlainText())
+    console = Typist(qtbot, panel)
+    open_studio.run_until(1)
+    wait_for(qtbot, lambda: open_studio.state == "paused")
+    console.run("window.close()")
+    wait_for(qtbot, lambda: window.question is not None)
+    assert window.isVisible() and not open_studio.has_ended
+    window.question.reject()
+    assert "cannot reach window.shut_down" in console.run("window.shut_down()")
+    assert "cannot reach window.engine" in console.run("window.engine.shut_down(False)")
+    assert not {"shut_down", "engine"} & set(dir(panel._host._driver.window))
+    open_studio.run_until(2)
+    wait_for(qtbot, lambda: open_studio.state == "paused" and open_studio.session.total_step == 2)

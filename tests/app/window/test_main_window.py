@@ -282,6 +282,11 @@ def test_closing_with_nothing_open_just_closes(window, qtbot):
     wait_for(qtbot, lambda: not window.isVisible())
 
 
+def test_a_window_whose_studio_has_ended_closes_at_once(window, studio):
+    studio.close()
+    assert window.close() and not window.isVisible()
+
+
 def test_no_display_is_said_with_the_command_that_needs_none(tmp_path):
     names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     environment = {key: value for key, value in os.environ.items() if key not in names}
