@@ -159,6 +159,24 @@ class Project:
             head.append("")
         write_atomically(self.folder / PROJECT, "\n".join(head).encode())
 
+    def restore(self) -> bool:
+        """Make the folder anew where it, its checkpoints/ or its project.toml was taken away; whether it was.
+
+        Never makes the folder's parents, which may be a drive's that comes back. Raises ProjectError.
+        """
+        if (self.folder / PROJECT).exists() and self.checkpoints.is_dir():
+            return False
+        try:
+            for folder in (self.folder, self.checkpoints, self.exports):
+                folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise ProjectError(f"{self.folder}: is gone and cannot be made anew ({error.strerror})") from error
+        if self.lock is not None:  # the old one went with the folder
+            self.lock.release()
+            self.lock = ProjectLock(self.folder / LOCK)
+        self.save()
+        return True
+
     def record(self, entry: Entry) -> None:
         """Add to the history, on disk too."""
         self.history.append(entry)

@@ -17,7 +17,6 @@ import torch
 from engine.device import choose_device, without_webgpu
 from engine.errors import Cancelled, DeviceLost, OnlyDeviceLost, ProjectError, UnrenderError
 from engine.optimize import messages, process
-from engine.optimize.checkpoint import write_checkpoint
 from engine.optimize.commands import CommandQueue
 from engine.optimize.guard import (
     Snapshot,
@@ -46,7 +45,7 @@ from engine.optimize.session_start import (
     or_close,
     weak_notify,
 )
-from engine.optimize.session_state import saved_state, scene_of_checkpoint
+from engine.optimize.session_state import scene_of_checkpoint
 from engine.optimize.stage import IteratingStage, Stage, StageContext, stage_for
 from engine.optimize.turns import kernel_turn
 from engine.optimize.views import ViewSet
@@ -81,6 +80,9 @@ class Session(LiveSession):
         self.stage_seconds = 0.0
         self.snapshot: Snapshot | None = None
         self._setbacks, self.peak_before = 0, 0.0
+        self.half_done = False  # an error left a step half done: only a checkpoint is whole
+        self.unsaved = False  # the newest checkpoint could not be written
+        self.checkpoint_step = 0  # total_step of the newest that was
         self._last_checkpoint = self._last_log = time.monotonic()
         seed = recipe.run.seed
         make_deterministic(seed)
@@ -251,6 +253,7 @@ class Session(LiveSession):
         if self.finished:
             raise ProjectError(f"{self.project.folder}: this run is complete; start a new one to go on")
         since, terms, done = time.monotonic(), {"loss": 0.0}, False
+        self.half_done = True
         try:
             if self.stage is None:
                 self._begin()
@@ -259,13 +262,14 @@ class Session(LiveSession):
                 terms = self._iterate(stage)
             if self.index >= stage.steps:
                 done = self._finish(stage)
-        except Cancelled:
-            if self.stage is not None and self.stage.steps == 0:
-                self.stage = None  # begin again, with the same draws
+        except UnrenderError:  # such as a full disk
+            if self.stage is None or self.stage.steps == 0:  # it can begin again, with the same draws
+                self.stage, self.half_done = None, False
                 restore_generators(self.context, *self._draws)
             raise
         finally:
             self.stage_seconds += time.monotonic() - since
+        self.half_done = False
         report = self.reporter.report(stage, terms)
         self.notify(report)
         if done:
@@ -278,8 +282,8 @@ class Session(LiveSession):
 
     def _begin(self) -> None:
         name = self.stage_name
-        self.notify(StageChanged(name, self.stage_index, len(self.recipe.stages), "begin"))
         self._draws = generator_state(self.context)
+        self.notify(StageChanged(name, self.stage_index, len(self.recipe.stages), "begin"))
         self.context.forget()  # what was shown between the stages
         while self.stage is None:
             stage = stage_for(name, self.context)
@@ -374,27 +378,5 @@ class Session(LiveSession):
 
     def record(self, kind: Kind, key: str, value: Any, text: str = "") -> None:
         """Note a change in the project's history."""
+        self._restore_folder()
         self.project.record(Entry(kind, self.total_step, self.stage_name, key, value, text))
-
-    def checkpoint(self) -> Path | None:
-        """Write a checkpoint of this moment; None in a stage without steps, which would start over anyway.
-
-        Raises ProjectError when the folder cannot be written.
-        """
-        if self.stage is not None and self.stage.steps == 0:
-            return None
-        since = time.monotonic()
-        path = write_checkpoint(self.project.checkpoints, *saved_state(self))
-        if self.stage_index:
-            self.project.settle()
-        self._last_checkpoint = time.monotonic()
-        self.reporter.spent("checkpoint", self._last_checkpoint - since)
-        return path
-
-    def checkpoint_or_notice(self) -> None:
-        """As `checkpoint`; a folder that cannot be written becomes an Unsaved notice."""
-        try:
-            self.checkpoint()
-        except ProjectError as error:
-            self._last_checkpoint = time.monotonic()
-            self.notify(messages.Unsaved(f"no checkpoint: {error}", "warning"))

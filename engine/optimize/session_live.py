@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from engine.errors import ProjectError
 from engine.optimize import process
 from engine.optimize.calls import Call
-from engine.optimize.checkpoint import CheckpointEntry, list_checkpoints
+from engine.optimize.checkpoint import CheckpointEntry, list_checkpoints, write_checkpoint
 from engine.optimize.commands import CommandQueue
 from engine.optimize.guard import Snapshot, take_snapshot
-from engine.optimize.messages import Command
+from engine.optimize.messages import Command, Message, Notice, Unsaved
 from engine.optimize.project import Project
 from engine.optimize.publishing import Publisher
+from engine.optimize.reports import Reporter
 from engine.optimize.session_resume import revert
+from engine.optimize.session_state import saved_state
 from engine.optimize.snapshot import SceneSnapshot, SnapshotSlot
 
 if TYPE_CHECKING:
@@ -35,9 +39,16 @@ class LiveSession:
     _stop: threading.Event
     stage: Stage | None
     context: StageContext
+    stage_index: int
     index: int
+    total_step: int
     snapshot: Snapshot | None
     peak_before: float
+    reporter: Reporter
+    unsaved: bool
+    checkpoint_step: int
+    _last_checkpoint: float
+    notify: Callable[[Message], None]
 
     def queue(self, command: Command) -> None:
         """Have a command applied before the next step; any thread may call it."""
@@ -102,6 +113,38 @@ class LiveSession:
     def checkpoints(self) -> list[CheckpointEntry]:
         """The project's checkpoints as (path, total_step, stage, time), oldest first; any thread may ask."""
         return list_checkpoints(self.project.checkpoints)
+
+    def checkpoint(self) -> Path | None:
+        """Write a checkpoint of this moment; None in a stage without steps, which would start over anyway.
+
+        For the stepping thread. Where the project's folder was taken away it is made anew. Raises ProjectError when it
+        cannot be written.
+        """
+        if self.stage is not None and self.stage.steps == 0:
+            return None
+        since = time.monotonic()
+        self.unsaved = True
+        self._restore_folder()
+        path = write_checkpoint(self.project.checkpoints, *saved_state(self))
+        if self.stage_index:
+            self.project.settle()
+        self.unsaved, self.checkpoint_step = False, self.total_step
+        self._last_checkpoint = time.monotonic()
+        self.reporter.spent("checkpoint", self._last_checkpoint - since)
+        return path
+
+    def checkpoint_or_notice(self) -> None:
+        """As `checkpoint`; a folder that cannot be written becomes an Unsaved notice."""
+        try:
+            self.checkpoint()
+        except ProjectError as error:
+            self._last_checkpoint = time.monotonic()
+            self.notify(Unsaved(f"no checkpoint: {error}", "warning"))
+
+    def _restore_folder(self) -> None:
+        if self.project.restore():
+            text = "the project's folder was taken away and is made anew, without the checkpoints and log of before"
+            self.notify(Notice(f"{self.project.folder}: {text}", "warning"))
 
     def revert(self, checkpoint: Path | None = None) -> None:
         """Go back to the newest checkpoint, or the one of that path, in place; only between steps, as in `call`.

@@ -71,6 +71,7 @@ def place(session: Session, tensors: dict[str, Tensor], values: dict[str, Any]) 
         values["index"],
         values["total_step"],
     )
+    session.checkpoint_step, session.half_done = session.total_step, False
     session.stage_seconds, session.stage_records = values["stage_seconds"], list(values["stage_records"])
     session.context.scene = _scene(tensors, values)
     rest = {name: tensor for name, tensor in tensors.items() if not name.startswith(SCENE)}
