@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from app.scripting.interruption import ScriptWork
 from app.window import kernel_cache
 from app.window.background import described
+from app.window.engine_leaving import Leaving
 from app.window.inbox import Inbox
 from app.window.loading import is_loaded, load_engine
+from app.window.unsaved import what_now
 from engine.errors import Cancelled, UnrenderError
 from engine.optimize.messages import EvalReport, ExcludeView, Failed, Message, Notice, Pause, Progress
 from engine.optimize.process import return_memory
@@ -27,13 +29,10 @@ SWITCH_SECONDS = 0.0005  # how long Python code of one thread may keep the windo
 IDLE_SECONDS = 0.03  # between looks at a paused session's queue
 NICENESS = 5  # below the window's thread, which draws
 PREVIEW_SECONDS = 0.25  # between two snapshots
-PATIENCE_SECONDS = 1.0  # with a script's function, when the thread is to leave what it does
-LEFT_BEHIND_SECONDS = 5.0  # after which the window closes, although such a function does not end
-POLL_SECONDS = 0.1
 MEMORY_SECONDS = 30.0  # between two returns of freed memory within a stage: the C library would heap it up
 
 
-class EngineThread:
+class EngineThread(Leaving):
     """`create`, `open`, `go`, `hold`, `stop`, `revert` and `drop` return at once and are done in order, between steps.
 
     `on_state(state)`, `on_session(session)` and `on_failed(sentence, details)` are called on the GUI thread.
@@ -61,6 +60,7 @@ class EngineThread:
         self._state = ""
         self._wanted = self._told = 0  # numbers of the sessions: the one the window wants, the one this thread tells of
         self._ended = False
+        self._refusal: BaseException | None = None  # why the thread did not end: what was to be saved could not be
         self._returned = time.monotonic()  # when freed memory was last given back to the system
         self._thread = threading.Thread(target=self._loop, name="unrender-engine", daemon=True)
         self._thread.start()
@@ -111,45 +111,11 @@ class EngineThread:
         """Run `job` on this thread, between steps."""
         self._jobs.put(job)
 
-    def shut_down(self, save: bool) -> None:
-        """End the thread, with a checkpoint of this moment or without."""
-        self._urge()
-        self._jobs.put(lambda: self._end(save))
-
-    def join(self, seconds: float | None = None) -> bool:
-        """Wait for the thread's end; whether it came. A script's function that does not end is left behind."""
-        until = None if seconds is None else time.monotonic() + seconds
-        while self._thread.is_alive():
-            self._thread.join(POLL_SECONDS)
-            self.look()
-            now, urged = time.monotonic(), self._urged
-            late = urged is not None and self.scripts.busy and now > urged + LEFT_BEHIND_SECONDS
-            if self._thread.is_alive() and (late or (until is not None and now > until)):
-                return False
-        return True
-
-    def look(self) -> None:
-        """Interrupt a script's function that keeps the thread from leaving what it does; to be called now and then."""
-        urged = self._urged
-        if urged is not None and time.monotonic() > urged + PATIENCE_SECONDS:
-            self.scripts.interrupt(after=PATIENCE_SECONDS)
-
-    @property
-    def held(self) -> bool:
-        """Whether a script's function has kept the thread for some time."""
-        return self.scripts.seconds > PATIENCE_SECONDS
-
-    def _urge(self) -> None:
-        self._interrupt.set()
-        if self.session is not None:
-            self.session.request_stop()
-        if self._urged is None:
-            self._urged = time.monotonic()
-
     # ---- on the engine thread
 
     def spoil(self, error: UnrenderError) -> None:
         """Within a call: something was left half done, so the session goes on from its last checkpoint."""
+        self.session.half_done = True
         self._fail(error)
 
     def _loop(self) -> None:
@@ -189,6 +155,7 @@ class EngineThread:
                 session.notify(Failed(sentence, session.stage_name))
             except (UnrenderError, OSError):  # the log cannot be written either; the window still says it
                 pass
+            sentence += f"\n\n{what_now(session)}"
         error.__traceback__ = None  # it holds the tensors of the failed step
         self._say("failed" if session is not None else "ready")
         self._tell(lambda: self._on_failed(sentence, details))
@@ -273,7 +240,7 @@ class EngineThread:
             return
         self._interrupt.clear()
         if self._broken:
-            self._reopen()
+            self._recover()
             session = self.session
         if session.finished:
             self._finish()
@@ -282,8 +249,11 @@ class EngineThread:
         settle(session, paused=False)
         self._say("running")
 
-    def _reopen(self) -> None:
-        """Go on from the newest checkpoint after an error."""
+    def _recover(self) -> None:
+        """Go on after an error: from memory, or from the newest checkpoint where a step was left half done."""
+        if not self.session.half_done:
+            self._broken = False
+            return
         self._say("opening")
         folder = self.session.project.folder
         self.session.close()
@@ -292,6 +262,8 @@ class EngineThread:
     def _advance(self) -> None:
         session = self.session
         if self._broken:
+            if not session.half_done:
+                session.serve(IDLE_SECONDS)
             return
         if not self._is_going:
             if self._state == "running":
@@ -348,7 +320,7 @@ class EngineThread:
         if session is None:
             return
         if self._broken:
-            self._reopen()
+            self._recover()
             session = self.session
         settle(session, paused=True)
         session.revert(path)
@@ -364,21 +336,38 @@ class EngineThread:
         self._state = ""
 
     def _close(self, save: bool) -> None:
-        session, self.session, broken = self.session, None, self._broken
-        self._broken, self._until = False, None
-        if session is None:
-            return
         try:
-            if save and not broken and not session.finished and session.total_step:
-                session.run(until=0)
+            if save:
+                self._save()
         finally:
-            session.close()
-            del session
-            return_memory()
+            session, self.session, self._broken, self._until = self.session, None, False, None
+            if session is not None:
+                session.close()
+                del session
+                return_memory()
+
+    def _save(self) -> None:
+        """Write a checkpoint where there is something to save, and a whole state to save it from."""
+        session = self.session
+        if session is None or not session.total_step or session.half_done:
+            return
+        if not session.finished:
+            session.run(until=0)  # takes no step, and forgets the wish to stop
+        elif session.unsaved:
+            session.checkpoint()
 
     def _end(self, save: bool) -> None:
-        self._ended, self._urged = True, None
-        self._close(save)
+        self._urged = None
+        if save:
+            try:
+                self._save()
+            except UnrenderError as error:
+                self._hold()
+                self._interrupt.clear()
+                self._refusal = error
+                return
+        self._ended = True
+        self._close(save=False)
 
 
 def settle(session: Session, paused: bool) -> None:

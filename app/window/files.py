@@ -15,6 +15,7 @@ from app.window.choosers import LIGHTS, MESHES, SPLATS, Chooser, Question, ask_p
 from app.window.project_picture import ProjectPicture
 from app.window.recent import RecentProjects
 from app.window.recipe_choice import choose_recipe
+from app.window.unsaved import ELSEWHERE
 from app.window.waiting import result_of
 from engine.exchange import holds_splats
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
 SPLAT_SUFFIXES = (".ply", ".spz")
 LIGHT_SUFFIXES = (".hdr",)
+SAVE = "Write a checkpoint of this moment"
+HALF_A_STEP = "An error left a step half done: Try again goes back to where the run was last saved"
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr")
 
 
@@ -51,7 +54,7 @@ class Files(QObject):
         )
         add("open", "Open\u2026", "Ctrl+O", self.open, "Open a project's or a capture's folder")
         add("sample", "Open the sample capture", "", self.open_sample, "Open the photos that come with Unrender")
-        add("save", "Save", "Ctrl+S", self.save, "Write a checkpoint of this moment")
+        add("save", "Save", "Ctrl+S", self.save, SAVE)
         tip = "Copy the whole project to a new folder and go on there"
         add("save_as", "Save as\u2026", "Ctrl+Shift+S", self.save_as, tip)
         add("mesh", "Import mesh\u2026", "", self.import_mesh, "Start the next run from a mesh of yours")
@@ -120,10 +123,14 @@ class Files(QObject):
 
     def leaving(self, then: Callable[[], None]) -> None:
         """Do `then`, once a run that goes on has been stopped with the user's consent."""
-        if self.studio.session is None or self.studio.state not in ("running", "paused"):
+        studio = self.studio
+        unsaved = studio.can_save and studio.has_unsaved_steps
+        if studio.session is None or not (studio.state in ("running", "paused") or unsaved):
             then()
             return
-        box = self._box("The run is not finished.", "It is saved first, and can go on later from where it is now.")
+        box = self._box(
+            "The run is not finished, or not saved.", "It is saved first, and can go on later from where it is now."
+        )
         leave = box.addButton("Save and leave", QMessageBox.ButtonRole.AcceptRole)
         box.addButton(QMessageBox.StandardButton.Cancel).setIcon(QIcon())  # the style's is hard to see
         leave.clicked.connect(lambda: self._saved_then(then))
@@ -138,7 +145,10 @@ class Files(QObject):
 
     def _saved_then(self, then: Callable[[], None]) -> None:
         future = self.studio.call(lambda session: session.checkpoint())
-        self.studio.background("Saving", lambda handle: result_of(future, handle), lambda _: then())
+        self.studio.background("Saving", lambda handle: result_of(future, handle), lambda _: then(), self._not_saved)
+
+    def _not_saved(self, error: BaseException) -> None:
+        self.studio.say(error, ELSEWHERE)
 
     def _fill_recent(self) -> None:
         self.recent.look()
@@ -172,7 +182,7 @@ class Files(QObject):
     def save(self) -> None:
         """Write a checkpoint of this moment."""
         future = self.studio.call(lambda session: session.checkpoint())
-        self.studio.background("Saving", lambda handle: result_of(future, handle), self._tell_saved)
+        self.studio.background("Saving", lambda handle: result_of(future, handle), self._tell_saved, self._not_saved)
 
     def _tell_saved(self, path: Path | None) -> None:
         if path is None:
@@ -196,7 +206,7 @@ class Files(QObject):
         """
         from app.window.project_copy import copy_project, copy_session
 
-        studio, session, failed = self.studio, self.studio.session, self.studio.state == "failed"
+        studio, session, failed = self.studio, self.studio.session, not self.studio.can_save
         if session is None:
             return
         project = Path(session.project.folder)
@@ -317,7 +327,10 @@ class Files(QObject):
         session, snapshot = self.studio.session, self.studio.snapshot
         has_model = snapshot is not None and (snapshot.mesh is not None or snapshot.shows_splats)
         busy = self.studio.state in ("opening", "running")
-        self.actions["save"].setEnabled(session is not None and self.studio.state != "failed")
+        save = self.actions["save"]
+        save.setEnabled(self.studio.can_save)
+        off = session is not None and not save.isEnabled()
+        save.setToolTip(HALF_A_STEP if off else SAVE)
         self.actions["save_as"].setEnabled(session is not None)
         self.actions["mesh"].setEnabled(session is None and self.studio.capture is not None)
         self.actions["splats"].setEnabled(session is None and not busy)

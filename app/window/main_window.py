@@ -85,6 +85,7 @@ class MainWindow(QMainWindow):
         studio.capture_changed.connect(lambda _: self._title())
         studio.message_received.connect(self._message)
         studio.closed.connect(self._ended)
+        studio.stayed.connect(self._stay)
         self.files.saved.connect(lambda _: studio.mark_saved())
         studio.project_moved.connect(lambda _: self._title())
         self.start_page.started.connect(self.enter_studio)
@@ -345,7 +346,10 @@ class MainWindow(QMainWindow):
         if self.question is not None:
             self.question.raise_()
             return
-        box = QMessageBox(QMessageBox.Icon.Question, "Unrender", "The run is not finished.", parent=self)
+        session = self.studio.session
+        at_its_end = session is not None and session.finished and session.unsaved
+        what = "The end of the run is not saved." if at_its_end else "The run is not finished."
+        box = QMessageBox(QMessageBox.Icon.Question, "Unrender", what, parent=self)
         box.setObjectName("closing_question")
         box.setInformativeText("Saved, it can go on later from where it is now; otherwise from its last autosave.")
         save = box.addButton("Save and close", QMessageBox.ButtonRole.AcceptRole)
@@ -372,6 +376,11 @@ class MainWindow(QMainWindow):
         self._ending = "saving"
         self.stack.setEnabled(False)
         self.studio.shut_down(save)
+
+    def _stay(self) -> None:
+        """What was to be saved could not be."""
+        self._ending = ""
+        self.stack.setEnabled(True)
 
     def _ended(self) -> None:
         self._ending = "done"

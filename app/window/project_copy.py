@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,14 +68,19 @@ def copy_project(
 def copy_session(session: Session, target: Path, handle: ProgressHandle) -> bool:
     """Copy a session's project with a checkpoint of this moment to the new folder `target` and move it there.
 
-    For a worker thread; steps go on meanwhile. False where the session was closed before it could move: the copy
-    is whole then too. Raises ProjectError and, with nothing left behind, Cancelled.
+    For a worker thread; steps go on meanwhile. Where its folder can no longer be written `target` gets the checkpoint,
+    and where it is gone a project of this moment alone. False where the session was closed before it could move: the
+    copy is whole then too. Raises ProjectError and, with nothing left behind, Cancelled.
     """
-    from engine.optimize.project_move import move_session
+    from engine.optimize.project_move import found_session, move_session
 
     source, target, since = session.project.folder, Path(target), time.time()
     try:
-        result_of(session.call(lambda session: session.checkpoint()), handle)
+        with suppress(ProjectError):  # the folder cannot be written any more
+            result_of(session.call(lambda session: session.checkpoint()), handle)
+        if not (source / PROJECT).is_file():
+            result_of(session.call(lambda session: found_session(session, target)), handle)
+            return True
     except CancelledError:
         raise ProjectError(f"{source}: was closed before it could be copied; open it and save again") from None
     copy_project(source, target, handle.report, lambda: handle.cancelled)

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtGui import QImageReader
 
-from app.window.recent import COMPARISON, PREVIEW
+from app.window.recent import COMPARISON, PREVIEW, PROJECT
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
 
 EVERY_SECONDS, FIRST_SECONDS = 60, 5
 SIZE = (208, 296)  # pixels, height and width
+
+
+def _holds_project(folder: Path) -> bool:
+    """Whether the project is still there: else its name stays free for putting it back."""
+    return (folder / PROJECT).is_file()
 
 
 def write_picture(session: Any) -> Path | None:
@@ -39,6 +44,8 @@ def write_picture(session: Any) -> Path | None:
     straight = linear_to_srgb(color / np.maximum(alpha, 1e-6)[..., None])
     pixels = (np.concatenate([straight, alpha[..., None]], -1) * 255 + 0.5).astype(np.uint8)
     path = session.project.folder / PREVIEW
+    if not _holds_project(path.parent):
+        return None
     write_png(path, pixels)
     return path
 
@@ -46,7 +53,7 @@ def write_picture(session: Any) -> Path | None:
 def write_photo(capture: Any, folder: Path) -> None:
     """Make a photo of the capture the picture of a project that has none; one that cannot be read is left out."""
     path = folder / PREVIEW
-    if path.exists() or (folder / COMPARISON).exists() or not capture.train:
+    if not _holds_project(folder) or path.exists() or (folder / COMPARISON).exists() or not capture.train:
         return
     reader = QImageReader(str(capture.frames[capture.train[0]].image_path))
     reader.setAutoTransform(True)

@@ -30,6 +30,7 @@ from engine.optimize.messages import EvalReport, Progress, StageChanged, StepRep
 if TYPE_CHECKING:
     from app.window.studio import Studio
 
+START = "Start, or go on"
 WIDE = 1180  # pixels from which buttons have text beside their icon
 
 
@@ -90,7 +91,7 @@ class RunControls(QWidget):
     def _make_actions(self) -> None:
         studio = self.studio
         add = self._add
-        add("run", "Run", "F5", "Start, or go on", self._run)
+        add("run", "Run", "F5", START, self._run)
         add("pause", "Pause", "F6", "Hold after the current step", studio.pause)
         add("step", "One step", "F10", "Take one step, then pause", studio.step_once)
         add("until", "Run until", "Ctrl+F5", "Go on until the step on the right, then pause", self._run_until)
@@ -195,6 +196,7 @@ class RunControls(QWidget):
         self.revert_menu.setEnabled(session)
         run = self.actions_["run"]
         run.setText({"paused": "Go on", "failed": "Try again", "finished": "Run again"}.get(state, "Run"))
+        run.setToolTip(f"{self._run_tip(state)} (F5)")
         if state == "empty":
             self._clear()
         elif state == "opening":
@@ -213,6 +215,14 @@ class RunControls(QWidget):
             self._still("Paused" if state == "paused" else "Stopped by an error")
         if self.studio.held and state != "running":
             self.stage_bar.setFormat("A script holds the run; Stop ends it")
+
+    def _run_tip(self, state: str) -> str:
+        session = self.studio.session
+        if state != "failed" or session is None:
+            return START
+        if session.half_done:
+            return f"Go back to step {session.checkpoint_step:,}, where the run was last saved, and go on from there"
+        return f"Go on from step {session.total_step:,}: everything up to there is still in memory"
 
     def _still(self, word: str) -> None:
         session = self.studio.session

@@ -16,6 +16,7 @@ from app.window.inbox import Inbox
 from app.window.opening import Opened, doctor_of, doctor_of_path, free_folder, opened
 from app.window.studio_edits import StudioEdits
 from app.window.studio_signals import State
+from app.window.unsaved import ELSEWHERE
 from engine.errors import ProjectError, UnrenderError
 from engine.optimize.capture_options import capture_options
 from engine.optimize.messages import Progress
@@ -258,10 +259,10 @@ class Studio(StudioEdits):
 
     @property
     def has_unsaved_steps(self) -> bool:
-        """Whether a run is unfinished and goes on, or has come farther than it was last saved on purpose."""
+        """Whether a run is unfinished and goes on, or has come farther than it was last saved on purpose, or at all."""
         session = self._session
         if session is None or session.finished:
-            return self.state == "running"
+            return self.state == "running" or (session is not None and session.unsaved)
         return self.state == "running" or session.total_step != self.engine.saved_step
 
     def mark_saved(self) -> None:
@@ -344,10 +345,10 @@ class Studio(StudioEdits):
     # ---- work elsewhere
 
     def call(self, function: Callable[[Session], T]) -> Future[T]:
-        """Run `function` on the engine thread between two steps; works while paused too, not after an error."""
+        """Run `function` on the engine thread between two steps; works while paused too, not after half a step."""
         why = "there is no run yet; press Run first"
         if self._session is not None:
-            if self.state != "failed":
+            if self.can_save:
                 return self._session.call(function)
             why = "the run was stopped by an error; press Try again first, which goes on from its last checkpoint"
         future: Future[T] = Future()
@@ -369,7 +370,7 @@ class Studio(StudioEdits):
         self._background.cancel()
 
     def shut_down(self, save: bool = True) -> None:
-        """End the threads without waiting; `closed` says when they are gone."""
+        """End the threads without waiting; `closed` says when they are gone, `stayed` that saving failed."""
         if self._engine is not None:
             self._engine.shut_down(save)
 
@@ -377,7 +378,12 @@ class Studio(StudioEdits):
             if self._engine is not None:
                 self._engine.join()
 
-        self._background.start("Saving" if save else "Closing", wait, lambda _: self.closed.emit(), lambda _: None)
+        def failed(error: BaseException) -> None:
+            if not self.has_ended:
+                self.say(error, ELSEWHERE)
+                self.stayed.emit()
+
+        self._background.start("Saving" if save else "Closing", wait, lambda _: self.closed.emit(), failed)
 
     def close(self) -> None:
         """End the threads and wait for them; nothing is emitted afterwards."""
@@ -389,5 +395,6 @@ class Studio(StudioEdits):
             self.inbox.close()
         if self._engine is not None:
             self._engine.shut_down(save=False)
-            self._engine.join(60)
+            with contextlib.suppress(UnrenderError):  # where a checkpoint that was to come first could not be written
+                self._engine.join(60)
         self._background.close()

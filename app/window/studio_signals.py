@@ -64,6 +64,7 @@ class StudioSignals(QObject):
     busy_changed = Signal(str, float)  # label of a long action and 0..1 (-1: unknown); "" when done
     ending = Signal()  # the threads are about to end; those of others must too
     closed = Signal()  # after `shut_down`
+    stayed = Signal()  # after `shut_down`, where what was to be saved could not be
 
     def __init__(self, settings: QSettings | None, parent: QObject | None) -> None:
         super().__init__(parent)
@@ -101,6 +102,11 @@ class StudioSignals(QObject):
     def project(self) -> Path | None:
         """The folder of the session's project."""
         return self._session.project.folder if self._session is not None else None
+
+    @property
+    def can_save(self) -> bool:
+        """Whether there is a run in a whole state: some errors leave a step half done."""
+        return self._session is not None and (self.state != "failed" or not self._session.half_done)
 
     @property
     def stages(self) -> list[str]:

@@ -12,11 +12,24 @@ from engine.optimize.messages import Unsaved
 
 if TYPE_CHECKING:
     from app.window.studio import Studio
+    from engine.optimize.session import Session
 
 ADVICE = (
-    "The run goes on. Put the project's folder back, or make room for it, and then choose File › Save; otherwise what "
-    "was computed since the last checkpoint is lost when this window closes."
+    "Nothing is lost yet: all that was computed is in memory, and saving is tried again by and by. Put the project's "
+    "folder back, or make room for it, and choose File › Save; or choose File › Save as, which writes the project in "
+    "another place. Until one of them has worked, closing this window loses what came after the last checkpoint."
 )
+ELSEWHERE = "The run is still in memory. File › Save as writes the project in another place and goes on there."
+
+
+def what_now(session: Session) -> str:
+    """What can be done after an error that stopped a session."""
+    if session.half_done:
+        return f"“Try again” goes back to step {session.checkpoint_step}, where the run was last saved."
+    return (
+        f"Everything up to step {session.total_step} is still in memory: “Try again” goes on from there. File › Save "
+        f"saves it as it is, File › Save as in another place."
+    )
 
 
 class UnsavedWarning(QObject):

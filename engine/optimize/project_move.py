@@ -40,6 +40,28 @@ def move_session(session: Session, folder: Path, since: float) -> None:
         new.close()
         raise
     session.project, session.context.exports = new, new.exports
+    session.unsaved = False
+    old.close()
+
+
+def found_session(session: Session, folder: Path) -> None:
+    """Have a session whose project's folder is gone go on in a new project in `folder`, with a checkpoint of now.
+
+    Only between two steps, as in `Session.call`. Raises ProjectError, with the session where it was.
+    """
+    old = session.project
+    if session.stage is not None and not session.stage.steps:
+        raise ProjectError(f"the stage {session.stage_name} cannot be saved half way; save when it is done")
+    new = Project.create(folder, old.recipe, old.capture_path, old.capture_fingerprint, old.device)
+    try:
+        new.history = old.history
+        new.save()
+        write_checkpoint(new.checkpoints, *saved_state(session))
+    except BaseException:
+        new.abandon()
+        raise
+    session.project, session.context.exports = new, new.exports
+    session.unsaved, session.checkpoint_step = False, session.total_step
     old.close()
 
 

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.scripting.interruption import Interrupted, ScriptWork
 from app.scripting.worker import ScriptThread
-from app.window import engine_thread
+from app.window import engine_leaving
 from app.window.run_controls import RunControls
 from app.window.script_driver import StudioDriver, WindowView
 from engine.optimize.extra_losses import ExtraLosses
@@ -146,7 +146,7 @@ def test_stop_ends_an_endless_part_of_a_step_and_the_run_stays(script, open_stud
 
 
 def test_the_window_closes_although_a_function_never_ends(script, open_studio, qtbot, monkeypatch):
-    monkeypatch.setattr(engine_thread, "LEFT_BEHIND_SECONDS", 0.0)
+    monkeypatch.setattr(engine_leaving, "LEFT_BEHIND_SECONDS", 0.0)
     gate = threading.Event()
 
     def deaf(_session) -> None:
