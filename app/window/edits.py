@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,13 +12,15 @@ from PySide6.QtGui import QUndoCommand
 from engine.optimize.options import toml_value
 
 OPTION, EXCLUDE, REGION = 1, 2, 3  # kinds whose consecutive edits may merge
+TOGETHER_SECONDS = 1.0  # between edits that are one, as while an arrow is held or the wheel is turned
+clock = time.monotonic
 
 
 class Edit(QUndoCommand):
     """Goes from `before` to `after` by `apply`, which returns False where the change was refused.
 
-    A refused edit removes itself from the stack; consecutive edits of one `subject` become one, and vanish where they
-    end at the start. `after` and `before` are never changed in place by whoever made them.
+    A refused edit removes itself from the stack; edits of one `subject` that follow each other at once become one, and
+    vanish where they end at the start. `after` and `before` are never changed in place by whoever made them.
     """
 
     kind = -1
@@ -25,6 +28,7 @@ class Edit(QUndoCommand):
     def __init__(self, apply: Callable[[Any], bool | None], subject: Any, before: Any, after: Any, text: str) -> None:
         super().__init__(text)
         self.apply, self.subject, self.before, self.after = apply, subject, before, after
+        self.time = clock()  # of the newest change in it
 
     def redo(self) -> None:
         """Apply `after`."""
@@ -41,10 +45,12 @@ class Edit(QUndoCommand):
         return self.kind
 
     def mergeWith(self, other: QUndoCommand) -> bool:
-        """Take in a later edit of the same subject."""
+        """Take in an edit of the same subject that came at once; what was in force for a while can be gone back to."""
         if not isinstance(other, Edit) or other.subject != self.subject or other.isObsolete():
             return False
-        self.after = other.after
+        if other.time - self.time > TOGETHER_SECONDS:
+            return False
+        self.after, self.time = other.after, other.time
         self.setText(other.text())
         self.setObsolete(_same(self.before, self.after))
         return True

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PySide6.QtGui import QUndoStack
 
+from app.window import edits
 from app.window.edits import ExcludeEdit, OptionEdit, OptionsEdit, RegionEdit
 
 
@@ -39,6 +40,22 @@ def target():
     return Target()
 
 
+class Clock:
+    """Stands still until the test sets it."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(edits, "clock", made)
+    return made
+
+
 @pytest.fixture
 def stack(qapp):
     return QUndoStack()
@@ -68,6 +85,19 @@ def test_consecutive_edits_of_one_key_are_one(stack, target):
     stack.undo()
     stack.undo()
     assert target.values == Target().values
+
+
+def test_what_was_in_force_for_a_while_can_be_gone_back_to(stack, target, clock):
+    for value in (710, 720, 730):  # an arrow that is held for longer than a second
+        edit(stack, target, "shape.steps", value)
+        clock.now += 0.6
+    clock.now += 5.0
+    edit(stack, target, "shape.steps", 800)
+    assert stack.count() == 2
+    stack.undo()
+    assert target.values["shape.steps"] == 730
+    stack.undo()
+    assert target.values["shape.steps"] == 700
 
 
 def test_edits_that_end_where_they_began_leave_nothing(stack, target):

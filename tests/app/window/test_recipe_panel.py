@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QLabel, QLineEdit, QToolButton, QWidget
 
-from app.window import option_fields
+from app.window import edits, option_fields
 from app.window.option_fields import PathField, field_for, stepped
 from app.window.option_names import words_of
 from app.window.recipe_panel import HIDDEN, RecipePanel
@@ -122,7 +122,8 @@ def test_a_complaint_goes_with_the_next_good_value(panel, qtbot):
     assert panel.studio.recipe.shape.steps == 650
 
 
-def test_arrow_keys_step_and_the_steps_are_one_edit(panel, qtbot):
+def test_arrow_keys_step_and_the_steps_are_one_edit(panel, qtbot, monkeypatch):
+    monkeypatch.setattr(edits, "clock", lambda: 0.0)  # however slowly they are pressed here
     panel.show_section("shape")
     entry = part(panel, QAbstractSpinBox, "field_shape.learning_rate")
     entry.setFocus()
