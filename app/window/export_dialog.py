@@ -26,10 +26,12 @@ from PySide6.QtWidgets import (
 from shiboken6 import isValid
 
 from app.window.choosers import Chooser, Question, ask_path
+from app.window.export_place import SPLAT_TITLES, TITLES, refusal, replaced, resolved
 from app.window.painted import CheckBox, ForwardButton, ProgressBar
 from app.window.thumbnails import as_image
 from app.window.waiting import result_of
 from app.window.wrapped_label import WrappedLabel
+from engine.errors import Cancelled
 from engine.exchange.asset_files import AssetReport, AssetScene, asset_facts, estimated_sizes
 from engine.scene.conventions import SPLAT_FILES_UP
 
@@ -40,22 +42,12 @@ if TYPE_CHECKING:
     from engine.optimize.splat_files import SplatScene
     from engine.scene import Camera
 
-TITLES = {
-    "glb": ("GLB", "Blender, Unreal, web: mesh and textures in one file"),
-    "obj": ("OBJ", "older programs: mesh, material file and PNG textures"),
-    "ply": ("PLY", "the bare shape, for measuring and printing"),
-    "hdr": ("HDR", "the light that was recovered, to light other scenes with"),
-}
-SPLAT_TITLES = {
-    "ply": ("PLY", "SuperSplat, Blender, any 3DGS program: lossless"),
-    "spz": ("SPZ", "the web and phones: about a sixth as large"),
-    "html": ("HTML", "a page to look at in any browser, without network"),
-}
 TOPICS = ("Axes", "Units", "Faces", "Textures", "Colour")
 SPLAT_TOPICS = ("Axes", "Units", "Splats", "Colour")
 LABEL = "Exporting"
 FAULT_BELOW = 35.0  # dB, as engine.exchange.check has it
 CHECK_SIDE = 512  # pixels, largest side of the views that the check draws
+LOOK_MS = 150  # after the last key, before looking for files that are there
 THUMBNAIL = 168  # pixels
 
 
@@ -114,6 +106,9 @@ class ExportDialog(QDialog):
         self.scene: AssetScene | SplatScene | None = None
         self.splats = studio.snapshot is not None and studio.snapshot.shows_splats
         self._handle: Any = None
+        self._there: list[str] = []  # files that an export would replace
+        self._looking = QTimer(self, singleShot=True, interval=LOOK_MS)
+        self._looking.timeout.connect(self._look)
         self.facts: dict[str, QLabel] = {}
         self.formats: dict[str, CheckBox] = {}
         self.sizes: dict[str, QLabel] = {}
@@ -155,7 +150,7 @@ class ExportDialog(QDialog):
             box.setObjectName(f"format_{kind}")
             box.setToolTip(purpose)
             box.setChecked(row == 0)
-            box.toggled.connect(lambda _: self._enable())
+            box.toggled.connect(lambda _: self._changed())
             size.setObjectName(f"size_{kind}")
             size.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             grid.addWidget(box, row, 0)
@@ -177,8 +172,8 @@ class ExportDialog(QDialog):
         browse.setAutoDefault(False)
         browse.setToolTip("Choose the folder")
         browse.clicked.connect(self._browse)
-        self.name.textChanged.connect(lambda _: self._enable())
-        self.folder.textChanged.connect(lambda _: self._enable())
+        self.name.textChanged.connect(lambda _: self._changed())
+        self.folder.textChanged.connect(lambda _: self._changed())
         grid = QGridLayout()
         grid.addWidget(QLabel("Name"), 0, 0)
         grid.addWidget(self.name, 0, 1)
@@ -212,7 +207,6 @@ class ExportDialog(QDialog):
         self.start = ForwardButton("Export")
         buttons.addButton(self.start, QDialogButtonBox.ButtonRole.ActionRole)
         self.start.setObjectName("export_start")
-        self.start.setToolTip("Write the files and check them")
         self.start.setDefault(True)
         self.close_button = buttons.addButton("Close", QDialogButtonBox.ButtonRole.RejectRole)
         self.close_button.setObjectName("export_close")
@@ -220,8 +214,11 @@ class ExportDialog(QDialog):
         self.close_button.setToolTip("Close this dialog; an export under way is cancelled")
         self.start.clicked.connect(self.export)
         buttons.rejected.connect(self.reject)
+        self.reason = WrappedLabel()
+        self.reason.setObjectName("export_reason")
         row = QHBoxLayout()
         row.addWidget(self.progress, 1)
+        row.addWidget(self.reason, 1)
         row.addStretch(0)
         row.addWidget(buttons)
         return row
@@ -267,6 +264,7 @@ class ExportDialog(QDialog):
             self.sizes[kind].setText(f"about {readable(sizes[kind])}" if kind in sizes else "no light yet")
             if kind not in sizes:
                 box.setChecked(False)
+        self._looking.start()
         self._enable()
 
     @property
@@ -274,12 +272,42 @@ class ExportDialog(QDialog):
         """The formats that are ticked."""
         return [kind for kind, box in self.formats.items() if box.isChecked()]
 
+    def _changed(self) -> None:
+        """What was said of the files written before does not hold for what is chosen now."""
+        if self._handle is None:
+            self.outcome.hide()
+        self._there = []
+        self._looking.start()
+        self._enable()
+
+    def _chosen_folder(self) -> Path:
+        project = self.studio.project
+        return resolved(self.folder.text(), Path.home() if project is None else project)
+
+    def _look(self) -> None:
+        """See whether there are files that an export would replace; on a worker, since a folder may be far away."""
+        if self._handle is not None or refusal(self.name.text(), self.folder.text(), self.chosen):
+            return
+        asked = self._chosen_folder(), self.name.text().strip(), self.chosen
+
+        def done(there: list[str]) -> None:
+            if isValid(self) and asked == (self._chosen_folder(), self.name.text().strip(), self.chosen):
+                self._there = there
+                self._enable()
+
+        self.studio.background("", lambda _: replaced(*asked), done, lambda _: None)
+
     def _enable(self) -> None:
-        named = bool(self.name.text().strip()) and not set(self.name.text()) & set("/\\")
-        placed = bool(self.folder.text().strip())
-        self.start.setEnabled(
-            self.scene is not None and self._handle is None and named and placed and bool(self.chosen)
-        )
+        why = refusal(self.name.text(), self.folder.text(), self.chosen)
+        there = f"Export replaces {', '.join(self._there)}." if self._there and self._handle is None else ""
+        self.reason.setText(why or there)
+        self.reason.setVisible(bool(why or there))
+        if self._handle is not None:
+            why = "The files are being written."
+        elif self.scene is None:
+            why = "There is no surface yet that could be exported."
+        self.start.setEnabled(not why)
+        self.start.setToolTip(why or "Write the files and check them")
 
     def _browse(self) -> None:
         question = Question("Folder for the files", "folder", start=Path(self.folder.text() or "."))
@@ -290,7 +318,8 @@ class ExportDialog(QDialog):
         from engine.exchange.asset_child import export_in_child
 
         formats, name = self.chosen, self.name.text().strip()
-        folder = Path(self.folder.text().strip()).expanduser()
+        folder = self._chosen_folder()
+        self.folder.setText(str(folder))
         self.outcome.hide()
         self.progress.setRange(0, 0)
         self.progress.show()
@@ -335,7 +364,6 @@ class ExportDialog(QDialog):
 
     def _refuse(self, error: BaseException) -> None:
         from app.window.background import described
-        from engine.errors import Cancelled
 
         self._end()
         sentence = (
@@ -347,6 +375,7 @@ class ExportDialog(QDialog):
     def _end(self) -> None:
         self._handle = None
         self.progress.hide()
+        self._looking.start()
         self._enable()
 
     def _say(self, text: str, thumbnail: np.ndarray | None = None) -> None:

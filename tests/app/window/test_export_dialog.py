@@ -84,14 +84,41 @@ def test_a_place_that_cannot_be_written_gets_one_clear_sentence(dialog, tmp_path
     shoot(dialog, "export_dialog_refused")
 
 
-def test_nothing_can_be_exported_without_a_name_or_a_format(dialog, qtbot):
+def test_nothing_can_be_exported_without_a_name_or_a_format_and_it_says_why(dialog, qtbot):
+    def why() -> str:
+        assert not dialog.start.isEnabled() and dialog.reason.isVisible()
+        assert dialog.start.toolTip() == dialog.reason.text()
+        return dialog.reason.text()
+
     assert dialog.start.isEnabled()
     click(qtbot, dialog, "format_glb", QCheckBox)
-    assert not dialog.start.isEnabled()
+    assert "Tick" in why()
     click(qtbot, dialog, "format_ply", QCheckBox)
-    assert dialog.start.isEnabled()
+    assert dialog.start.isEnabled() and "check" in dialog.start.toolTip()
     say(qtbot, dialog, "export_name", "a/b")
-    assert not dialog.start.isEnabled()
+    assert "no / or" in why()
+    say(qtbot, dialog, "export_name", " ")
+    assert "name" in why()
+    say(qtbot, dialog, "export_name", "cup")
+    say(qtbot, dialog, "export_folder", " ")
+    assert "folder" in why()
+
+
+def test_it_says_what_it_replaces_and_what_was_written_only_while_that_holds(dialog, studio, qtbot):
+    wait_for(qtbot, lambda: "replaces asset.glb" in dialog.reason.text())  # which the run has written
+    say(qtbot, dialog, "export_folder", "mine")
+    assert "replaces" not in dialog.reason.text()
+    say(qtbot, dialog, "export_name", "cup")
+    click(qtbot, dialog, "format_glb", QCheckBox)
+    click(qtbot, dialog, "format_ply", QCheckBox)
+    with qtbot.waitSignal(dialog.exported, timeout=600_000):
+        click(qtbot, dialog, "export_start")
+    place = studio.project / "mine"
+    assert (place / "cup.ply").exists() and str(place) in dialog.words.text() and dialog.folder.text() == str(place)
+    wait_for(qtbot, lambda: "replaces cup.ply" in dialog.reason.text())
+    assert dialog.outcome.isVisible()
+    say(qtbot, dialog, "export_name", "saucer")
+    assert not dialog.outcome.isVisible() and "replaces" not in dialog.reason.text()
 
 
 def test_closing_cancels_what_is_being_written(dialog, tmp_path, qtbot, monkeypatch):
