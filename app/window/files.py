@@ -128,9 +128,8 @@ class Files(QObject):
         if studio.session is None or not (studio.state in ("running", "paused") or unsaved):
             then()
             return
-        box = self._box(
-            "The run is not finished, or not saved.", "It is saved first, and can go on later from where it is now."
-        )
+        what = "The run is not finished." if studio.state in ("running", "paused") else "The run is not saved."
+        box = self._box(what, "It is saved first, and can go on later from where it is now.")
         leave = box.addButton("Save and leave", QMessageBox.ButtonRole.AcceptRole)
         box.addButton(QMessageBox.StandardButton.Cancel).setIcon(QIcon())  # the style's is hard to see
         leave.clicked.connect(lambda: self._saved_then(then))

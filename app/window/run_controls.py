@@ -25,6 +25,8 @@ from app.window.actions import action
 from app.window.icons import icon
 from app.window.painted import ProgressBar
 from app.window.progress_words import progress_words
+from app.window.unsaved import ELSEWHERE
+from engine.errors import ProjectError
 from engine.optimize.messages import EvalReport, Progress, StageChanged, StepReport
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ class RunControls(QWidget):
         add("until", "Run until", "Ctrl+F5", "Go on until the step on the right, then pause", self._run_until)
         add("stop", "Stop", "Shift+F5", "Stop as soon as possible and save; Run goes on from there", studio.stop)
         tip = "Leave this run as it is and prepare another one with the same photos and recipe"
-        self.actions_["new"] = action(self, "run_new", "New run", tip, studio.new_run)
+        self.actions_["new"] = action(self, "run_new", "New run", tip, self._new_run)
 
     def _add(self, name: str, text: str, keys: str, tip: str, call) -> None:
         made = action(self, f"run_{name}", text, tip, call, keys)
@@ -169,9 +171,17 @@ class RunControls(QWidget):
         super().resizeEvent(event)
 
     def _run(self) -> None:
-        if self.studio.state == "finished":
-            self.studio.new_run()
-        self.studio.run()
+        if self.studio.state != "finished" or self._new_run():
+            self.studio.run()
+
+    def _new_run(self) -> bool:
+        """Whether there is room for another run: one that could not be saved is not dropped."""
+        session = self.studio.session
+        if session is not None and session.unsaved and self.studio.can_save:
+            self.studio.say(ProjectError("the run before is not saved"), ELSEWHERE)
+            return False
+        self.studio.new_run()
+        return True
 
     def _run_until(self) -> None:
         self.studio.run_until(self.until.value())

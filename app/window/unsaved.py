@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from engine.optimize.session import Session
 
 ADVICE = (
-    "Nothing is lost yet: all that was computed is in memory, and saving is tried again by and by. Put the project's "
-    "folder back, or make room for it, and choose File › Save; or choose File › Save as, which writes the project in "
-    "another place. Until one of them has worked, closing this window loses what came after the last checkpoint."
+    "All that was computed is still in memory. Put the project's folder back, or make room for it, and choose File › "
+    "Save; or choose File › Save as, which writes the project in another place. Unless one of them works, closing "
+    "this window loses what came after the last checkpoint."
 )
 ELSEWHERE = "The run is still in memory. File › Save as writes the project in another place and goes on there."
 

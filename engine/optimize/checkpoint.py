@@ -54,9 +54,9 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise ProjectError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or choose another --out"
-        ) from error
+        gone = isinstance(error, FileNotFoundError)
+        advice = "put its folder back" if gone else "free space or choose another --out"
+        raise ProjectError(f"{path}: cannot be written ({error.strerror or error}); {advice}") from error
 
 
 def _sync_folder(folder: Path) -> None:

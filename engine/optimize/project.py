@@ -170,7 +170,9 @@ class Project:
             for folder in (self.folder, self.checkpoints, self.exports):
                 folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise ProjectError(f"{self.folder}: is gone and cannot be made anew ({error.strerror})") from error
+            raise ProjectError(
+                f"{self.folder}: the folder is gone and cannot be made anew ({error.strerror})"
+            ) from error
         if self.lock is not None:  # the old one went with the folder
             self.lock.release()
             self.lock = ProjectLock(self.folder / LOCK)

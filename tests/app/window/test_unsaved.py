@@ -87,10 +87,12 @@ def test_a_run_whose_drive_is_gone_is_not_closed_unasked_and_can_be_saved_elsewh
     files.actions["save"].trigger()
     wait_for(qtbot, lambda: studio.problems)
     assert "Save as" in studio.problems[0][0]
+    window.controls.actions_["run"].trigger()  # again, in a new folder
+    assert "not saved" in studio.problems[1][0] and studio.state == "finished" and studio.session is not None
     window.close()
     assert window.isVisible() and "not saved" in window.question.text()
     click(qtbot, window.question, "save_and_close")
-    wait_for(qtbot, lambda: len(studio.problems) == 2)
+    wait_for(qtbot, lambda: len(studio.problems) == 3)
     assert window.isVisible() and window.stack.isEnabled() and studio.state == "finished"
     session = studio.session
     with qtbot.waitSignal(studio.project_moved, timeout=600_000):
