@@ -1,5 +1,7 @@
 """The errors raised for the user's sake: what was wrong, where, and what to do."""
 
+from __future__ import annotations
+
 
 class UnrenderError(Exception):
     """Base of every error whose text is meant for the user: one sentence with what, where and what to do."""
@@ -7,6 +9,18 @@ class UnrenderError(Exception):
 
 class CaptureError(UnrenderError):
     """A capture that cannot be read or used: bad poses, intrinsics, images or masks."""
+
+
+class UnusableFrames(CaptureError):
+    """A capture with bad frames, all listed."""
+
+    def __init__(self, path: object, count: int, total: int, listed: str, advice: str = "") -> None:
+        super().__init__(f"{path}: {count} of {total} frames cannot be used{f' ({advice})' if advice else ''}: {listed}")
+        self._parts = path, count, total, listed
+
+    def advising(self, advice: str) -> UnusableFrames:
+        """The same with another way out, in brackets."""
+        return UnusableFrames(*self._parts, advice)
 
 
 class RecipeError(UnrenderError):

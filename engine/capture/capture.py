@@ -28,11 +28,12 @@ from engine.capture.pixels import (
 )
 from engine.capture.up import up_direction
 from engine.capture.views import View, alpha_means_object, build_views
-from engine.errors import CaptureError
+from engine.errors import CaptureError, UnusableFrames
 from engine.scene.conventions import UP_AXES
 from engine.scene.frame import Frame
 
 SPLIT_FILES = ("transforms.json", "transforms_train.json", "transforms_test.json", "transforms_val.json")
+SKIP = "--skip-bad-frames goes on without them"
 SHOWN_NAMES = 24  # of frames with the same fault, in an error; the doctor names them all
 
 
@@ -103,6 +104,7 @@ class Capture:
     ) -> None:
         self.path, self.options, self.format = path, options, reading.format
         self.warnings: list[str] = list(warnings)
+        self.skipped: list[tuple[str, str]] = []  # frames (name, reason) that `settle` was allowed to leave out
         self.split_source = reading.split_source or "every 8th view by name"
         self.views = views
         self.uses_alpha = alpha_means_object(views)
@@ -178,6 +180,7 @@ class Capture:
         """A capture of the same files without the frames `bad` (name, reason); this one stays as it is."""
         left = copy.copy(self)
         left.warnings, left.mask_statistics = list(self.warnings), dict(self.mask_statistics)
+        left.skipped = list(self.skipped)
         left.without_depth = set(self.without_depth)
         left._lock = threading.Lock()
         with self._lock:
@@ -188,20 +191,26 @@ class Capture:
     def settle(self, bad: list[tuple[str, str]]) -> None:
         """Report frames `bad` (name, reason), already dropped, as an error or, if the options say so, as a warning.
 
-        Raises CaptureError, also when fewer than two training views are left.
+        The warning lists those skipped earlier too. Raises UnusableFrames, and CaptureError when fewer than two
+        training views are left.
         """
         if bad:
-            total = len(self.views) + len(bad)
-            listed = "; ".join(described(bad, total, SHOWN_NAMES))
+            total = len(self.views) + len(self.skipped) + len(bad)
             if not self.options.skip_bad_frames:
-                advice = " (--skip-bad-frames goes on without them)" if len(self.train) >= 2 else ""
-                raise CaptureError(f"{self.path}: {len(bad)} of {total} frames cannot be used{advice}: {listed}")
-            self.warnings.append(f"{len(bad)} of {total} frames are skipped: {listed}")
+                advice = SKIP if len(self.train) >= 2 else ""
+                raise UnusableFrames(self.path, len(bad), total, "; ".join(described(bad, total, SHOWN_NAMES)), advice)
+            earlier = self._skips(total)
+            self.skipped = sorted(self.skipped + bad)
+            self.warnings = [*(text for text in self.warnings if text != earlier), self._skips(total)]
         if len(self.train) < 2:
             raise CaptureError(
                 f"{self.path}: {len(self.train)} usable training view{'s' * (len(self.train) != 1)} "
                 "cannot fix a shape; at least 2 are needed, and 20 or more are advised"
             )
+
+    def _skips(self, total: int) -> str:
+        listed = "; ".join(described(self.skipped, total, SHOWN_NAMES))
+        return f"{len(self.skipped)} of {total} frames are skipped: {listed}"
 
     def pixels(self, index: int) -> Pixels:
         """Frame `index`, decoded, undistorted and scaled to its camera; treat the arrays as read-only.

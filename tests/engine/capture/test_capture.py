@@ -278,3 +278,15 @@ def test_of_many_frames_with_one_fault_the_doctor_names_all(make_ball, edit, mon
     with pytest.raises(CaptureError, match="001.png, images/002.png and 2 more: transforms.json: k1 is 'bent'"):
         open_capture(folder)
     assert any("003.png, images/004.png: transforms.json: k1" in line for line in examine(folder).lines())
+
+
+def test_frames_skipped_for_their_headers_and_for_their_pixels_are_counted_together(make_ball):
+    folder = make_ball(masks="files")
+    (folder / "images/002.png").unlink()
+    for name in ("images/001.png", "images/005.png"):
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[: len(data) // 2])
+    checked = open_capture(folder, CaptureOptions(skip_bad_frames=True)).check_images()
+    told = [text for text in checked.warnings if "skipped" in text]
+    assert len(told) == 1 and told[0].startswith("3 of 9 frames are skipped")
+    assert all(name in told[0] for name in ("001.png", "002.png", "005.png")) and len(checked.frames) == 6
