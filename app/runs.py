@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.poses import posed
 from app.progress import progress
+from engine.errors import DiskFull
 from engine.optimize.recipe import load_recipe
 
 STOPPED = 130  # exit code, as shells give it to what Ctrl-C ended
@@ -27,10 +28,17 @@ def run(capture: Path, recipe: str, out: Path, overrides: list[str], device: str
     from engine.optimize.session_start import check_start
 
     check_start(capture, loaded, out, device, overwrite)  # finding poses may take an hour
-    capture = posed(capture, bool(loaded.capture.masks))
-    print(f"reading {capture}", flush=True)
-    with progress() as show:
-        session = Session.create(capture, loaded, out, device, overwrite, progress=show.reading)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        capture = posed(capture, bool(loaded.capture.masks))
+        print(f"reading {capture}", flush=True)
+        with progress() as show:
+            session = Session.create(capture, loaded, out, device, overwrite, progress=show.reading)
+    except KeyboardInterrupt:
+        print(f"stopped before anything was written to {out}; to start over, give the same command again")
+        return STOPPED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return _drive(session)
 
 
@@ -75,25 +83,39 @@ def _stopping(session):
 
 
 def _drive(session) -> int:
+    folder = session.project.folder
+    try:
+        with session:
+            return _driven(session)
+    except DiskFull as error:
+        if not (folder / "project.toml").exists():  # a run that failed early leaves nothing
+            raise
+        raise DiskFull(error.said, f"go on with: {_resuming(folder)}") from error
+
+
+def _resuming(folder: Path) -> str:
+    return f"unrender resume {shlex.quote(str(folder))}"
+
+
+def _driven(session) -> int:
     from engine.optimize.evaluate import evaluate_session
 
-    folder, metrics = session.project.folder, None
-    with session:
-        try:
-            with progress() as show:
-                with _stopping(session):
-                    finished = session.run(show)
-                if finished and session.recipe.run.evaluate:
-                    metrics = evaluate_session(session)
-        except KeyboardInterrupt:
-            finished = False
-        if not finished:
-            print(f"stopped at step {session.total_step}; go on with: unrender resume {shlex.quote(str(folder))}")
-            return STOPPED
-        print(f"wrote {session.project.exports}")
-        if metrics is not None:
-            print(f"wrote {folder / 'metrics.json'}")
-            print(summary(metrics))
+    folder, exports, metrics = session.project.folder, session.project.exports, None
+    try:
+        with progress() as show:
+            with _stopping(session):
+                finished = session.run(show)
+            if finished and session.recipe.run.evaluate:
+                metrics = evaluate_session(session)
+    except KeyboardInterrupt:
+        finished = False
+    if not finished:
+        print(f"stopped at step {session.total_step}; go on with: {_resuming(folder)}")
+        return STOPPED
+    print(f"wrote {exports if any(exports.iterdir()) else folder}")
+    if metrics is not None:
+        print(f"wrote {folder / 'metrics.json'}")
+        print(summary(metrics))
     return 0
 
 

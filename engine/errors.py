@@ -15,7 +15,9 @@ class UnusableFrames(CaptureError):
     """A capture with bad frames, all listed."""
 
     def __init__(self, path: object, count: int, total: int, listed: str, advice: str = "") -> None:
-        super().__init__(f"{path}: {count} of {total} frames cannot be used{f' ({advice})' if advice else ''}: {listed}")
+        super().__init__(
+            f"{path}: {count} of {total} frames cannot be used{f' ({advice})' if advice else ''}: {listed}"
+        )
         self._parts = path, count, total, listed
 
     def advising(self, advice: str) -> UnusableFrames:
@@ -33,6 +35,14 @@ class GeometryError(UnrenderError):
 
 class ExchangeError(UnrenderError):
     """An asset that cannot be read or written."""
+
+
+class DiskFull(ExchangeError):
+    """A file that finds no room; `said` is the error without what to do."""
+
+    def __init__(self, said: str, then: str = "do it again") -> None:
+        super().__init__(f"{said}; free some space and {then}")
+        self.said = said
 
 
 class ProjectError(UnrenderError):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import Cancelled, ExchangeError, UnrenderError
+from engine.errors import Cancelled, DiskFull, ExchangeError, UnrenderError
 from engine.exchange.asset_files import AssetReport, AssetScene, write_asset_files
 from engine.scene import Camera, Environment, Material, Mesh
 
@@ -72,6 +72,8 @@ def export_in_child(
                 thread.join()
             child.stdout.close()
             child.stderr.close()
+        if "full" in told:
+            raise DiskFull(told["full"])
         if "error" in told:
             raise ExchangeError(told["error"])
         if child.returncode != 0 or "sizes" not in told:
@@ -131,6 +133,9 @@ def _child(given: str, made: str, request: str) -> int:
         report = write_asset_files(
             asked["folder"], asked["name"], asked["formats"], scene, lambda done, text: say(done=done, text=text)
         )
+    except DiskFull as error:
+        say(full=error.said)
+        return 1
     except UnrenderError as error:
         say(error=str(error))
         return 1

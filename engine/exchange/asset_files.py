@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import ExchangeError
+from engine.errors import DiskFull, ExchangeError
 from engine.exchange.atomic import write_error
 from engine.scene import Camera, Environment, Material, Mesh
 
@@ -115,6 +115,8 @@ def placed_together(
         try:
             try:
                 report = write(aside)
+            except DiskFull as error:
+                raise DiskFull(error.said.replace(str(aside), str(folder))) from error
             except ExchangeError as error:
                 raise type(error)(str(error).replace(str(aside), str(folder))) from error
             progress(0.95, "putting the files in their places")

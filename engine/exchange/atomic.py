@@ -10,13 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from engine.errors import ExchangeError
+from engine.errors import DiskFull, ExchangeError
 
 _TEMPORARY = re.compile(r"\..*\.\d+-\d+\.tmp(\.[^.]*)?")  # what `AtomicFiles.temporary` gives
 _PARTIAL = re.compile(r"\..+-[a-z0-9_]{8}\.partial")  # the folders of asset_files.placed_together
 _ADVICE = {
-    errno.ENOSPC: "the disk is full; free some space and export again",
-    errno.EDQUOT: "the disk quota is used up; free some space and export again",
     errno.EACCES: "permission denied; choose a folder you may write to",
     errno.EPERM: "permission denied; choose a folder you may write to",
     errno.EROFS: "the file system is read-only; choose another folder",
@@ -24,9 +22,13 @@ _ADVICE = {
     errno.EISDIR: "there is a folder of that name; choose another name",
 }
 
+_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+
 
 def write_error(path: Path, error: OSError) -> ExchangeError:
     """The error to show when writing `path` failed."""
+    if error.errno in _FULL:
+        return DiskFull(f"{path}: cannot be written: {_FULL[error.errno]}")
     advice = _ADVICE.get(error.errno or 0, f"{error.strerror or error}; choose another folder")
     return ExchangeError(f"{path}: cannot be written: {advice}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -245,7 +246,7 @@ def _evaluated_asset(
     context, project = session.context, session.project
     path = project.exports / f"{session.recipe.export.name}.glb"
     if not path.exists():
-        raise ExchangeError(f"{path}: there is no exported asset to evaluate; resume the run to its end")
+        raise ExchangeError(f"{path}: there is no exported asset to evaluate; {how_to_export(session)}")
     mesh, material = read_asset(path)
     environment = context.scene.environment
     if environment is None:
@@ -277,6 +278,16 @@ def _evaluated_asset(
     if hull is not None:
         result["hull_resolution"] = session.recipe.hull.resolution
     return result, asset_renderer(mesh, material, environment, context.rasterizer.name, shading)
+
+
+def how_to_export(session: Session) -> str:
+    """What to do where a run has written no asset, or its asset is gone."""
+    scene, folder = session.context.scene, shlex.quote(str(session.project.folder))
+    if not session.finished:
+        return f"take the run to its end with: unrender resume {folder}"
+    if scene.gaussians is None and (scene.mesh is None or scene.environment is None):
+        return "the run's stages made none"
+    return f"write it with: unrender export {folder}"
 
 
 def read_reference(path: Path) -> Mesh:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import ExchangeError
 from engine.exchange.backdrop import read_backdrop
 from engine.exchange.splats import read_splats
-from engine.optimize.evaluate import image_metrics
+from engine.optimize.evaluate import how_to_export, image_metrics
 from engine.optimize.snapshot import SplatLook
 from engine.optimize.splat_renderer import SplatRenderer
 
@@ -48,7 +48,7 @@ def evaluated_splats(
 
     path = session.project.exports / f"{session.recipe.export.name}.ply"
     if not path.exists():
-        raise ExchangeError(f"{path}: there are no exported splats to evaluate; resume the run to its end")
+        raise ExchangeError(f"{path}: there are no exported splats to evaluate; {how_to_export(session)}")
     splats, capture = read_splats(path), session.capture
     backdrop = None
     if session.recipe.splats.background == "environment":

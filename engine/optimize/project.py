@@ -109,7 +109,10 @@ class Project:
             with closing(cls(folder, None, "", "", "", lock=ProjectLock(folder / LOCK))):
                 mend(folder)
         if not path.exists():
-            raise ProjectError(f"{folder}: there is no {PROJECT} here; give the --out folder of an earlier run")
+            raise ProjectError(
+                f"{folder}: there is no {PROJECT} here; give the --out folder of an earlier run; one that was ended "
+                "while it still read its photos had not written anything: give its command again"
+            )
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
             version = data["schema_version"]

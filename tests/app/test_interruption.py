@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from app.__main__ import main
 from tests.app.test_run import checkpoints, lasting, metrics_of
 from tests.app.tiny import HULL_ONLY, MAIN, PATIENCE, TINY, before_step, flags, started, unrender, wait_until
 
@@ -77,7 +76,8 @@ def test_ctrl_c_while_photos_are_read_leaves_nothing(capture, tmp_path, monkeypa
 
     monkeypatch.setattr(engine.capture.capture.Capture, "pixels", interrupted)
     monkeypatch.setattr(engine.capture.capture.Capture, "check_images", lambda self, progress: self.pixels(0))
-    assert main(["run", str(capture), "--out", str(tmp_path / "run")]) == 130
+    told = unrender("run", capture, "--out", tmp_path / "run")
+    assert told.code == 130 and "before anything was written" in told.out and "same command again" in told.out
     assert not (tmp_path / "run").exists()
 
 

@@ -42,6 +42,14 @@ def test_photos_that_moved_are_named_once(moved, capture, tmp_path):
     assert unrender("resume", project).code == 0
 
 
+def test_a_photo_that_has_gone_is_asked_for_again(moved):
+    project, now = moved
+    next((now / "train").glob("*.png")).unlink()
+    told = unrender("resume", project, "--capture", now)
+    assert told.code == 1 and "1 of 16 frames cannot be used (restore these files, or start a new run" in told.err
+    assert "--skip-bad-frames" not in told.err
+
+
 def test_other_photos_are_not_taken_for_those_that_moved(moved):
     project, now = moved
     photo = next((now / "train").glob("*.png"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import trimesh
 from PIL import Image
 
+from engine.exchange.atomic import write_error
 from tests.app.tiny import HULL_ONLY, TINY, content, flags, unrender
 
 STAGES = ["hull", "volume", "stereo", "shape", "mesh", "refine", "export"]
@@ -220,10 +222,36 @@ def test_render_says_what_is_wrong(finished, tmp_path, monkeypatch, arguments, w
 def test_commands_on_a_folder_without_a_project(tmp_path, command):
     told = unrender(command, tmp_path)
     assert told.code == 1 and "there is no project.toml here" in told.err and not list(tmp_path.iterdir())
+    assert "had not written anything: give its command again" in told.err  # a run killed early
+
+
+def test_a_lost_asset_is_written_again_by_export(finished, copied):
+    project = copied(finished[0])
+    (project / "exports" / "asset.glb").unlink()
+    for command in ("eval", "resume"):
+        told = unrender(command, project)
+        assert told.code == 1 and told.err.endswith(f"write it with: unrender export {project}\n")
+    assert unrender("export", project).code == 0
+    told = unrender("eval", project)
+    assert told.code == 0, told.err
+
+
+def test_a_full_disk_within_a_run_says_how_to_go_on(finished, copied, monkeypatch):
+    def full(*_):
+        raise write_error(Path("asset.glb"), OSError(errno.ENOSPC, "no space left"))
+
+    project = copied(finished[0])
+    monkeypatch.setattr("engine.optimize.evaluate.evaluate_session", full)
+    told = unrender("resume", project)
+    assert told.code == 1 and f"the disk is full; free some space and go on with: unrender resume {project}" in told.err
+    monkeypatch.setattr("engine.optimize.export_scene.write_glb", full)
+    told = unrender("export", project)
+    assert told.code == 1 and told.err.endswith("the disk is full; free some space and do it again\n")
 
 
 def test_commands_on_a_run_that_has_not_come_far(capture, tmp_path):
-    assert unrender("run", capture, "--out", tmp_path / "run", *flags(HULL_ONLY)).code == 0
+    told = unrender("run", capture, "--out", tmp_path / "run", *flags(HULL_ONLY))
+    assert told.code == 0 and told.out.endswith(f"wrote {tmp_path / 'run'}\n")  # no exports
     for command in (["eval"], ["export"], ["render", "--out", tmp_path / "x.png"]):
         told = unrender(command[0], tmp_path / "run", *command[1:])
         assert told.code == 1 and len(told.err.splitlines()) == 1, told.err
