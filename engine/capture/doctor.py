@@ -14,6 +14,7 @@ from engine.capture.capture import Capture, read_files
 from engine.capture.options import CaptureOptions
 from engine.capture.photos import described_sizes, photo_source, read_photos, require_enough
 from engine.capture.pixels import Pixels, mask_statistics, nothing_removed, polarity_problem
+from engine.capture.same_place import same_place_problem
 from engine.capture.views import View, build_views
 from engine.errors import CaptureError
 from engine.scene.camera import Camera
@@ -230,8 +231,9 @@ def _describe(capture: Capture, report: Report) -> None:
     nearest = [float(np.partition(np.linalg.norm(positions - here, axis=1), 1)[1]) for here in positions]
     report.baseline = float(np.median(nearest))
     report.camera_extent = float(np.linalg.norm(np.ptp(positions, axis=0)))
-    if report.camera_extent < 1e-9:
-        report.problems.append("all cameras stand at the same place, so no depth can be recovered; move between photos")
+    same_place = same_place_problem(cameras)
+    if same_place:
+        report.problems.append(same_place)
         return
     forward = np.array([camera.forward for camera in cameras])
     target = closest_point(positions, forward)
@@ -249,7 +251,7 @@ def _describe(capture: Capture, report: Report) -> None:
 
 
 def _look_at_masks(capture: Capture, masks: dict[str, np.ndarray], report: Report) -> None:
-    from engine.capture.hull import carve, object_box, touches_border
+    from engine.capture.hull import BY_DOCTOR, carve, object_box, touches_border
 
     if not capture.has_masks:
         return
@@ -273,7 +275,7 @@ def _look_at_masks(capture: Capture, masks: dict[str, np.ndarray], report: Repor
         hull = carve(cameras, images, report.hull_box, HULL_RESOLUTION)
     except CaptureError as error:
         report.hull_is_empty = True
-        report.problems.append(_blamed(str(error), frames, images))
+        report.problems.append(_blamed(str(error).replace(BY_DOCTOR, ""), frames, images))
         return
     report.hull_is_empty = False
     report.axes_through_what = "the object (the masks' visual hull)"

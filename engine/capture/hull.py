@@ -24,9 +24,10 @@ COARSE_PIXELS = 256  # longer side of the masks in these searches
 SEEN_BY_BOX = 0.5  # the box is laid around what at least this share of the views sees, of the most that see one point
 SEEN_BY_HULL = 0.25  # the same for the hull within the box
 FARTHEST = 1500  # pixels up to which distances are told apart; their squares are exact in float32
+BY_DOCTOR = "with `unrender doctor` "  # which itself leaves it out
 EMPTY = (
-    "the masks' visual hull is empty: no point lies inside the object's mask in every view; check with "
-    "`unrender doctor` that the poses belong to these images and that masks are white on the object"
+    f"the masks' visual hull is empty: no point lies inside the object's mask in every view; check {BY_DOCTOR}that the "
+    "poses belong to these images and that masks are white on the object"
 )
 
 

@@ -68,14 +68,20 @@ def read_transforms(path: Path, options: CaptureOptions) -> Reading:
         _add(reading, document, main, split_of, None, options)
         if split_of:
             unlisted = [entry.name for entry in reading.entries if entry.split is None]
+            validation = _validation(document) if document.get("test_filenames") else set()
             if len(unlisted) == len(reading.entries):
                 reading.split_source = ""
                 reading.warnings.append(f"the split in {source} names none of the frames and is not used")
             elif unlisted:
                 reading.entries = [entry for entry in reading.entries if entry.split is not None]
-                reading.warnings.append(
-                    f"{len(unlisted)} frames of {main.name} are in no split and are not used: {', '.join(unlisted)}"
-                )
+                known = [name for name in unlisted if _key(name) in validation]
+                if known:
+                    reading.warnings.append(f"{main.name}: its {len(known)} validation views are not used")
+                unlisted = [name for name in unlisted if name not in known]
+                if unlisted:
+                    reading.warnings.append(
+                        f"{len(unlisted)} frames of {main.name} are in no split and are not used: {', '.join(unlisted)}"
+                    )
     else:
         _add_split_files(reading, folder, splits, options)
     if not reading.entries and not reading.bad:
@@ -159,6 +165,13 @@ def _listed_splits(reading: Reading, document: dict[str, Any], path: Path) -> di
             raise CaptureError(f"{path}: {key}_filenames is not a list of file names; correct or remove it")
         listed += [(_key(name.removeprefix("./")), "train" if key == "train" else "test") for name in names]
     return _assigned(reading, listed, path.name)
+
+
+def _validation(document: dict[str, Any]) -> set[str]:
+    """The frames that nerfstudio's val_filenames lists."""
+    names = document.get("val_filenames")
+    listed = names if isinstance(names, list) else []
+    return {_key(name.removeprefix("./")) for name in listed if isinstance(name, str)}
 
 
 def _assigned(reading: Reading, listed: list[tuple[str, Split]], source: str) -> dict[str, Split]:

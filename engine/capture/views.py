@@ -13,6 +13,7 @@ from engine.capture.entry import IMAGE_SUFFIXES, Entry, FrameProblem, Reading, i
 from engine.capture.images import Header, read_header, read_image
 from engine.capture.lens import PANORAMA, Lens
 from engine.capture.options import CaptureOptions
+from engine.capture.same_place import is_one_place
 from engine.errors import CaptureError
 from engine.scene.camera import Camera
 from engine.scene.frame import Frame, Split
@@ -188,9 +189,9 @@ def _with_splits(views: list[View]) -> list[View]:
 
 def _warn_far_away(views: list[View], warnings: list[str]) -> None:
     """Say so where float32, in which all shapes and splats are kept, is coarse beside a pixel of the photos."""
-    if len(views) < 2:
+    positions = np.array([view.frame.camera.position for view in views])
+    if len(views) < 2 or is_one_place(positions):
         return
-    positions = np.stack([view.frame.camera.position for view in views])
     middle = positions.mean(0)
     spread = float(np.linalg.norm(positions - middle, axis=1).max())
     pixel = spread / float(np.median([view.frame.camera.focal[0] for view in views]))  # at that distance

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from engine.capture import Capture
 from engine.capture.hull import carve, object_box
+from engine.capture.same_place import same_place_problem
 from engine.errors import CaptureError
 from engine.optimize.grids import surface_of
 from engine.optimize.stage import Stage, StageContext, register
 
 CHECKED = 100  # views at most that are looked at before a run begins
 COARSE = 24  # cells per side then
-SAME_PLACE = 1e-9  # of the coordinates' size: camera positions that differ by less are one
 
 
 @register
@@ -38,12 +37,11 @@ class HullStage(Stage):
         chosen = capture.train[:: -(-len(capture.train) // CHECKED)]  # fewer views carve less
         cameras = [capture.frames[index].camera for index in chosen]
         masks = [capture.pixels(index).mask for index in chosen]
-        positions = np.array([capture.frames[index].camera.position for index in capture.train])
-        if np.ptp(positions, axis=0).max() <= SAME_PLACE * max(1.0, float(np.abs(positions).max())):
-            raise CaptureError(
-                f"{capture.path}: all cameras to train from stand at the same place, so no depth can be recovered; "
-                "move between photos"
-            )
+        problem = same_place_problem(
+            [capture.frames[index].camera for index in capture.train], "all cameras to train from"
+        )
+        if problem:
+            raise CaptureError(f"{capture.path}: {problem}")
         box = object_box(cameras, masks)
         try:
             carve(cameras, masks, box, min(COARSE, recipe.hull.resolution))

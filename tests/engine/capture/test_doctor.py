@@ -93,6 +93,7 @@ def test_an_empty_hull_blames_the_view_that_causes_it(make_ball):
         Image.fromarray(mask).save(file)
     report = examine(folder)
     assert report.hull_is_empty
+    assert not any("unrender doctor" in problem for problem in report.problems)
     assert any("without images/005.png it would not be empty" in problem for problem in report.problems), (
         report.problems
     )
@@ -147,3 +148,17 @@ def test_a_capture_so_far_out_that_its_numbers_are_coarse_is_said(ball, edit):
     (said,) = (text for text in examine(ball).warnings if "single precision" in text)
     assert "steps of 0.5 units" in said and "subtract (505000, 5403000, 400)" in said
     assert said in open_capture(ball).warnings, "runs say it too"
+
+
+def test_inverted_poses_around_a_centre_are_named(ball, edit):
+    def inverted(document):
+        for frame in document["frames"]:
+            pose = np.array(frame["transform_matrix"])
+            distance = np.linalg.norm(pose[:3, 3])
+            pose[:3, 3] = pose[:3, 2] * distance  # looking straight at the origin
+            frame["transform_matrix"] = np.linalg.inv(pose).tolist()
+
+    edit(ball, inverted)
+    report = examine(ball)
+    assert any("as if their poses were inverted" in problem for problem in report.problems)
+    assert not any("too coarse" in text for text in report.warnings)

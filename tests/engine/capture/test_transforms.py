@@ -59,6 +59,17 @@ def test_nerfstudio_lists_decide_the_split(ball, edit):
     assert len(capture.train) == 7
 
 
+def test_listed_validation_views_are_told_as_such(ball, edit):
+    def listed(document):
+        names = [frame["file_path"] for frame in document["frames"]]
+        document.update(train_filenames=names[4:], test_filenames=names[:1], val_filenames=names[1:3])
+
+    edit(ball, listed)
+    told = [text for text in open_capture(ball).warnings if "not used" in text]
+    assert told[0] == "transforms.json: its 2 validation views are not used"
+    assert told[1].startswith("1 frames of transforms.json are in no split") and len(told) == 2
+
+
 def test_every_eighth_view_tests_otherwise(ball):
     assert open_capture(ball).test == [0, 8]
 
