@@ -164,7 +164,8 @@ class Eval:
     project: Positional[Path]
     """Project folder of a finished run."""
     reference: Annotated[Path | None, arg(metavar="MESH")] = None
-    """True mesh, in the capture's frame, to compare the shape with; of splats the surface that stage fuse wrote."""
+    """True mesh, in the capture's frame or a glTF with +Y up, to compare the shape with; of splats the surface that
+    stage fuse wrote."""
     capture: MovedCapture = None
     """Where the photos are now, if they have moved."""
     allow_scripts: bool = False

@@ -13,6 +13,7 @@ _HOMES = {
     "read_hdr": "hdr",
     "write_environment": "hdr",
     "read_environment": "hdr",
+    "is_foreign_gltf": "read",
     "read_asset": "read",
     "read_asset_and_up": "read",
     "read_mesh": "read",

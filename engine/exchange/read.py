@@ -47,6 +47,16 @@ def read_mesh(path: Path | str) -> Mesh:
     return _read(Path(path), with_material=False)[0]
 
 
+def is_foreign_gltf(path: Path | str) -> bool:
+    """Whether the file is a glTF of another program, whose frame may be the capture's or have +Y up as glTF says."""
+    path = Path(path)
+    return path.suffix.lower() in (".glb", ".gltf") and not _is_own(gltf_document(path))
+
+
+def _is_own(document: dict) -> bool:
+    return str(document["asset"].get("generator", "")).startswith("Unrender")
+
+
 def _read(path: Path, with_material: bool) -> tuple[Mesh, Material, np.ndarray]:
     import trimesh
 
@@ -64,7 +74,7 @@ def _read(path: Path, with_material: bool) -> tuple[Mesh, Material, np.ndarray]:
         for reference in gltf_references(document):
             if not within_folder(path, reference).exists():
                 raise ExchangeError(f"{path}: its file '{reference}' is missing; copy it beside the asset")
-        own = str(document["asset"].get("generator", "")).startswith("Unrender")
+        own = _is_own(document)
         materials = GltfMaterials(path, document)
     elif suffix == ".obj":
         materials = ObjMaterials(path, obj_materials(path))

@@ -186,9 +186,10 @@ def evaluate_asset(
 def evaluate_session(session: Session, reference: Path | None = None) -> dict[str, Any]:
     """Metrics of a session's exported asset or splats, written to its metrics.json.
 
-    `reference` is a mesh file in the capture's frame; without it the capture's own truth is taken, where there is one.
-    Of splats the surface that stage fuse wrote is compared with it. Raises ExchangeError when nothing has been exported
-    yet, and for a reference that splats without a surface are to be compared with.
+    `reference` is a mesh file in the capture's frame, or a glTF with +Y up; without it the capture's own truth is
+    taken, where there is one. Of splats the surface that stage fuse wrote is compared with it. Raises ExchangeError
+    when nothing has been exported yet, for a reference that lies elsewhere than the mesh, and for one that splats
+    without a surface are to be compared with.
     """
     from engine.optimize.comparison import write_comparison
     from engine.optimize.project import COMPARISON
@@ -240,6 +241,7 @@ def _evaluated_asset(
     cameras: Sequence[Camera] | None,
 ) -> tuple[dict[str, Any], AssetRenderer]:
     from engine.exchange import read_asset, read_environment
+    from engine.optimize.mesh_frame import reference_for
     from engine.optimize.stages.blackbox import own_shading
     from engine.optimize.truth import find_truth
 
@@ -253,7 +255,7 @@ def _evaluated_asset(
         environment = read_environment(project.exports / "environment.hdr", session.capture.up)
     shading = own_shading(session.recipe)
     truth = find_truth(session.capture.path)
-    reference = reference or (truth.mesh_path if truth is not None else None)
+    true_mesh = reference or (truth.mesh_path if truth is not None else None)
     hull = _hull(session)
     result = evaluate_asset(
         mesh,
@@ -263,7 +265,7 @@ def _evaluated_asset(
         context.rasterizer,
         hull=hull,
         truth=truth,
-        reference=read_reference(reference) if reference is not None else None,
+        reference=None if true_mesh is None else reference_for(session, true_mesh, mesh, given=reference is not None),
         device=context.device.torch_device,
         progress=progress,
         shading=shading,
@@ -288,16 +290,6 @@ def how_to_export(session: Session) -> str:
     if scene.gaussians is None and (scene.mesh is None or scene.environment is None):
         return "the run's stages made none"
     return f"write it with: unrender export {folder}"
-
-
-def read_reference(path: Path) -> Mesh:
-    """The true mesh in the file; ExchangeError when it has no surface to compare with."""
-    from engine.exchange import read_mesh
-
-    mesh = read_mesh(path)
-    if not mesh.face_normals().any():
-        raise ExchangeError(f"{path}: its triangles have no area to compare with; give a mesh with a surface")
-    return mesh
 
 
 def _hull(session: Session) -> Mesh | None:

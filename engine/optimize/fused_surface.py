@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ExchangeError
 from engine.exchange import read_mesh
-from engine.optimize.evaluate import read_reference
+from engine.optimize.mesh_frame import reference_for
 from engine.optimize.truth import find_truth
 
 if TYPE_CHECKING:
@@ -36,5 +36,8 @@ def fused_surface(session: Session, reference: Path | None) -> tuple[Mesh, Mesh]
             "run again with fuse.resolution=128 and fuse.mesh=true, or leave it out"
         )
     truth = find_truth(session.capture.path) if reference is None else None
-    reference = reference or (truth.mesh_path if truth is not None else None)
-    return None if reference is None else (read_mesh(path), read_reference(reference))
+    true_mesh = reference or (truth.mesh_path if truth is not None else None)
+    if true_mesh is None:
+        return None
+    surface = read_mesh(path)
+    return surface, reference_for(session, true_mesh, surface, given=reference is not None)

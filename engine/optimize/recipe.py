@@ -166,7 +166,9 @@ class RefineSection:
     """Mesh, textures and light together, on a fixed topology."""
 
     mesh: str = option(
-        "", "mesh to start from (GLB, OBJ or PLY in the capture's frame) where no stage has made one", path="file"
+        "",
+        "mesh to start from (GLB, OBJ or PLY in the capture's frame, or a GLB with +Y up) where no stage has made one",
+        path="file",
     )
     steps: int = option(500, "steps", unit="steps", low=0)
     batch: int = option(2, "photos per step", unit="photos", low=1, high=64, live=True)

@@ -11,15 +11,18 @@ from engine.capture import Capture
 from engine.errors import GeometryError, RecipeError
 from engine.exchange import read_asset
 from engine.geometry.unwrap import UnwrapOptions, unwrap
+from engine.optimize.mesh_frame import fitting_masks, ways_to_read
+from engine.optimize.messages import Notice
 from engine.optimize.stage import Stage, StageContext, register
 from engine.optimize.textures import resized_material
 from engine.scene import Material, Mesh
 from engine.scene.camera import Camera
+from engine.scene.conventions import gltf_from_capture
 
 
 @register
 class GivenStage(Stage):
-    """Reads `refine.mesh`, in the capture's frame, unwraps it where it has no texture coordinates."""
+    """Reads `refine.mesh`, in the capture's frame or turned to it, unwraps it where it has no texture coordinates."""
 
     name = "given"
 
@@ -42,6 +45,7 @@ class GivenStage(Stage):
         context, options = self.context, self.context.recipe.mesh
         path = Path(context.recipe.refine.mesh)
         mesh, material = _read(path, context.capture)
+        mesh = fitting_masks(path, mesh, context.capture, lambda *notice: context.notify(Notice(*notice)))
         context.progress(self.name, 0.2, f"{path.name}: {len(mesh.triangles):,} faces")
         if mesh.uvs is None:
             unwrapping = UnwrapOptions(options.face_cap, options.texture_size, options.padding)
@@ -58,12 +62,15 @@ class GivenStage(Stage):
 
 
 def _read(path: Path, capture: Capture) -> tuple[Mesh, Material]:
-    """The asset in the file; GeometryError when it has no surface or no training view sees any of it."""
+    """The asset in the file, as read; GeometryError when it has no surface or no training view sees any of it."""
     mesh, material = read_asset(path)
     if not len(mesh.triangles):
         raise GeometryError(f"{path}: the mesh has no triangles; give a mesh with a surface")
     points = np.concatenate([mesh.vertices, mesh.vertices[mesh.triangles].mean(1)]).astype(np.float64)
-    if not any(_sees(capture.frames[index].camera, points) for index in capture.train):
+    ways = (
+        [points] if len(ways_to_read(path, mesh, capture.up)) == 1 else [points, points @ gltf_from_capture(capture.up)]
+    )
+    if not any(_sees(capture.frames[index].camera, one) for index in capture.train for one in ways):
         low, high = (", ".join(f"{value:.4g}" for value in corner) for corner in mesh.box)
         raise GeometryError(
             f"{path}: no training photo sees the mesh, whose box is ({low}) to ({high}); "
