@@ -210,15 +210,32 @@ def _of_project(folder: Path, view: str | None, environment: Path | None, moved:
         until = "splats" if "splats" in project.recipe.stages else "mesh"
         raise ProjectError(f"{folder}: there {what} yet; resume the run until its stage {until} is done")
     capture = open_capture(place, capture_options(project.recipe.capture))
-    cameras = {frame.name: frame.camera for frame in capture.frames}
-    if view is not None and view not in cameras:
-        some = ", ".join(sorted(cameras)[:5])
-        raise CaptureError(f"--view {view}: no photo of {place} has this name; there are {some}, ...")
-    camera = None if view is None else cameras[view]
+    camera = None if view is None else _camera_named(view, capture, place)
     if splats is None:
         return _of_mesh(scene, project.recipe, capture, camera, environment)
     _check_unlit(folder, environment)
     return _of_splats(splats, scene.backdrop, project.recipe, capture, camera)
+
+
+def _camera_named(view: str, capture: Capture, place: Path) -> Camera:
+    """The camera of the one photo that `view` names: in full, without its extension, or without its folder as well."""
+    cameras = {frame.name: frame.camera for frame in capture.frames}
+    if view in cameras:
+        return cameras[view]
+    whole = [name for name in cameras if _without_extension(name) == _without_extension(view)]
+    named = whole or [name for name in cameras if Path(_without_extension(name)).name == _without_extension(view)]
+    if len(named) == 1:
+        return cameras[named[0]]
+    some = ", ".join(sorted(named or cameras)[:5])
+    if named:
+        raise CaptureError(f"--view {view}: {len(named)} photos of {place} have this name, {some}; give it in full")
+    raise CaptureError(f"--view {view}: no photo of {place} has this name; there are {some}, ...")
+
+
+def _without_extension(name: str) -> str:
+    from engine.capture.entry import IMAGE_SUFFIXES
+
+    return str(Path(name).with_suffix("")) if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def _of_mesh(

@@ -15,13 +15,11 @@ class UnusableFrames(CaptureError):
     """A capture with bad frames, all listed."""
 
     def __init__(self, path: object, count: int, total: int, listed: str, advice: str = "") -> None:
-        super().__init__(
-            f"{path}: {count} of {total} frames cannot be used{f' ({advice})' if advice else ''}: {listed}"
-        )
+        super().__init__(f"{path}: {count} of {total} frames cannot be used{f' {advice}' if advice else ''}: {listed}")
         self._parts = path, count, total, listed
 
     def advising(self, advice: str) -> UnusableFrames:
-        """The same with another way out, in brackets."""
+        """The same with another way out, a remark in brackets."""
         return UnusableFrames(*self._parts, advice)
 
 

@@ -33,7 +33,7 @@ from engine.scene.conventions import UP_AXES
 from engine.scene.frame import Frame
 
 SPLIT_FILES = ("transforms.json", "transforms_train.json", "transforms_test.json", "transforms_val.json")
-SKIP = "--skip-bad-frames goes on without them"
+SKIP = "(--skip-bad-frames goes on without them)"
 SHOWN_NAMES = 24  # of frames with the same fault, in an error; the doctor names them all
 
 

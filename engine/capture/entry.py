@@ -81,7 +81,19 @@ def locate(root: Path, folder: Path, text: str, options: CaptureOptions, what: s
             f"{what} {text[:200]} lies outside the capture's folder; copy it there, "
             "or allow it with --set capture.allow_outside=true"
         )
-    raise MissingFile(f"{what} {text[:200]} is missing; restore the file")
+    raise MissingFile(f"{what} {text[:200]} is missing; {_remedy(root, folder / spellings[-1])}")
+
+
+def _remedy(root: Path, path: Path) -> str:
+    """What to do about a file that is not there; a file whose name differs in case only comes from Windows or macOS."""
+    try:
+        if is_inside(root, path):
+            for other in path.parent.iterdir():
+                if other.name.lower() == path.name.lower():
+                    return f"there is {other.name}: rename it, or what names it"
+    except OSError:  # there is no such folder either
+        pass
+    return "restore the file"
 
 
 def _both_cases() -> tuple[str, ...]:

@@ -211,7 +211,7 @@ def _add(
             listed = split_of.get(_key(name), split)
             reading.entries.append(_entry(path, document, frame, listed, options))
         except FrameProblem as problem:
-            reading.bad.append((name, str(problem)))
+            reading.bad.append((name if name.isprintable() else ascii(name)[1:-1], str(problem)))
 
 
 def _up(value: Any, path: Path) -> np.ndarray:

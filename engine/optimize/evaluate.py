@@ -286,10 +286,10 @@ def how_to_export(session: Session) -> str:
     """What to do where a run has written no asset, or its asset is gone."""
     scene, folder = session.context.scene, shlex.quote(str(session.project.folder))
     if not session.finished:
-        return f"take the run to its end with: unrender resume {folder}"
+        return f"take the run to its end first (unrender resume {folder})"
     if scene.gaussians is None and (scene.mesh is None or scene.environment is None):
         return "the run's stages made none"
-    return f"write it with: unrender export {folder}"
+    return f"export again (unrender export {folder})"
 
 
 def _hull(session: Session) -> Mesh | None:

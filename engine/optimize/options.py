@@ -149,12 +149,13 @@ def _first(keys: list[str], prefix: str) -> str:
 def _nearest(key: str, known) -> str:
     known, leaf = list(known), key.rsplit(".", 1)[-1]
     leaves = {name.rsplit(".", 1)[-1]: name for name in reversed(known)}
-    close = [leaves[leaf]] if leaf in leaves and "." not in key else difflib.get_close_matches(key, known, 1, 0.5)
+    close = [leaves[leaf]] if leaf in leaves and "." not in key else difflib.get_close_matches(key, known, 1, 0.6)
     if not close:  # perhaps only the section is wrong or missing
-        close = [leaves[match] for match in difflib.get_close_matches(leaf, leaves, 1, 0.5)]
-    if not close:
-        close = difflib.get_close_matches(key, known, 1, 0.0)
-    return f"did you mean {close[0]!r}?" if close else "there are no options here"
+        close = [leaves[match] for match in difflib.get_close_matches(leaf, leaves, 1, 0.6)]
+    if close:
+        return f"did you mean {close[0]!r}?"
+    sections = dict.fromkeys(name.rpartition(".")[0] or name for name in known)
+    return f"there is none like it; the sections are {', '.join(sections)}" if known else "there are no options here"
 
 
 def set_option(recipe: Any, key: str, value: Any) -> Any:

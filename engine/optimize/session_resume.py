@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.capture import Capture
     from engine.optimize.session import Session
 
-RESTORE = "restore these files, or start a new run; this one began with them"
+RESTORE = "(restore these files, or start a new run; this one began with them)"
 
 
 def resumed(

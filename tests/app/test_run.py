@@ -218,6 +218,15 @@ def test_render_says_what_is_wrong(finished, tmp_path, monkeypatch, arguments, w
     assert not list(tmp_path.iterdir())
 
 
+def test_a_view_is_named_in_full_or_in_short(finished, tmp_path):
+    name, pictures = metrics_of(finished[0])["per_view"][0]["name"], set()
+    for view in (name, f"{name.removesuffix('.png')}.png", Path(name).stem):
+        told = unrender("render", finished[0], "--out", tmp_path / "view.png", "--view", view)
+        assert told.code == 0, told.err
+        pictures.add((tmp_path / "view.png").read_bytes())
+    assert len(pictures) == 1
+
+
 @pytest.mark.parametrize("command", ["resume", "eval", "export"])
 def test_commands_on_a_folder_without_a_project(tmp_path, command):
     told = unrender(command, tmp_path)
@@ -230,7 +239,7 @@ def test_a_lost_asset_is_written_again_by_export(finished, copied):
     (project / "exports" / "asset.glb").unlink()
     for command in ("eval", "resume"):
         told = unrender(command, project)
-        assert told.code == 1 and told.err.endswith(f"write it with: unrender export {project}\n")
+        assert told.code == 1 and told.err.endswith(f"export again (unrender export {project})\n")
     assert unrender("export", project).code == 0
     told = unrender("eval", project)
     assert told.code == 0, told.err

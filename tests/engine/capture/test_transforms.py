@@ -250,3 +250,18 @@ def test_frames_listed_for_training_and_testing_only_test(ball, edit):
     capture = open_capture(ball)
     assert capture.test == [0, 8] and capture.split_source == "every 8th view by name"
     assert any("every training view of transforms.json" in warning for warning in capture.warnings)
+
+
+def test_a_file_whose_name_differs_in_case_only_is_named(ball):
+    (ball / "images/003.png").rename(ball / "images/003.PNG")
+    if (ball / "images/003.png").exists():
+        pytest.skip("this file system knows no case")
+    with pytest.raises(CaptureError, match="images/003.png is missing; there is 003.PNG: rename it"):
+        open_capture(ball)
+
+
+def test_a_name_with_control_characters_is_shown_escaped(ball, edit):
+    edit(ball, lambda document: document["frames"][2].update(file_path="images/00\0\x1b2.png"))
+    with pytest.raises(CaptureError, match="is not a file name") as caught:
+        open_capture(ball)
+    assert str(caught.value).isprintable()

@@ -93,6 +93,7 @@ def test_an_option_found_alone_is_its_row_of_the_whole():
         ("inner.raet", "1", "did you mean 'inner.rate'"),
         ("iner.kind", "fast", "did you mean 'inner.kind'"),
         ("count", "1", "did you mean 'inner.count'"),
+        ("x.y", "1", "unknown option 'x.y'; there is none like it; the sections are"),
         ("inner", "1", "is a section"),
     ],
 )
