@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.scripting.driver import POLL_SECONDS
+from app.scripting.long_lines import bounded, broken
 from app.scripting.script_file import Failure, run_script
 from app.scripting.shell import ConsoleShell, make_shell
 from app.scripting.streams import printing_to
@@ -49,6 +50,7 @@ class Kernel:
         self._parent: dict[str, Any] = {}
         self._shell: ConsoleShell | None = None
         self._detached = threading.Event()
+        self._column = 0  # how long the line is that is being printed
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()  # what the user typed for `input`
         self._thread = ScriptThread()
         self._thread.put(lambda: self._begin(folder, dark))
@@ -108,11 +110,12 @@ class Kernel:
             self._send(channel, make_message(kind, content, self._session, parent))
 
     def _publish(self, kind: str, content: dict[str, Any]) -> None:
-        self._emit("iopub", kind, content)
+        self._emit("iopub", kind, bounded(content))
 
     def _print(self, name: str, text: str) -> None:
         if self._detached.is_set():
             raise KeyboardInterrupt  # a console that was left behind has nobody to print to
+        text, self._column = broken(text, self._column)
         self._publish("stream", {"name": name, "text": text})
 
     def _input(self, prompt: object = "") -> str:
@@ -127,7 +130,7 @@ class Kernel:
                 pass
 
     def _answer(self, message: Message) -> None:
-        self._parent = message["header"]
+        self._parent, self._column = message["header"], 0
         kind = message["msg_type"].removesuffix("_request")
         self._publish("status", {"execution_state": "busy"})
         content: dict[str, Any] = {"status": "aborted"}
@@ -205,7 +208,8 @@ class Kernel:
         except KeyboardInterrupt:
             interrupted = True
         if failure is not None:
-            self._publish("stream", {"name": "stderr", "text": f"\x1b[91m{failure.details.rstrip()}\x1b[0m\n"})
+            text, _ = broken(f"\x1b[91m{failure.details.rstrip()}\x1b[0m\n")
+            self._publish("stream", {"name": "stderr", "text": text})
         elif interrupted:
             self._publish("stream", {"name": "stderr", "text": "\x1b[91mInterrupted\x1b[0m\n"})
         done(failure, interrupted)
