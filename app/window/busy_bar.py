@@ -29,6 +29,7 @@ class BusyBar(QWidget):
         self.cancel.setIcon(icon("cancel"))
         self.cancel.setAutoRaise(True)
         self.cancel.setToolTip("Cancel this")
+        self.cancel.setAccessibleName("Cancel this")
         self.cancel.clicked.connect(studio.cancel_background)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)

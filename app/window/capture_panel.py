@@ -89,6 +89,7 @@ class CapturePanel(QWidget):
         self.sorted.setDynamicSortFilter(True)
         self.sorted.sort(0)
         self.list = PhotoList()
+        self.list.setAccessibleName("Photos")
         self.delegate = PhotoDelegate(self.list)
         self.list.setItemDelegate(self.delegate)
         self.list.setModel(self.sorted)
@@ -97,6 +98,7 @@ class CapturePanel(QWidget):
         self.tabs = QTabWidget()
         self.tabs.setObjectName("capture_tabs")
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setAccessibleName("Parts of the capture")
         self.tabs.addTab(self._photos(), "Photos")
         self.tabs.addTab(self.doctor, "Check")
         self.tabs.setTabToolTip(0, "The photos, how they are used and how well they are matched")
@@ -121,6 +123,7 @@ class CapturePanel(QWidget):
         self.order = QComboBox()
         self.order.setObjectName("photo_order")
         self.order.setToolTip("Order of the photos")
+        self.order.setAccessibleName("Order of the photos")
         for key, title in ORDERS.items():
             self.order.addItem(title, key)
         self.order.activated.connect(lambda _: self.sort(self.order.currentData()))

@@ -80,6 +80,7 @@ class RecipeDifference(QWidget):
         self.end.clicked.connect(self.ended)
         self.table = QTableWidget(0, 3)
         self.table.setObjectName("difference_table")
+        self.table.setAccessibleName("Options that differ")
         self.table.setToolTip("Options in which the two runs differ, as they stand at the end of each run")
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

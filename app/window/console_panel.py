@@ -80,6 +80,8 @@ class ConsolePanel(QWidget):
         self.console = console = RichJupyterWidget(gui_completion="droplist", paging="inside", parent=None)
         console.setObjectName("console")
         console.setToolTip("")
+        for part, title in ((console._control, "Console"), (console._page_control, "Pages of the console")):
+            part.setAccessibleName(title)
         console.banner = "\n".join(BANNER) + "\n"
         console.include_other_output = False
         console.confirm_restart = False

@@ -52,6 +52,7 @@ class CurveTree(QTreeWidget):
         super().__init__(parent)
         self.setObjectName("curve_tree")
         self.setToolTip("Tick the curves to draw")
+        self.setAccessibleName("Curves to draw")
         self.setMinimumWidth(200)
         self.viewport().setBackgroundRole(QPalette.ColorRole.Window)  # on Base, empty boxes cannot be seen
         self.setColumnCount(2)

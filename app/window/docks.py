@@ -219,6 +219,7 @@ class Docks(QObject):
         for bar in bars:
             if bar not in self._bars:
                 self._bars.append(bar)
+                bar.setAccessibleName("Panels")
                 bar.setToolTip("Double click to take a panel out; double click its title to put it back")
                 bar.tabBarDoubleClicked.connect(lambda index, bar=bar: self._take_out(bar.tabText(index)))
 

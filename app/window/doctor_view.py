@@ -63,6 +63,7 @@ class DoctorView(QWidget):
         head.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignTop)
         self.scroll = QScrollArea()
         self.scroll.setObjectName("doctor_findings")
+        self.scroll.setAccessibleName("What was found in the photos")
         self.scroll.setWidgetResizable(True)
         self.scroll.setFrameShape(QFrame.Shape.NoFrame)
         self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -176,6 +177,7 @@ class DoctorView(QWidget):
     def _up_choice(self, report: Report) -> QHBoxLayout:
         box = QComboBox()
         box.setObjectName("up_axis")
+        box.setAccessibleName("Which way is up")
         box.setProperty("remedy", True)
         box.setToolTip("Which way is up, where the capture has it wrong")
         box.addItem("as found", "")

@@ -27,6 +27,9 @@ MOUSE = (  # what no action tells
     ("Nearer, farther", "Wheel"),
     ("Fly", "W A S D, with Q and E down and up"),
     ("Look through a photo", "Click its camera, or double-click it in Capture"),
+    ("Previous photo, next photo, free camera", "[ and ], Esc"),
+    ("Front, back, right, left, top, bottom", "1 2 3 4 7 8"),
+    ("Whole object, turntable", "F, T"),
 )
 
 

@@ -63,14 +63,15 @@ class LensPanel(QWidget):
 
     def _build(self) -> None:
         self.kind = self._combo(
-            "lens_kind", "What the lens is put on", [(text, key) for key, (text, _) in KINDS.items()]
+            "lens_kind", "Put the lens on", "What the lens is put on", [(text, key) for key, (text, _) in KINDS.items()]
         )
         for number, (_text, tip) in enumerate(KINDS.values()):
             self.kind.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
-        self.along = self._combo("lens_along", "Which way it is moved", ALONG["vertex"])
-        self.photo = self._combo("lens_photo", "The photo whose pixels are looked at", [])
+        self.along = self._combo("lens_along", "Direction", "Which way it is moved", ALONG["vertex"])
+        self.photo = self._combo("lens_photo", "Photo", "The photo whose pixels are looked at", [])
         self.samples = QSpinBox()
         self.samples.setObjectName("lens_samples")
+        self.samples.setAccessibleName("Random pairs of renders")
         self.samples.setToolTip("Random pairs of renders that the stochastic map is the mean of; more is less noisy")
         self.samples.setRange(8, MOST_SAMPLES)
         self.samples.setSingleStep(64)
@@ -115,9 +116,10 @@ class LensPanel(QWidget):
         self.along.activated.connect(lambda _index: self._chosen())
         self.photo.activated.connect(lambda _index: self._chosen())
 
-    def _combo(self, name: str, tip: str, entries: Any) -> QComboBox:
+    def _combo(self, name: str, title: str, tip: str, entries: Any) -> QComboBox:
         combo = QComboBox()
         combo.setObjectName(name)
+        combo.setAccessibleName(title)
         combo.setToolTip(tip)
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         combo.setMinimumContentsLength(6)
@@ -151,6 +153,7 @@ class LensPanel(QWidget):
         self.tabs.setObjectName("lens_tabs")
         self.tabs.setToolTip("One parameter's pixels, or how well the engines agree on all parameters")
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setAccessibleName("Parts of the gradient lens")
         self.tabs.addTab(page, "Pixels")
         self.tabs.addTab(self.cosines, "Agreement")
         content = QWidget()

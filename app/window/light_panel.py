@@ -64,6 +64,7 @@ class LightPanel(QWidget):
         self.picture.turned.connect(lambda degrees: self.turn.setValue(round(degrees) % 360))
         self.source = QComboBox()
         self.source.setObjectName("light_source")
+        self.source.setAccessibleName("Light")
         self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.source.setMinimumContentsLength(8)
         self.source.setToolTip("The light to look at the scene under; training goes on with its own")
@@ -74,9 +75,15 @@ class LightPanel(QWidget):
         self.open = button(
             "light_open", "Open HDR …", "Look at the scene under the light of an .hdr file", self._ask_open
         )
-        self.turn, self.turn_text = self._slider("light_turn", 0, 359, "Turn the light about the up axis")
+        self.turn, self.turn_text = self._slider(
+            "light_turn", "Turn of the light", 0, 359, "Turn the light about the up axis"
+        )
         self.exposure, self.exposure_text = self._slider(
-            "light_exposure", int(-10 * STOPS), int(10 * STOPS), "Brighten the light for looking, in photographic stops"
+            "light_exposure",
+            "Exposure of the light",
+            int(-10 * STOPS),
+            int(10 * STOPS),
+            "Brighten the light for looking, in photographic stops",
         )
         self.back = button(
             "light_back", "Back to the run's light", "Show the light being optimized, as it is", self._reset_choice
@@ -99,6 +106,7 @@ class LightPanel(QWidget):
         column.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidget(content)
+        scroll.setAccessibleName("Light, scrolled")
         scroll.setWidgetResizable(True)
         scroll.setSizeAdjustPolicy(QScrollArea.SizeAdjustPolicy.AdjustToContents)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
@@ -107,9 +115,10 @@ class LightPanel(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
 
-    def _slider(self, name: str, low: int, high: int, tip: str) -> tuple[QSlider, QLabel]:
+    def _slider(self, name: str, title: str, low: int, high: int, tip: str) -> tuple[QSlider, QLabel]:
         slider, text = QSlider(Qt.Orientation.Horizontal), QLabel()
         slider.setObjectName(name)
+        slider.setAccessibleName(title)
         slider.setRange(low, high)
         slider.setToolTip(tip)
         slider.setMinimumWidth(60)

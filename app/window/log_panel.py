@@ -64,6 +64,7 @@ class LogPanel(QWidget):
         self.filter.setSourceModel(self.model)
         self.view = QTreeView()
         self.view.setObjectName("log_list")
+        self.view.setAccessibleName("Messages")
         self.view.setToolTip("What was said, the newest below; Ctrl+C copies the selected lines with their details")
         self.view.setModel(self.filter)
         self.view.setRootIsDecorated(False)
@@ -83,13 +84,14 @@ class LogPanel(QWidget):
         studio.failed.connect(lambda sentence, details: self.add("error", sentence, details))
 
     def _lay_out(self) -> None:
-        for widget, name, tip in (
-            (self.search, "log_search", "Show only messages that contain this"),
-            (self.level, "log_level", "How serious a message must be to be shown"),
-            (self.copy, "log_copy", "Copy every line that is shown, with its details"),
-            (self.clear, "log_clear", "Empty the list; the project's log.jsonl keeps everything"),
+        for widget, name, title, tip in (
+            (self.search, "log_search", "Search messages", "Show only messages that contain this"),
+            (self.level, "log_level", "Messages shown", "How serious a message must be to be shown"),
+            (self.copy, "log_copy", "Copy all", "Copy every line that is shown, with its details"),
+            (self.clear, "log_clear", "Clear", "Empty the list; the project's log.jsonl keeps everything"),
         ):
             widget.setObjectName(name)
+            widget.setAccessibleName(title)
             widget.setToolTip(tip)
         self.search.setPlaceholderText("Search messages")
         self.search.setClearButtonEnabled(True)

@@ -48,6 +48,7 @@ class MaterialPanel(QWidget):
         tiles.setLayout(self._grid)
         self._scroll = QScrollArea()
         self._scroll.setWidget(tiles)
+        self._scroll.setAccessibleName("Textures, scrolled")
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         self._arrange(2)

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.window.option_names import words_of
+from app.window.option_names import place_of, words_of
 from app.window.painted import CheckBox
 from engine.errors import RecipeError
 from engine.optimize.options import OptionRow, parse_value
@@ -75,7 +75,9 @@ class OptionField(QWidget):
         self.edited.emit(value)
 
     def _add(self, widget: QWidget, stretch: int = 0) -> QWidget:
-        widget.setObjectName(f"field_{self.row.key}" if self.box.count() == 0 else f"choose_{self.row.key}")
+        first = self.box.count() == 0
+        widget.setObjectName(f"field_{self.row.key}" if first else f"choose_{self.row.key}")
+        widget.setAccessibleName(place_of(self.row.key) if first else f"Choose {place_of(self.row.key)}")
         self.box.addWidget(widget, stretch)
         if self.box.count() == 1:
             self.setFocusProxy(widget)

@@ -80,6 +80,7 @@ class OptionLine(QWidget):
         self.back = QToolButton()
         self.back.setObjectName(f"reset_{row.key}")
         self.back.setText("↺")
+        self.back.setAccessibleName(f"Reset {place_of(row.key)}")
         self.back.setAutoRaise(True)
         policy = self.back.sizePolicy()
         policy.setRetainSizeWhenHidden(True)

@@ -65,6 +65,7 @@ class PlotView(pg.GraphicsLayoutWidget):
     def __init__(self, color_of: Callable[[Key], QColor], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("plot_view")
+        self.setAccessibleName("Plots")
         self.setToolTip("Drag to pan, wheel to zoom, right button drag to stretch, double click to see everything")
         self.setMinimumSize(160, 100)
         self.color_of = color_of
@@ -346,6 +347,7 @@ class PlotArea(QScrollArea):
     def __init__(self, view: PlotView, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("plot_area")
+        self.setAccessibleName("Plots, scrolled")
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidgetResizable(True)

@@ -74,11 +74,13 @@ class PlotsPanel(QWidget):
     def _make_controls(self) -> None:
         self.axis = QComboBox()
         self.axis.setObjectName("plot_axis")
+        self.axis.setAccessibleName("Horizontal axis")
         self.axis.addItem("Step", STEP)
         self.axis.addItem("Seconds", SECONDS)
         self.axis.setToolTip("What the horizontal axis shows: steps, or seconds since the run began")
         self.smooth = QSlider(Qt.Orientation.Horizontal)
         self.smooth.setObjectName("plot_smoothing")
+        self.smooth.setAccessibleName("Smoothing")
         self.smooth.setRange(0, 100)
         self.smooth.setFixedWidth(90)
         self.smooth.setToolTip("Average over a longer part of each curve; the raw curve stays in pale")
@@ -113,6 +115,9 @@ class PlotsPanel(QWidget):
         self.side.setObjectName("plot_side")
         self.side.setDocumentMode(True)
         self.side.setTabBarAutoHide(True)
+        self.side.setFocusProxy(None)  # else the tab bar, which takes keys by itself, would hold them while hidden
+        self.side.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.side.tabBar().setAccessibleName("Curves or recipes")
         self.side.addTab(self.tree, "Curves")
         self.side.setTabToolTip(0, "Which curves are drawn")
         for arrow in self.side.tabBar().findChildren(QToolButton):  # Qt's own, for tabs that do not fit

@@ -28,6 +28,7 @@ class RecentList(QListWidget):
         super().__init__(parent)
         self.studio, self.recent = studio, recent
         self.setObjectName("recent_projects")
+        self.setAccessibleName("Recent projects")
         self.setToolTip("Projects opened last")
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setResizeMode(QListView.ResizeMode.Adjust)

@@ -66,6 +66,7 @@ class RecipePanel(QWidget):
 
     def _lay_out(self) -> None:
         self.search.setObjectName("option_search")
+        self.search.setAccessibleName("Search options")
         self.search.setPlaceholderText("Search options")
         self.search.setClearButtonEnabled(True)
         self.search.setToolTip("Show only options whose name or meaning holds these words")
@@ -84,6 +85,7 @@ class RecipePanel(QWidget):
         self.column.addWidget(self.empty)
         self.column.addStretch(1)
         self.scroll.setObjectName("option_scroll")
+        self.scroll.setAccessibleName("Options, scrolled")
         self.scroll.setWidget(self.content)
         self.scroll.setWidgetResizable(True)
         self.scroll.setFrameShape(QFrame.Shape.NoFrame)

@@ -74,6 +74,7 @@ class RunControls(QWidget):
         self.revert_menu.aboutToShow.connect(self._list_checkpoints)
         self.until = QSpinBox()
         self.until.setObjectName("until_step")
+        self.until.setAccessibleName("Step to run until")
         self.until.setRange(1, 10_000_000)
         self.until.setValue(100)
         self.until.setPrefix("step ")

@@ -37,6 +37,7 @@ class ScriptEditor(QWidget):
         self.path: Path | None = None
         self.running = False
         self.text = CodeEdit()
+        self.text.setAccessibleName("Script")
         self._take_draft()
         self._draft = QTimer(self)
         self._draft.setSingleShot(True)

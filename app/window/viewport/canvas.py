@@ -19,10 +19,13 @@ DIVIDER_PIXELS = 8
 FOG_STEPS = 200  # before which new splats are large, faint and, where no points are known, grey
 FLY_MS = 16
 TURN_MS = 33
-AXIS_KEYS = {
-    Qt.Key.Key_1: ("front", "back"),
-    Qt.Key.Key_3: ("right", "left"),
-    Qt.Key.Key_7: ("top", "bottom"),
+AXIS_KEYS = {  # none with Ctrl, which is the window's, nor with Shift, which makes other keys of digits
+    Qt.Key.Key_1: "front",
+    Qt.Key.Key_2: "back",
+    Qt.Key.Key_3: "right",
+    Qt.Key.Key_4: "left",
+    Qt.Key.Key_7: "top",
+    Qt.Key.Key_8: "bottom",
 }
 FLY_KEYS = {
     Qt.Key.Key_W: (0, 0, 1),
@@ -42,6 +45,7 @@ class Canvas(QWidget):
     def __init__(self, model: ViewModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("view_canvas")
+        self.setAccessibleName("View of the scene")
         self.setToolTip("")
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -319,8 +323,8 @@ class Canvas(QWidget):
                 if not self._fly_timer.isActive():
                     self._ticked = time.perf_counter()
                     self._fly_timer.start()
-        elif key in AXIS_KEYS:
-            self.model.axis_view(AXIS_KEYS[key][control])
+        elif key in AXIS_KEYS and not control:
+            self.model.axis_view(AXIS_KEYS[key])
         elif key == Qt.Key.Key_F and not control:
             self.model.frame_object()
         elif key == Qt.Key.Key_T and not control:

@@ -55,7 +55,7 @@ COMPARE_TIPS = {
     "difference": "How far the colours are apart",
     "flip": "What a person would notice when flipping between the two (FLIP)",
 }
-AXIS_TIPS = {"front": "1", "back": "Ctrl+1", "right": "3", "left": "Ctrl+3", "top": "7", "bottom": "Ctrl+7"}
+AXIS_TIPS = {"front": "1", "back": "2", "right": "3", "left": "4", "top": "7", "bottom": "8"}  # as the canvas has them
 
 SHOWN = {  # what the model can show: name, text, tip
     "frusta_shown": ("view_frusta", "Cameras", "Where the photos were taken, coloured by how well they are met"),
@@ -83,21 +83,28 @@ class ViewToolbar(QWidget):
         self.model = model
         self._displays: tuple = ()
         self._row = FlowLayout(self)
-        self.display = self._combo("view_display", "What is shown of the surface", DISPLAY_NAMES, DISPLAY_TIPS)
+        self.display = self._combo(
+            "view_display", "Display", "What is shown of the surface", DISPLAY_NAMES, DISPLAY_TIPS
+        )
         self.display.activated.connect(lambda _: model.set_display(self.display.currentData()))
         self.previous = self._button("view_previous_photo", "◀", "Look through the previous photo  [")
+        self.previous.setAccessibleName("Previous photo")
         self.previous.clicked.connect(lambda: model.next_photo(-1))
-        self.photo = self._combo("view_photo", "Look freely, or through a photo's camera  Esc", {}, {})
+        self.photo = self._combo("view_photo", "Photo", "Look freely, or through a photo's camera  Esc", {}, {})
         self.photo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.photo.setMinimumContentsLength(PHOTO_LETTERS)
         self.photo.activated.connect(self._photo_chosen)
         self.next = self._button("view_next_photo", "▶", "Look through the next photo  ]")
+        self.next.setAccessibleName("Next photo")
         self.next.clicked.connect(lambda: model.next_photo(1))
-        self.compare = self._combo("view_compare", "Hold the render against a photo", COMPARES, COMPARE_TIPS)
+        self.compare = self._combo(
+            "view_compare", "Comparison", "Hold the render against a photo", COMPARES, COMPARE_TIPS
+        )
         self.compare.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.compare.activated.connect(lambda _: model.set_compare(self.compare.currentData()))
         self.exposure = QDoubleSpinBox(self)
         self.exposure.setObjectName("view_exposure")
+        self.exposure.setAccessibleName("Exposure of the view")
         self.exposure.setToolTip("Exposure in stops, for looking only: nothing that is learned changes")
         self.exposure.setRange(-8, 8)
         self.exposure.setSingleStep(0.5)
@@ -117,9 +124,10 @@ class ViewToolbar(QWidget):
         model.studio.capture_changed.connect(lambda _: self._list_photos())
         self._list_photos()
 
-    def _combo(self, name: str, tip: str, entries: dict, tips: dict) -> QComboBox:
+    def _combo(self, name: str, title: str, tip: str, entries: dict, tips: dict) -> QComboBox:
         combo = QComboBox(self)
         combo.setObjectName(name)
+        combo.setAccessibleName(title)
         combo.setToolTip(tip)
         combo.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         for key, text in entries.items():
