@@ -124,11 +124,22 @@ def render(
         return turntable(shown.box, shown.up, count, (size, size), shown.elevation)
 
     if suffix == ".png":
+        _tell_unused(frames, size, shown.camera)
         write_png(out, picture(shown.camera or around(1)[0]))
     else:
         write_video(out, _drawn(picture, around(frames)))
     print(f"wrote {out}")
     return 0
+
+
+def _tell_unused(frames: int, size: int, camera: Camera | None) -> None:
+    """Say which of a turntable's options were given for one picture, which a photo's `camera` may draw."""
+    from app.command_line import Render
+
+    if frames != Render.frames:
+        print(f"--frames {frames} is not used: a .png is one picture", file=sys.stderr)
+    if camera is not None and size != Render.size:
+        print(f"--size {size} is not used: the picture is as large as its photo", file=sys.stderr)
 
 
 @dataclass(frozen=True)

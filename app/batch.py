@@ -24,6 +24,7 @@ from engine.optimize.recipe import load_recipe
 
 COLUMNS = ("psnr", "hull_psnr", "ssim", "flip", "seconds", "faces")
 JOB_KEYS = {"name", "capture", "recipe", "set"}
+SKIPPING = ("--skip-bad-frames", 'set = ["capture.skip_bad_frames=true"]')  # of `run`, and of a job
 ERROR_LENGTH = 100  # characters of an error in the table; the log has all of it
 
 
@@ -130,7 +131,8 @@ def _run(job: Job, folder: Path, home: Path, device: str, say: Callable[[str], N
         raise KeyboardInterrupt
     if code:
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        return {"name": job.name, "state": "failed", "error": lines[-1].strip() if lines else f"exit code {code}"}
+        error = lines[-1].strip() if lines else f"exit code {code}"
+        return {"name": job.name, "state": "failed", "error": error.replace(*SKIPPING)}
     _write(file, record | {"state": "done", "replaces": None})
     return _row(job, metrics)
 

@@ -47,6 +47,10 @@ class ProjectError(UnrenderError):
     """A project folder that cannot be created, opened, resumed or written."""
 
 
+class PhotosMissing(ProjectError):
+    """The photos of a project are not where it has them: none are, or others, or what cannot be read."""
+
+
 class DeviceError(UnrenderError):
     """A back end or device that is not there or failed."""
 

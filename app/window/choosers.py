@@ -12,6 +12,9 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 MESHES = "Meshes (*.glb *.gltf *.obj *.ply)"
 SPLATS = "Gaussian splats (*.ply *.spz)"
+VIDEOS = (
+    "Videos and captures (*.mp4 *.mov *.m4v *.avi *.mkv *.webm *.mpg *.mpeg *.mts *.3gp transforms*.json project.toml)"
+)
 LIGHTS = "Radiance HDR (*.hdr)"
 
 

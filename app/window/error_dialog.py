@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
@@ -62,9 +64,15 @@ class ErrorDialog(QDialog):
         copy.setObjectName("error_copy")
         copy.setToolTip("Copy the sentence and the details")
         copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.text()))
+        self._offered: Callable[[], None] = lambda: None
+        self.way_out = QPushButton("Mend it\u2026")
+        self.way_out.setObjectName("error_way_out")
+        self.way_out.clicked.connect(self._go)
+        self.way_out.hide()
         buttons = QDialogButtonBox()
         buttons.addButton("Close", QDialogButtonBox.ButtonRole.RejectRole)
         buttons.setObjectName("error_buttons")
+        buttons.addButton(self.way_out, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.addButton(self.more, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.addButton(copy, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.rejected.connect(self.close)
@@ -81,6 +89,7 @@ class ErrorDialog(QDialog):
         """Show an error, or add it to the one that is shown."""
         if not self.isVisible():
             self.problems = []
+            self.way_out.hide()
         if (sentence, details) not in self.problems:
             self.problems.append((sentence, details))
         self.sentence.setText("\n\n".join(dict.fromkeys(text for text, _ in self.problems)))
@@ -89,6 +98,18 @@ class ErrorDialog(QDialog):
         self._fit()
         self.show()
         self.raise_()
+
+    def offer(self, text: str, tip: str, call: Callable[[], None]) -> None:
+        """Have a button of the error that is shown lead out of it; the dialog is closed first."""
+        self._offered = call
+        self.way_out.setText(text)
+        self.way_out.setToolTip(tip)
+        self.way_out.show()
+        self._fit()
+
+    def _go(self) -> None:
+        self.close()
+        self._offered()
 
     def text(self) -> str:
         """What is copied."""

@@ -11,7 +11,7 @@ from PySide6.QtGui import QAction, QIcon
 from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
 
 from app.window.actions import action
-from app.window.choosers import LIGHTS, MESHES, SPLATS, Chooser, Question, ask_path
+from app.window.choosers import LIGHTS, MESHES, SPLATS, VIDEOS, Chooser, Question, ask_path
 from app.window.project_picture import ProjectPicture
 from app.window.recent import RecentProjects
 from app.window.recipe_choice import choose_recipe
@@ -52,6 +52,8 @@ class Files(QObject):
             self.new,
             "Open a folder of photos; camera poses that they lack are found first",
         )
+        tip = "Open a video, a transforms.json or a project.toml; camera poses that a video lacks are found first"
+        add("new_file", "New from a video or file\u2026", "Ctrl+Shift+N", self.open_file, tip)
         add("open", "Open\u2026", "Ctrl+O", self.open, "Open a project's or a capture's folder")
         add("sample", "Open the sample capture", "", self.open_sample, "Open the photos that come with Unrender")
         add("save", "Save", "Ctrl+S", self.save, SAVE)
@@ -80,7 +82,7 @@ class Files(QObject):
 
     def fill(self, menu: QMenu) -> None:
         """Add everything to a menu."""
-        for name in ("new", "open", "sample"):
+        for name in ("new", "new_file", "open", "sample"):
             menu.addAction(self.actions[name])
         menu.addMenu(self.recent_menu)
         menu.addSeparator()
@@ -99,6 +101,15 @@ class Files(QObject):
     def open(self) -> None:
         """Ask for the folder of a project or capture and open it."""
         self.choose(self.window, Question("Folder of a project or of photos", "folder"), self.open_path)
+
+    def open_file(self) -> None:
+        """Ask for a video, or for the file that says what a capture or project holds, and open it."""
+        self.choose(self.window, Question("Video or file of a capture", "file", VIDEOS), self.open_path)
+
+    def find_photos(self, project: Path) -> None:
+        """Ask where a project's photos are now, and open it with them."""
+        question = Question(f"Where the photos of {project.name} are now", "folder")
+        self.choose(self.window, question, lambda photos: self.leaving(lambda: self.studio.open(project, photos)))
 
     def open_sample(self) -> None:
         """Open the sample capture."""

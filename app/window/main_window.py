@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, QStandardPaths, Qt, QTimer
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QIcon, QKeySequence
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
     QMainWindow,
@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from app.window.actions import action
 from app.window.busy_bar import BusyBar
 from app.window.choosers import Question, ask_path
+from app.window.closing_question import closing_question
 from app.window.deletions import fill_deletions
 from app.window.docks import is_there, panel_class
 from app.window.draw_with import DRAW_WITH, DrawWith, chosen_draw_with
@@ -29,6 +30,7 @@ from app.window.error_dialog import ErrorDialog
 from app.window.files import Files
 from app.window.help import AboutDialog, ShortcutsDialog
 from app.window.icons import icon
+from app.window.missing_photos import offer_photos
 from app.window.option_names import in_words
 from app.window.recover import offer_recovery
 from app.window.start_page import StartPage
@@ -78,6 +80,7 @@ class MainWindow(QMainWindow):
         self.leave_studio()
         Drops(self, self.files.open_path)
         studio.failed.connect(self.errors.tell)
+        offer_photos(studio, self.files, self.errors)
         UnsavedWarning(studio, self.errors.tell, self)
         studio.state_changed.connect(self._state)
         studio.session_changed.connect(lambda _: self._title())
@@ -348,21 +351,7 @@ class MainWindow(QMainWindow):
             return
         session = self.studio.session
         at_its_end = session is not None and session.finished and session.unsaved
-        what = "The end of the run is not saved." if at_its_end else "The run is not finished."
-        box = QMessageBox(QMessageBox.Icon.Question, "Unrender", what, parent=self)
-        box.setObjectName("closing_question")
-        box.setInformativeText("Saved, it can go on later from where it is now; otherwise from its last autosave.")
-        save = box.addButton("Save and close", QMessageBox.ButtonRole.AcceptRole)
-        leave = box.addButton("Close without saving", QMessageBox.ButtonRole.DestructiveRole)
-        cancel = box.addButton(QMessageBox.StandardButton.Cancel)
-        save.setObjectName("save_and_close")
-        leave.setObjectName("close_without_saving")
-        cancel.setObjectName("keep_open")
-        cancel.setIcon(QIcon())  # the style's is hard to see
-        leave.setToolTip("What was computed since the last checkpoint is lost")
-        box.setDefaultButton(save)
-        save.clicked.connect(lambda: self._end(save=True))
-        leave.clicked.connect(lambda: self._end(save=False))
+        box = closing_question(self, at_its_end, self._end)
         box.finished.connect(self._answered)
         self.question = box
         box.open()

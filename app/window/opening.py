@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.window.loading import load_engine
-from engine.errors import CaptureError, ProjectError
+from engine.errors import CaptureError, PhotosMissing
 
 if TYPE_CHECKING:
     from engine.capture import Capture
@@ -32,10 +32,12 @@ def opened(
     section: Any,
     posing: Callable[[float, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    photos: Path | None = None,
 ) -> Opened:
     """What lies at `path`; a capture is read as the recipe's `section` capture says. Raises UnrenderError.
 
-    Poses that photos lack are found first, which takes minutes: `posing(done, text)` hears how far that is.
+    Poses that photos lack are found first, which takes minutes: `posing(done, text)` hears how far that is. `photos`
+    says where a project's photos are now, if they moved; the project then says so too.
     """
     from engine.capture import open_capture
     from engine.capture.photos import photo_source
@@ -47,7 +49,7 @@ def opened(
     if not path.exists():
         raise CaptureError(f"{path}: there is no such folder; it may have been moved or deleted")
     if (path / PROJECT).is_file():
-        return _opened_project(path)
+        return _opened_project(path, photos)
     options = capture_options(section)
     if photo_source(path) is not None:
         from engine.capture.reconstruction import find_poses
@@ -56,7 +58,7 @@ def opened(
     return Opened(open_capture(path, options))
 
 
-def _opened_project(path: Path) -> Opened:
+def _opened_project(path: Path, photos: Path | None) -> Opened:
     """What a project holds, once it is certain that its session can be opened: what is open now is closed for it."""
     load_engine()  # torch breaks when two threads import it at once
     from engine.capture import open_capture
@@ -69,13 +71,15 @@ def _opened_project(path: Path) -> Opened:
 
     project = Project.open(path, Recipe, lock=False)
     require_free(path / LOCK)
-    place = place_of_capture(project)
+    place = place_of_capture(project, photos)
     try:
         capture = open_capture(place, capture_options(project.recipe.capture))
     except CaptureError as error:
-        raise ProjectError(f"{path}: its photos cannot be read: {error}") from error
+        raise PhotosMissing(f"{path}: its photos cannot be read: {error}") from error
     capture = undecoded(project, capture)
     read_checkpoint(project.checkpoints)
+    if photos is not None:  # they are the same ones
+        project.save()
     return Opened(capture, path, project.recipe)
 
 

@@ -18,7 +18,7 @@ _COMMAND_LINE = (  # the engine speaks to the command line too; longer ones befo
     ("--out needs a folder", "choose a folder"),
     ("give the --out folder of an earlier run", "choose the folder of an earlier run"),
     ("start over with --overwrite", "start a new run"),
-    ("or say where they are now with --capture", "then open the project again"),
+    ("or say where they are now with --capture", "or open the project again and say where they are now"),
     ("with --masks DIR", "with “Capture › Masks”"),
     ("with --masks", "with “Capture › Masks”"),
     ("--masks DIR", "a folder of masks"),

@@ -84,12 +84,12 @@ class DropArea(DashedLabel):
     """Says that a folder may be dropped; it may be, anywhere on the page."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Drop a folder here", parent)
+        super().__init__("Drop photos here: their folder, a video or a transforms.json", parent)
         self.setObjectName("drop_area")
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setWordWrap(True)
         self.setMinimumHeight(84)
-        self.setToolTip("Drop a folder of photos, a video, or a project, anywhere on this page")
+        self.setToolTip("Drop a folder of photos, a video, a transforms.json or a project, anywhere on this page")
         self.setMargin(8)
 
 
@@ -174,14 +174,18 @@ class StartPage(QWidget):
         choose.setObjectName("open_folder")
         choose.setToolTip("A folder of photos, or a project; camera poses that the photos lack are found first")
         choose.clicked.connect(self.files.open)
+        file = QPushButton("Open a video or file\u2026")
+        file.setObjectName("open_file")
+        file.setToolTip("A video, whose camera poses are found first, or a capture's transforms.json")
+        file.clicked.connect(self.files.open_file)
         sample = QPushButton("Use the sample photos")
         sample.setObjectName("open_sample")
         sample.setToolTip("Photos of a cup that come with Unrender, to try it out")
         sample.clicked.connect(self.files.open_sample)
         card.rows.addWidget(self.opened)
         card.rows.addWidget(self.drop_area, 1)
-        card.rows.addWidget(choose)
-        card.rows.addWidget(sample)
+        for button in (choose, file, sample):
+            card.rows.addWidget(button)
         return card
 
     def _choice(self) -> QWidget:

@@ -17,7 +17,7 @@ from app.window.opening import Opened, doctor_of, doctor_of_path, free_folder, o
 from app.window.studio_edits import StudioEdits
 from app.window.studio_signals import State
 from app.window.unsaved import ELSEWHERE
-from engine.errors import ProjectError, UnrenderError
+from engine.errors import PhotosMissing, ProjectError, UnrenderError
 from engine.optimize.capture_options import capture_options
 from engine.optimize.messages import Progress
 
@@ -50,10 +50,11 @@ class Studio(StudioEdits):
 
     # ---- what is open
 
-    def open(self, path: Path | str) -> None:
+    def open(self, path: Path | str, photos: Path | None = None) -> None:
         """Open a project's folder or a capture in place of what is open, which stays where that fails.
 
-        Other photos are read as the recipe's defaults say, not as was chosen for those before.
+        Other photos are read as the recipe's defaults say, not as was chosen for those before. `photos` says where a
+        project's photos are now, if they moved.
         """
         path = Path(path)
         others = bool(self._read_from) and path.absolute() not in self._read_from
@@ -74,7 +75,7 @@ class Studio(StudioEdits):
                 handle.report(done, text)
                 self.inbox.put_message(Progress("poses", done, text))
 
-            return opened(path, section, posing, lambda: handle.cancelled)
+            return opened(path, section, posing, lambda: handle.cancelled, photos)
 
         def done(what: Opened) -> None:
             self.close_all()
@@ -87,6 +88,8 @@ class Studio(StudioEdits):
             if self._opening not in handles:  # something else was opened meanwhile, or all was closed
                 return
             self._not_opened(error)
+            if isinstance(error, PhotosMissing):
+                self.photos_missing.emit(path)
             if self.capture is None:
                 self._read_from = {path.absolute()}
                 if others:
@@ -200,11 +203,6 @@ class Studio(StudioEdits):
     def warm_up(self) -> None:
         """Load the engine and its kernels before the first run asks for them."""
         self.engine.warm_up()
-
-    def set_project_folder(self, path: Path | str | None) -> None:
-        """Where the next run goes; None chooses a new folder below ~/Unrender."""
-        self.project_folder = Path(path) if path else None
-        self.project_changed.emit(self.project_folder)
 
     def next_folder(self) -> Path:
         """The folder that the next run would make."""

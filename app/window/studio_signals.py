@@ -61,6 +61,7 @@ class StudioSignals(QObject):
     project_moved = Signal(object)  # Path: where the session goes on from now on
     held_changed = Signal(bool)  # whether a script's function holds the run's thread
     failed = Signal(str, str)  # sentence, details
+    photos_missing = Signal(object)  # Path of a project that could not be opened for that reason, after `failed`
     busy_changed = Signal(str, float)  # label of a long action and 0..1 (-1: unknown); "" when done
     ending = Signal()  # the threads are about to end; those of others must too
     closed = Signal()  # after `shut_down`
@@ -118,6 +119,11 @@ class StudioSignals(QObject):
         """The box [2,3] that limits the reconstruction, capture units."""
         region = self.recipe.capture.region
         return np.array(region, dtype=np.float64).reshape(2, 3) if len(region) == 6 else None
+
+    def set_project_folder(self, path: Path | str | None) -> None:
+        """Where the next run goes; None chooses a new folder below ~/Unrender."""
+        self.project_folder = Path(path) if path else None
+        self.project_changed.emit(self.project_folder)
 
     def set_selection(self, box: np.ndarray | None) -> None:
         """Select splats by a box [2,3], or no longer."""

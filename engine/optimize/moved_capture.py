@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import ProjectError
+from engine.errors import PhotosMissing
 from engine.optimize.project import Project
 
 if TYPE_CHECKING:
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 def place_of_capture(project: Project, now: Path | str | None = None) -> Path:
     """The capture of a project; `now` says where it moved to, and the project, not yet saved, then says so too.
 
-    Masks that lay in the capture's folder have moved with it. Raises ProjectError when the capture is not where the
-    project has it.
+    Masks that lay in the capture's folder have moved with it. Raises PhotosMissing when the capture is not where
+    the project has it.
     """
     before = Path(project.capture_path)
     if now is None:
         if not before.exists():
-            raise ProjectError(
+            raise PhotosMissing(
                 f"{before}: the photos of {project.folder} are not there any more; restore them, or say where they are "
                 "now with --capture"
             )
@@ -36,15 +36,15 @@ def place_of_capture(project: Project, now: Path | str | None = None) -> Path:
 
 
 def require_same(project: Project, capture: Capture) -> None:
-    """Raise ProjectError unless photos and poses are those that the project's run began with."""
+    """Raise PhotosMissing unless photos and poses are those that the project's run began with."""
     if project.capture_fingerprint and capture.fingerprint() != project.capture_fingerprint:
-        raise ProjectError(
+        raise PhotosMissing(
             f"{project.capture_path}: the photos or poses changed since this run began; restore them or start over"
         )
 
 
 def undecoded(project: Project, capture: Capture) -> Capture:
-    """The capture as the run had it, with no photo decoded. Raises ProjectError where it is another one.
+    """The capture as the run had it, with no photo decoded. Raises PhotosMissing where it is another one.
 
     Only where photos with damaged pixels may be skipped, and some have to be, all are decoded to find these.
     """

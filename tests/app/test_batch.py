@@ -78,3 +78,14 @@ def test_a_long_error_is_cut_and_its_log_named(tmp_path, commands):
     assert sum("long long" in line for line in told.out.splitlines()) == 1, "not again in the table's narrow column"
     assert any("failed" in line for line in told.out.splitlines())
     assert len(shortened("two\nlines " * 40)) == 100 and "\n" not in shortened("two\nlines")
+
+
+def test_a_job_is_told_its_own_way_to_skip_bad_frames(tmp_path, monkeypatch):
+    def finish(command, log, home):
+        log.write_text("error: cup: 1 of 9 frames cannot be used (--skip-bad-frames goes on without them): a.png\n")
+        return 1
+
+    monkeypatch.setattr("app.batch._finish", finish)
+    assert unrender("batch", write_jobs(tmp_path / "j.toml", {"capture": "x"}), "--out", tmp_path / "out").code == 1
+    error = json.loads((tmp_path / "out" / "results.json").read_text())[0]["error"]
+    assert 'used (set = ["capture.skip_bad_frames=true"] goes on without them)' in error

@@ -222,9 +222,12 @@ def test_a_view_is_named_in_full_or_in_short(finished, tmp_path):
     name, pictures = metrics_of(finished[0])["per_view"][0]["name"], set()
     for view in (name, f"{name.removesuffix('.png')}.png", Path(name).stem):
         told = unrender("render", finished[0], "--out", tmp_path / "view.png", "--view", view)
-        assert told.code == 0, told.err
+        assert told.code == 0 and not told.err, told.err
         pictures.add((tmp_path / "view.png").read_bytes())
     assert len(pictures) == 1
+    unused = ("--size", 64, "--frames", 3)
+    told = unrender("render", finished[0], "--out", tmp_path / "view.png", "--view", name, *unused)
+    assert "--size 64 is not used" in told.err and "--frames 3 is not used" in told.err
 
 
 @pytest.mark.parametrize("command", ["resume", "eval", "export"])

@@ -70,11 +70,11 @@ def enabled(files) -> set[str]:
 
 
 def test_only_what_makes_sense_is_enabled(files, studio, answers, tiny_capture, qtbot, shoot):
-    assert enabled(files) == {"new", "open", "sample", "splats"} and not files.recent_menu.isEnabled()
+    assert enabled(files) == {"new", "new_file", "open", "sample", "splats"} and not files.recent_menu.isEnabled()
     answers.path = tiny_capture
     files.actions["new"].trigger()
     wait_for(qtbot, lambda: studio.state == "ready")
-    assert enabled(files) == {"new", "open", "sample", "mesh", "splats", "light"}
+    assert enabled(files) == {"new", "new_file", "open", "sample", "mesh", "splats", "light"}
     files.menu.popup(files.window.mapToGlobal(files.window.rect().topLeft()))
     shoot(files.menu, "file_menu")
     files.menu.close()
@@ -82,7 +82,7 @@ def test_only_what_makes_sense_is_enabled(files, studio, answers, tiny_capture, 
 
 @pytest.mark.slow
 def test_saving_keeps_everything_and_a_new_name_is_gone_on_with(files, studio, project, answers, tmp_path, qtbot):
-    assert enabled(files) == {"new", "open", "sample", "light", "export", "save", "save_as"}
+    assert enabled(files) == {"new", "new_file", "open", "sample", "light", "export", "save", "save_as"}
     before = {path.name for path in (project / "checkpoints").iterdir()}
     with qtbot.waitSignal(files.saved, timeout=600_000) as saved:
         files.actions["save"].trigger()

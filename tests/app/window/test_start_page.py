@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from app.window.choosers import Question
 from app.window.files import Files
 from app.window.recipe_choice import choose_recipe
 from app.window.start_page import StartPage
+from engine.capture.photos import VIDEO_SUFFIXES
 from tests.app.window.conftest import wait_for
 
 
@@ -62,6 +64,12 @@ def drop(widget, path: Path) -> bool:
     return enter.isAccepted()
 
 
+def fits(question: Question, name: str) -> bool:
+    """Whether a file of that name may be chosen."""
+    patterns = question.filter.partition("(")[2].rstrip(")").split()
+    return any(fnmatch(name, pattern) for pattern in patterns)
+
+
 def fake_project(folder: Path, color: int) -> Path:
     folder.mkdir(parents=True)
     (folder / "project.toml").write_text("")
@@ -102,6 +110,31 @@ def test_the_sample_is_one_click_away(page, studio, qtbot):
     click(qtbot, page, "open_sample")
     wait_for(qtbot, lambda: studio.state == "ready")
     assert len(studio.capture.frames) > 30
+
+
+@pytest.mark.parametrize("name", ["transforms.json", "walk.mp4"])
+def test_a_file_of_a_capture_can_be_chosen(page, studio, answers, tiny_capture, tmp_path, qtbot, name, monkeypatch):
+    opened = []
+    monkeypatch.setattr(studio, "open", opened.append)
+    answers.path = tmp_path / name
+    click(qtbot, page, "open_file")
+    page.files.actions["new_file"].trigger()
+    assert opened == [answers.path] * 2
+    assert all(question.kind == "file" and fits(question, name) for question in answers.questions)
+
+
+def test_every_video_that_can_be_opened_can_be_chosen(page, answers):
+    page.files.open_file()
+    for suffix in VIDEO_SUFFIXES:
+        assert fits(answers.questions[0], f"walk{suffix}"), suffix
+    assert "video" in page.drop_area.text() and "transforms.json" in page.drop_area.text()
+
+
+def test_a_captures_own_file_opens_it(page, studio, answers, tiny_capture, qtbot):
+    answers.path = tiny_capture / "transforms.json"
+    click(qtbot, page, "open_file")
+    wait_for(qtbot, lambda: studio.state == "ready")
+    assert len(studio.capture.frames) == 10
 
 
 def test_a_folder_can_be_dropped_anywhere(page, studio, tiny_capture, qtbot):
