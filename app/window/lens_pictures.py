@@ -61,7 +61,7 @@ class LensMaps(QWidget):
             "How every pixel's loss changes with what was chosen: red grows, blue shrinks; numbers are sums"
         )
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumSize(300, 110)
+        self.setMinimumSize(300, 130)
         self.lens: Any = None
         self.text = ""  # in place of maps
         self._images: dict[str, QImage] = {}
@@ -143,9 +143,9 @@ class CosineBars(QWidget):
     """How well the engines agree: a row per group of parameters, a bar per pair of engines."""
 
     PAIRS = {
-        ("analytic", "stochastic"): "Analytic – stochastic",
-        ("analytic", "differences"): "Analytic – differences",
-        ("stochastic", "differences"): "Stochastic – differences",
+        ("analytic", "stochastic"): "Analytic –\nstochastic",
+        ("analytic", "differences"): "Analytic –\ndifferences",
+        ("stochastic", "differences"): "Stochastic –\ndifferences",
     }
     NAMES = {
         "vertices": "Vertices",
@@ -191,14 +191,14 @@ class CosineBars(QWidget):
         first = max(metrics.horizontalAdvance(name) for name in self.NAMES.values()) + 12
         digits = metrics.horizontalAdvance("-0.000") + 6
         across = (self.width() - first) / len(self.PAIRS)
-        row = min((self.height() - 4) / (len(self.report) + 1), 2.0 * metrics.height())
+        head = 2.0 * metrics.height()
+        row = min((self.height() - 4 - head) / len(self.report), head)
         centre = Qt.AlignmentFlag.AlignVCenter
         painter.setPen(palette.color(QPalette.ColorRole.PlaceholderText))
         for place, title in enumerate(self.PAIRS.values()):
-            shown = metrics.elidedText(title, Qt.TextElideMode.ElideRight, int(across - 8))
-            painter.drawText(QRectF(first + place * across, 0, across - 8, row), centre, shown)
-        for line, group in enumerate(self.report, 1):
-            top = line * row
+            painter.drawText(QRectF(first + place * across, 0, across - 8, head), centre, title)
+        for line, group in enumerate(self.report):
+            top = head + line * row
             painter.setPen(palette.color(QPalette.ColorRole.WindowText))
             painter.drawText(QRectF(2, top, first, row), centre, self.NAMES[group.group])
             for place, pair in enumerate(self.PAIRS):

@@ -14,11 +14,13 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from app.window.curve_tree import number_text
 from app.window.curves import GROUPS, PSNR, UNITS, Key, RunCurves, smoothed, stage_starts, thinned, value_at
+from app.window.number_axis import NumberAxis
 
 DASHED_POINTS = 160  # of a curve of the other run
 WIDEST = 12  # values in one read-out
 STEP, SECONDS = 0, 1  # columns of a curve's points, which the x axis may show
 LOWEST = 130  # pixels of a plot, below which stages are not named
+STAGE_COVERS, VALUES_COVER = 150, 225  # of 255: what shows less of a curve below words
 TITLE = 20  # pixels, height of a plot's title
 PLOT = 230, 130  # pixels, width and height of a plot that reads well
 SMALLEST = 170, 90  # pixels, of one that can still be read; where there is less room, the plots scroll
@@ -41,22 +43,6 @@ def columns(count: int, width: float, height: float) -> int:
     if worth(best)[0] > 0:
         return best
     return max(1, min(count, int(width // PLOT[0])))
-
-
-class NumberAxis(pg.AxisItem):
-    """Plain numbers, and on a logarithmic scale only 1, 2 and 5 of each power of ten."""
-
-    def logTickStrings(self, values, scale, spacing) -> list[str]:
-        """One text per tick, empty for those between."""
-        return [_plain(value) for value in values]
-
-
-def _plain(logarithm: float) -> str:
-    if abs(logarithm) > 30:  # between two scales the range can be anything
-        return ""
-    value = 10.0**logarithm
-    digit = round(value / 10.0 ** math.floor(logarithm + 1e-9))
-    return f"{value:.6g}" if digit in (1, 2, 5) else ""
 
 
 class PlotView(pg.GraphicsLayoutWidget):
@@ -134,6 +120,8 @@ class PlotView(pg.GraphicsLayoutWidget):
         self.room = room
         if self.shown and columns(len(self.shown), room.width(), room.height()) != self._columns:
             self._place()
+        else:
+            self._name()
 
     def changeEvent(self, event) -> None:
         """Follow the theme."""
@@ -163,10 +151,15 @@ class PlotView(pg.GraphicsLayoutWidget):
             mark.setPen(pg.mkPen(faint, style=Qt.PenStyle.DotLine))
             if hasattr(mark, "label"):
                 mark.label.setColor(faint)
+                mark.label.fill = pg.mkBrush(self._ground(STAGE_COVERS))
         self._values[group].setColor(ink)
-        box = QColor(self.palette().color(QPalette.ColorRole.Base))
-        box.setAlpha(225)
-        self._values[group].fill = pg.mkBrush(box)
+        self._values[group].fill = pg.mkBrush(self._ground(VALUES_COVER))
+
+    def _ground(self, alpha: int) -> QColor:
+        """Behind words that lie over curves."""
+        ground = QColor(self.palette().color(QPalette.ColorRole.Base))
+        ground.setAlpha(alpha)
+        return ground
 
     def _faint_ink(self) -> QColor:
         ink = QColor(self.palette().color(QPalette.ColorRole.Text))
@@ -179,8 +172,6 @@ class PlotView(pg.GraphicsLayoutWidget):
         plot.hideButtons()
         plot.showGrid(x=True, y=True, alpha=0.15)
         plot.setLogMode(False, self._is_logarithmic(group))
-        plot.getAxis("left").enableAutoSIPrefix(False)
-        plot.getAxis("bottom").enableAutoSIPrefix(False)
         plot.getAxis("left").setWidth(52)
         cursor = pg.InfiniteLine(angle=90, movable=False)
         values = pg.TextItem(anchor=(0, 0))
@@ -210,7 +201,20 @@ class PlotView(pg.GraphicsLayoutWidget):
             plot.setVisible(group in self.shown)
         for place, group in enumerate(self.shown):
             grid.addItem(self.plots[group], place // self._columns, place % self._columns)
+        self._name()
         grid.activate()
+
+    def _name(self) -> None:
+        """Say below the lowest plots what the x axis is, and name the stages, where plots are high enough."""
+        high = max(self.room.height(), self.minimumHeight()) >= LOWEST * self._rows()
+        for place, group in enumerate(self.shown):
+            lowest = place + self._columns >= len(self.shown)
+            axis = self.plots[group].getAxis("bottom")
+            axis.setLabel("step" if self.column == STEP else "seconds", **{"font-size": "8pt"})
+            axis.showLabel(high and lowest)
+            for mark in self._marks[group]:
+                if hasattr(mark, "label"):
+                    mark.label.setVisible(high)
 
     def _draw(self, group: str, name: str, key: Key, points: np.ndarray, starts: list[int]) -> set[tuple]:
         color, style = self.color_of(key), Qt.PenStyle.SolidLine
@@ -265,7 +269,8 @@ class PlotView(pg.GraphicsLayoutWidget):
             return
         for mark in marks:
             plot.removeItem(mark)
-        ink = self._faint_ink()
+        ink, ground = self._faint_ink(), self._ground(STAGE_COVERS)
+        look = {"position": 0.97, "color": ink, "fill": ground, "rotateAxis": (1, 0), "anchors": [(1, 0), (1, 0)]}
         marks.clear()
         for (name, place), wide in zip(places, named, strict=True):
             mark = pg.InfiniteLine(
@@ -273,18 +278,19 @@ class PlotView(pg.GraphicsLayoutWidget):
                 angle=90,
                 pen=pg.mkPen(ink, style=Qt.PenStyle.DotLine),
                 label=name if wide else None,
-                labelOpts={"position": 0.97, "color": ink, "rotateAxis": (1, 0), "anchors": [(1, 0), (1, 0)]},
+                labelOpts=look,
             )
             mark.setToolTip(name)
-            mark.setZValue(-10)  # behind the curves
+            mark.setZValue(5)  # before the curves, which its name would be lost behind
             marks.append(mark)
             plot.addItem(mark, ignoreBounds=True)
+        self._name()
 
     def _has_room(self, index: int, places: list[tuple[str, float]], run: RunCurves) -> bool:
         """Whether a stage is long enough to be named; of those without steps the one after them is."""
         reach = run.step if self.column == STEP else run.seconds
         following = places[index + 1][1] if index + 1 < len(places) else reach
-        return self.height() >= LOWEST * self._rows() and following - places[index][1] > max(reach * 0.06, 2)
+        return following - places[index][1] > max(reach * 0.06, 2)
 
     def _hover(self, event: tuple) -> None:
         where: QPointF = event[0]
@@ -327,6 +333,7 @@ class PlotView(pg.GraphicsLayoutWidget):
     def set_axis(self, column: int) -> None:
         """Put step or seconds on the x axis."""
         self.column = column
+        self._name()
         self.see_everything()
 
     def set_logarithmic(self, logarithmic: bool) -> None:
