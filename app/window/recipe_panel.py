@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.window import presets
+from app.window.option_names import place_of
 from app.window.option_rows import OptionLine, OptionSection
 from app.window.painted import CheckBox
 from app.window.recipe_bars import LockBar, PresetBar, locked_keys
@@ -36,7 +37,16 @@ if typing.TYPE_CHECKING:
     from app.window.studio import Studio
 
 HIDDEN = ("schema_version",)  # the file's layout, nothing to choose
+NAMED = 3  # options in one sentence
 GENERAL = "recipe"  # the section of options that stand in none
+
+
+def _kept(keys: list[str]) -> str:
+    """The sentence about options that a run has used already."""
+    named = ", ".join(place_of(key) for key in keys[:NAMED])
+    more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
+    again = "To change them too, choose Run › New run first, then this again."
+    return f"What this run has used stays as it is: {named}{more}. {again}"
 
 
 class RecipePanel(QWidget):
@@ -269,7 +279,7 @@ class RecipePanel(QWidget):
         """Give every option the value of another recipe, as far as it may change now; say what could not."""
         changes = [(key, value) for key, _, value in difference(self.studio.recipe, recipe) if key not in HIDDEN]
         refused = self._edit_together(changes, text)
-        self.say(f"Kept as they are while this run goes on: {', '.join(refused)}." if refused else "")
+        self.say(_kept(refused) if refused else "")
 
     def _edit_together(self, changes: list[tuple[str, Any]], text: str) -> list[str]:
         """Several options as one edit; the keys of those that may not change now."""

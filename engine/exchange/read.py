@@ -86,7 +86,7 @@ def _read(path: Path, with_material: bool) -> tuple[Mesh, Material, np.ndarray]:
             check_obj_faces(path)
         raise ExchangeError(f"{path}: cannot be read ({type(error).__name__}: {error}); export it again") from error
     if not parts:
-        raise ExchangeError(f"{path}: it has no triangles")
+        raise ExchangeError(f"{path}: it has no triangles; export it as a mesh with faces, not as points or curves")
     if any(not np.isfinite(points).all() for points, _, _, _ in parts):
         raise ExchangeError(f"{path}: it has non-finite vertex positions; export it again")
     material = Material()

@@ -31,7 +31,9 @@ def gltf_document(path: Path) -> dict:
         document = json.loads(data)
     except OSError as error:
         raise read_error(path, error) from error
-    except (struct.error, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except struct.error as error:
+        raise ExchangeError(f"{path}: truncated: {len(data)} bytes are no whole glTF file; copy it again") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ExchangeError(f"{path}: not a readable glTF file ({error}); export it again") from error
     if not isinstance(document, dict) or not isinstance(document.get("asset"), dict):
         raise ExchangeError(f"{path}: not a glTF file: it has no 'asset' entry")

@@ -345,3 +345,6 @@ def test_in_mid_run_live_options_take_effect_and_others_say_what_they_restart(op
     wait_for(qtbot, lambda: studio.session.recipe.volume.learning_rate == 0.1)
     wait_for(qtbot, lambda: not panel.lines["volume.learning_rate"].changed)
     assert panel.stage_list.states == ["done", "running"] and not studio.problems
+    panel._use("toon")
+    said = panel.notice.text()
+    assert "Run › New run" in said and "Stages" in said and " more" in said and "optimize." not in said

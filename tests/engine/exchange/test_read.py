@@ -148,8 +148,9 @@ def test_missing_unreadable_truncated_and_unknown_files_are_named(asset, tmp_pat
         "asset.fbx": b"",
     }.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ExchangeError, match=name.replace(".", r"\.")):
+        with pytest.raises(ExchangeError, match=name.replace(".", r"\.")) as told:
             read_asset(tmp_path / name)
+        assert "unpack" not in str(told.value) and ";" in str(told.value), "what is wrong, and what to do"
     with pytest.raises(ExchangeError, match="missing"):
         read_asset(tmp_path / "missing.glb")
     broken = whole.replace(b"\x89PNG", b"\x89PNX")
