@@ -41,7 +41,7 @@ class LightSection:
     )
     height: int = option(32, "rows of the environment map; it is twice as wide", unit="texels", low=8, high=128)
     initial: float = option(0.8, "radiance of the grey light to start from", low=0.01, high=100.0)
-    learning_rate: float = option(0.02, "Adam step of the light's logarithm", low=0.0, high=1.0, live=True)
+    learning_rate: float = option(0.12, "Adam step of the light's logarithm", low=0.0, high=1.0, live=True)
     neutral: float = option(
         0.005, "weight that draws the light towards grey: anchors base colour's hue", low=0.0, live=True
     )
