@@ -43,17 +43,30 @@ def ways_to_read(path: Path, mesh: Mesh, up: np.ndarray) -> list[Mesh]:
     return [mesh, turned] if is_foreign_gltf(path) and not np.array_equal(turned.vertices, mesh.vertices) else [mesh]
 
 
+def is_seen(mesh: Mesh, capture: Capture) -> bool:
+    """Whether a corner or middle of a triangle is in front of a training photo's camera and inside its image."""
+    points = np.concatenate([mesh.vertices, mesh.vertices[mesh.triangles].mean(1)]).astype(np.float64)
+    for index in capture.train:
+        camera = capture.frames[index].camera
+        pixels, depth = camera.project(points)
+        if ((depth > 0) & (pixels >= 0).all(1) & (pixels < camera.size[::-1]).all(1)).any():
+            return True
+    return False
+
+
 def fitting_masks(path: Path, mesh: Mesh, capture: Capture, notice: Callable[[str, str], None]) -> Mesh:
     """The mesh of `path` as read or turned, whichever fits the training photos' masks; `notice` is told (text, level)
     where it was turned, where it would better be, where nothing fits and where there is nothing to tell it by."""
-    foreign = len(ways_to_read(path, mesh, capture.up)) > 1
+    foreign, turned = len(ways_to_read(path, mesh, capture.up)) > 1, turned_up(mesh, capture.up)
     if not capture.has_masks:
+        if foreign and not is_seen(mesh, capture):
+            notice(f"{path}: turned from +Y, glTF's up, to the capture's up: as read no training photo sees it", "info")
+            return turned
         if foreign:
             notice(
                 f"{path}: without masks nothing tells whether it is +Y up, as glTF has it; it is taken as read", "info"
             )
         return mesh
-    turned = turned_up(mesh, capture.up)
     read_share, turned_share = (_share_of_masks(one, capture) for one in (mesh, turned))
     if turned_share < max(LEAST, read_share + CLEARLY):
         if read_share < LEAST:

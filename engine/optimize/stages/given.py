@@ -11,13 +11,11 @@ from engine.capture import Capture
 from engine.errors import GeometryError, RecipeError
 from engine.exchange import read_asset
 from engine.geometry.unwrap import UnwrapOptions, unwrap
-from engine.optimize.mesh_frame import fitting_masks, ways_to_read
+from engine.optimize.mesh_frame import fitting_masks, is_seen, ways_to_read
 from engine.optimize.messages import Notice
 from engine.optimize.stage import Stage, StageContext, register
 from engine.optimize.textures import resized_material
 from engine.scene import Material, Mesh
-from engine.scene.camera import Camera
-from engine.scene.conventions import gltf_from_capture
 
 
 @register
@@ -46,6 +44,7 @@ class GivenStage(Stage):
         path = Path(context.recipe.refine.mesh)
         mesh, material = _read(path, context.capture)
         mesh = fitting_masks(path, mesh, context.capture, lambda *notice: context.notify(Notice(*notice)))
+        _require_seen(path, [mesh], context.capture)
         context.progress(self.name, 0.2, f"{path.name}: {len(mesh.triangles):,} faces")
         if mesh.uvs is None:
             unwrapping = UnwrapOptions(options.face_cap, options.texture_size, options.padding)
@@ -66,20 +65,15 @@ def _read(path: Path, capture: Capture) -> tuple[Mesh, Material]:
     mesh, material = read_asset(path)
     if not len(mesh.triangles):
         raise GeometryError(f"{path}: the mesh has no triangles; give a mesh with a surface")
-    points = np.concatenate([mesh.vertices, mesh.vertices[mesh.triangles].mean(1)]).astype(np.float64)
-    ways = (
-        [points] if len(ways_to_read(path, mesh, capture.up)) == 1 else [points, points @ gltf_from_capture(capture.up)]
-    )
-    if not any(_sees(capture.frames[index].camera, one) for index in capture.train for one in ways):
-        low, high = (", ".join(f"{value:.4g}" for value in corner) for corner in mesh.box)
+    _require_seen(path, ways_to_read(path, mesh, capture.up), capture)
+    return mesh, material
+
+
+def _require_seen(path: Path, meshes: list[Mesh], capture: Capture) -> None:
+    """Raise GeometryError unless a training photo sees one of `meshes`, ways to read the file."""
+    if not any(is_seen(mesh, capture) for mesh in meshes):
+        low, high = (", ".join(f"{value:.4g}" for value in corner) for corner in meshes[0].box)
         raise GeometryError(
             f"{path}: no training photo sees the mesh, whose box is ({low}) to ({high}); "
             "give a mesh in the capture's frame and scale"
         )
-    return mesh, material
-
-
-def _sees(camera: Camera, points: np.ndarray) -> bool:
-    """Whether one of `points` [N,3] is in front of the camera and inside its image."""
-    pixels, depth = camera.project(points)
-    return bool(((depth > 0) & (pixels >= 0).all(1) & (pixels < camera.size[::-1]).all(1)).any())

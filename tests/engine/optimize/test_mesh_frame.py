@@ -11,8 +11,9 @@ import trimesh
 
 from engine.errors import ExchangeError
 from engine.exchange import read_mesh, write_glb
-from engine.optimize.mesh_frame import fitting_masks, reference_for
+from engine.optimize.mesh_frame import fitting_masks, is_seen, reference_for
 from engine.scene import Material, Mesh
+from engine.scene.camera import look_at
 from tests.engine.optimize.small_run import SmallCapture, SmallPixels
 
 TURN = trimesh.transformations.rotation_matrix(-np.pi / 2, [1, 0, 0])  # +Z to +Y
@@ -83,6 +84,18 @@ def test_without_masks_it_is_said_that_nothing_tells(capture, tmp_path):
     write_glb(path, mesh, Material(), capture.up)
     fitting_masks(path, read_mesh(path), capture, lambda *notice: told.append(notice))
     assert len(told) == 1  # our own files say it
+
+
+def test_without_masks_the_only_way_that_photos_see_is_taken(capture, tmp_path):
+    capture.has_masks, told, above = False, [], np.array([0, 0, 30.0])
+    for frame in capture.frames:
+        eye = frame.camera.position + above
+        object.__setattr__(frame, "camera", look_at(eye, above, capture.up, 40.0, 40, 40))
+    path = saved(tmp_path / "a.glb", trimesh.transformations.translation_matrix(above), TURN)
+    as_read = read_mesh(path)
+    mesh = fitting_masks(path, as_read, capture, lambda *notice: told.append(notice))
+    assert not is_seen(as_read, capture) and is_seen(mesh, capture)
+    assert np.allclose(mesh.box, block().bounds + above, atol=1e-4) and "turned from +Y" in told[0][0]
 
 
 @pytest.mark.parametrize(
