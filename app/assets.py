@@ -206,7 +206,7 @@ def _of_project(folder: Path, view: str | None, environment: Path | None, moved:
     from engine.capture import open_capture
     from engine.optimize.capture_options import capture_options
     from engine.optimize.checkpoint import read_checkpoint
-    from engine.optimize.moved_capture import place_of_capture
+    from engine.optimize.moved_capture import advising_restore, place_of_capture
     from engine.optimize.project import Project
     from engine.optimize.recipe import Recipe
     from engine.optimize.session import scene_of_checkpoint
@@ -220,7 +220,8 @@ def _of_project(folder: Path, view: str | None, environment: Path | None, moved:
         what = "are no splats" if "splats" in project.recipe.stages else "is no textured mesh"
         until = "splats" if "splats" in project.recipe.stages else "mesh"
         raise ProjectError(f"{folder}: there {what} yet; resume the run until its stage {until} is done")
-    capture = open_capture(place, capture_options(project.recipe.capture))
+    with advising_restore():
+        capture = open_capture(place, capture_options(project.recipe.capture))
     camera = None if view is None else _camera_named(view, capture, place)
     if splats is None:
         return _of_mesh(scene, project.recipe, capture, camera, environment)

@@ -64,7 +64,7 @@ def _opened_project(path: Path, photos: Path | None) -> Opened:
     from engine.capture import open_capture
     from engine.optimize.capture_options import capture_options
     from engine.optimize.checkpoint import read_checkpoint
-    from engine.optimize.moved_capture import place_of_capture, undecoded
+    from engine.optimize.moved_capture import advising_restore, place_of_capture, undecoded
     from engine.optimize.project import LOCK, Project
     from engine.optimize.project_lock import require_free
     from engine.optimize.recipe import Recipe
@@ -73,7 +73,8 @@ def _opened_project(path: Path, photos: Path | None) -> Opened:
     require_free(path / LOCK)
     place = place_of_capture(project, photos)
     try:
-        capture = open_capture(place, capture_options(project.recipe.capture))
+        with advising_restore():
+            capture = open_capture(place, capture_options(project.recipe.capture))
     except CaptureError as error:
         raise PhotosMissing(f"{path}: its photos cannot be read: {error}") from error
     capture = undecoded(project, capture)

@@ -135,6 +135,7 @@ class PlotView(pg.GraphicsLayoutWidget):
         self.setBackground(ground)
         for group, plot in self.plots.items():
             self._ink(group, plot, ink)
+        self._name()
 
     def _ink(self, group: str, plot: pg.PlotItem, ink: QColor) -> None:
         for side in ("left", "bottom"):
@@ -206,11 +207,12 @@ class PlotView(pg.GraphicsLayoutWidget):
 
     def _name(self) -> None:
         """Say below the lowest plots what the x axis is, and name the stages, where plots are high enough."""
+        ink = self.palette().color(QPalette.ColorRole.Text).name()
         high = max(self.room.height(), self.minimumHeight()) >= LOWEST * self._rows()
         for place, group in enumerate(self.shown):
             lowest = place + self._columns >= len(self.shown)
             axis = self.plots[group].getAxis("bottom")
-            axis.setLabel("step" if self.column == STEP else "seconds", **{"font-size": "8pt"})
+            axis.setLabel("step" if self.column == STEP else "seconds", **{"font-size": "8pt", "color": ink})
             axis.showLabel(high and lowest)
             for mark in self._marks[group]:
                 if hasattr(mark, "label"):

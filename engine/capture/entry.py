@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,12 +89,18 @@ def _remedy(root: Path, path: Path) -> str:
     """What to do about a file that is not there; a file whose name differs in case only comes from Windows or macOS."""
     try:
         if is_inside(root, path):
-            for other in path.parent.iterdir():
-                if other.name.lower() == path.name.lower():
-                    return f"there is {other.name}: rename it, or what names it"
+            other = _names(path.parent, path.parent.stat().st_mtime_ns).get(path.name.lower())
+            if other is not None:
+                return f"there is {other}: rename it, or what names it"
     except OSError:  # there is no such folder either
         pass
     return "restore the file"
+
+
+@lru_cache(maxsize=8)
+def _names(folder: Path, _changed: int) -> dict[str, str]:
+    """The names in a folder by their lower case; listed once for all that a capture misses there."""
+    return {path.name.lower(): path.name for path in folder.iterdir()}
 
 
 def _both_cases() -> tuple[str, ...]:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import PhotosMissing
+from engine.errors import PhotosMissing, UnusableFrames
 from engine.optimize.project import Project
 
 if TYPE_CHECKING:
     from engine.capture import Capture
 
+RESTORE = "(restore these files, or start a new run; this one began with them)"
+
+
+@contextmanager
+def advising_restore() -> Iterator[None]:
+    """Have bad frames of a project's capture say what helps there: its run cannot go on without them."""
+    try:
+        yield
+    except UnusableFrames as error:
+        raise error.advising(RESTORE) from error
+
 
 def place_of_capture(project: Project, now: Path | str | None = None) -> Path:
-    """The capture of a project; `now` says where it moved to, and the project, not yet saved, then says so too.
+    """The capture of a project; `now` says where it or its folder moved to; the project, not yet saved, then does too.
 
     Masks that lay in the capture's folder have moved with it. Raises PhotosMissing when the capture is not where
     the project has it.
@@ -27,6 +40,8 @@ def place_of_capture(project: Project, now: Path | str | None = None) -> Path:
             )
         return before
     now = Path(now).resolve()
+    if before.suffix.lower() == ".json" and (now / before.name).is_file():
+        now /= before.name  # its folder may hold others
     masks = project.recipe.capture.masks
     old, new = (path.parent if path.suffix.lower() == ".json" else path for path in (before, now))
     if masks and Path(masks).is_relative_to(old):

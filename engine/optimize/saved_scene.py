@@ -11,7 +11,7 @@ from engine.device import Device
 from engine.optimize.capture_options import capture_options
 from engine.optimize.checkpoint import read_checkpoint
 from engine.optimize.messages import Message, Notice
-from engine.optimize.moved_capture import place_of_capture, undecoded
+from engine.optimize.moved_capture import advising_restore, place_of_capture, undecoded
 from engine.optimize.options import set_option
 from engine.optimize.project import Project
 from engine.optimize.scene_state import SceneState
@@ -34,7 +34,8 @@ def saved_context(project: Project, moved: Path | None, notify: Callable[[Messag
     for key, value in (checkpoint.values["options"] if checkpoint else {}).items():
         if key != "schema_version":
             set_option(recipe, key, value)
-    capture = undecoded(project, open_capture(place, capture_options(project.recipe.capture)))
+    with advising_restore():
+        capture = undecoded(project, open_capture(place, capture_options(project.recipe.capture)))
     for text in [*capture.warnings, *(checkpoint.notices if checkpoint else [])]:
         notify(Notice(text, "warning"))
     return StageContext(

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import ProjectError, UnusableFrames
+from engine.errors import ProjectError
 from engine.optimize.checkpoint import read_checkpoint, read_one_checkpoint
 from engine.optimize.commands import checked_overrides
 from engine.optimize.history import effective
 from engine.optimize.messages import Notice, StageChanged
-from engine.optimize.moved_capture import place_of_capture, require_same, undecoded
+from engine.optimize.moved_capture import advising_restore, place_of_capture, require_same, undecoded
 from engine.optimize.project import Project
 from engine.optimize.session_start import check_recipe, opened_capture, read_capture
 from engine.optimize.session_state import place, restore_state
@@ -20,8 +20,6 @@ from engine.optimize.session_state import place, restore_state
 if TYPE_CHECKING:
     from engine.capture import Capture
     from engine.optimize.session import Session
-
-RESTORE = "(restore these files, or start a new run; this one began with them)"
 
 
 def resumed(
@@ -42,14 +40,12 @@ def resumed(
     check_recipe(recipe)
     begun = 0 if checkpoint is None else checkpoint.values["stage_index"] + checkpoint.values["begun"]
     checked_overrides(recipe, overrides, begun)  # said before every photo is read
-    try:
+    with advising_restore():
         if checkpoint is not None and checkpoint.values["stage_index"] >= len(recipe.stages):
             opened = undecoded(project, read_capture(capture, recipe))  # nothing is left to be learned from them
         else:
             opened = opened_capture(capture, recipe, progress)
             require_same(project, opened)
-    except UnusableFrames as error:
-        raise error.advising(RESTORE) from error
     if moved:
         project.save()
     session = session_type(project, opened, recipe, device or project.device, since)

@@ -45,9 +45,10 @@ def test_photos_that_moved_are_named_once(moved, capture, tmp_path):
 def test_a_photo_that_has_gone_is_asked_for_again(moved):
     project, now = moved
     next((now / "train").glob("*.png")).unlink()
-    told = unrender("resume", project, "--capture", now)
-    assert told.code == 1 and "1 of 16 frames cannot be used (restore these files, or start a new run" in told.err
-    assert "--skip-bad-frames" not in told.err
+    for command in ("resume", "eval"):
+        told = unrender(command, project, "--capture", now)
+        assert told.code == 1 and "--skip-bad-frames" not in told.err
+        assert "1 of 16 frames cannot be used (restore these files, or start a new run" in told.err
 
 
 def test_other_photos_are_not_taken_for_those_that_moved(moved):
@@ -58,6 +59,13 @@ def test_other_photos_are_not_taken_for_those_that_moved(moved):
     told = unrender("resume", project, "--capture", now)
     assert told.code == 1 and "photos or poses changed" in told.err and str(now) in told.err
     assert (project / "project.toml").read_text() == before
+
+
+def test_a_file_of_a_capture_is_found_in_the_folder_that_moved(tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "cameras.json").touch()
+    project = Project(tmp_path / "run", Recipe(), str(tmp_path / "old" / "cameras.json"), "", "cpu")
+    assert place_of_capture(project, tmp_path / "new") == (tmp_path / "new" / "cameras.json").resolve()
 
 
 @pytest.mark.parametrize("name", ["", "transforms.json"])

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import (
     QAbstractButton,
     QCheckBox,
@@ -299,6 +299,9 @@ def test_both_themes_can_be_read(filled, qtbot, shoot, dark):
     ground = filled.view.backgroundBrush().color()
     ink = filled.view.plots[LOSS].getAxis("left").pen().color()
     assert abs(ground.lightness() - ink.lightness()) > 120
+    filled.view.take_room(filled.view.room)  # names the axes again
+    named = filled.view.plots[LOSS].getAxis("bottom").label
+    assert "step" in named.toPlainText() and QColor(named.toHtml().split("color:")[1][:7]) == ink
     for key in filled.run.keys():
         assert abs(filled.tree.color(key).lightness() - ground.lightness()) > 40, key
 

@@ -3,12 +3,14 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from engine.capture import CaptureOptions, open_capture
+from engine.capture.entry import locate
 from engine.errors import CaptureError
 from engine.scene.conventions import OPENCV_FROM_OPENGL
 
@@ -250,6 +252,15 @@ def test_frames_listed_for_training_and_testing_only_test(ball, edit):
     capture = open_capture(ball)
     assert capture.test == [0, 8] and capture.split_source == "every 8th view by name"
     assert any("every training view of transforms.json" in warning for warning in capture.warnings)
+
+
+def test_a_folder_is_listed_once_for_all_that_is_missing(tmp_path, monkeypatch):
+    listed, iterdir = [], Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: listed.append(folder) or iterdir(folder))
+    for number in range(20):
+        with pytest.raises(CaptureError, match="restore the file"):
+            locate(tmp_path, tmp_path, f"{number}.png", CaptureOptions(), "image")
+    assert len(listed) == 1
 
 
 def test_a_file_whose_name_differs_in_case_only_is_named(ball):
