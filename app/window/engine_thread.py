@@ -153,7 +153,7 @@ class EngineThread(Leaving):
             try:
                 settle(session, paused=True)
                 session.notify(Failed(sentence, session.stage_name))
-            except (UnrenderError, OSError):  # the log cannot be written either; the window still says it
+            except Exception:  # the log cannot be written either; the window still says it
                 pass
             sentence += f"\n\n{what_now(session)}"
         error.__traceback__ = None  # it holds the tensors of the failed step
@@ -301,6 +301,13 @@ class EngineThread(Leaving):
         if not self._broken:
             self._rest()
 
+    def _hold_or_fail(self) -> None:
+        """Pause; a change still queued may meet the same full disk."""
+        try:
+            self._hold()
+        except Exception as error:
+            self._fail(error)
+
     def _stop(self) -> None:
         self._urged = None
         session = self.session
@@ -361,10 +368,10 @@ class EngineThread(Leaving):
         if save:
             try:
                 self._save()
-            except UnrenderError as error:
-                self._hold()
+            except Exception as error:  # whatever it is: `join` waits for the end or for this
                 self._interrupt.clear()
                 self._refusal = error
+                self._hold_or_fail()
                 return
         self._ended = True
         self._close(save=False)

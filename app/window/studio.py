@@ -393,6 +393,6 @@ class Studio(StudioEdits):
             self.inbox.close()
         if self._engine is not None:
             self._engine.shut_down(save=False)
-            with contextlib.suppress(UnrenderError):  # where a checkpoint that was to come first could not be written
+            with contextlib.suppress(Exception):  # where a checkpoint that was to come first could not be written
                 self._engine.join(60)
         self._background.close()

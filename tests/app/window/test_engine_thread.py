@@ -1,0 +1,100 @@
+"""The engine's thread on a run without kernels: what it does when it is to end or stop and cannot save."""
+
+from __future__ import annotations
+
+import errno
+from concurrent.futures import Future
+
+import pytest
+
+from app.window.engine_thread import EngineThread, settle
+from app.window.inbox import Inbox
+from engine.errors import ProjectError
+from engine.optimize.messages import SetOption
+from tests.engine.optimize.small_run import create, reopen
+
+WRITE = "engine.optimize.session_live.write_checkpoint"
+WAIT = 60.0  # seconds for what must come at once
+
+
+class Driven:
+    """An engine's thread, what it told, and a session that waits on it at a step."""
+
+    def __init__(self, folder) -> None:
+        self.folder, self.states, self.told = folder, [], []
+        self.inbox = Inbox()
+        hear = (self.states.append, lambda _session: None, lambda *what: self.told.append(what))
+        self.engine = EngineThread(self.inbox, *hear, prepare_kernels=False)
+        self.session = None
+
+    def wait_at(self, step: int, **draw) -> None:
+        """Have a run of four steps wait at one of them."""
+        self.session = create(self.folder, checkpoint_seconds=1000, **({"steps": 4} | draw))
+        self.session.run(until=step)
+        settle(self.session, paused=True)
+        self.on_thread(lambda: self.engine._adopt(self.session))
+
+    def on_thread(self, job):
+        """What `job()` returns on the engine's thread, where no other job comes in between."""
+        future = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(job())
+            except BaseException as error:
+                future.set_exception(error)
+
+        self.engine.call(run)
+        return future.result(WAIT)
+
+
+@pytest.fixture
+def driven(qapp, tmp_path):
+    made = Driven(tmp_path / "run")
+    yield made
+    made.engine.shut_down(save=False)
+    made.engine.join(WAIT)
+    made.inbox.close()
+
+
+def raising(error: BaseException):
+    def refuse(*_arguments, **_named):
+        raise error
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    "error", [ProjectError("full"), MemoryError(), RuntimeError("CUDA error"), OSError(errno.ENOSPC, "No space left")]
+)
+def test_whatever_kept_it_from_saving_is_said_and_it_goes_on(driven, monkeypatch, error):
+    driven.wait_at(3)
+    monkeypatch.setattr(WRITE, raising(error))
+    driven.engine.shut_down(save=True)
+    with pytest.raises(type(error)):
+        driven.engine.join(WAIT)
+    assert driven.on_thread(lambda: driven.session.paused) and driven.session.total_step == 3
+    monkeypatch.undo()
+    driven.engine.shut_down(save=True)
+    assert driven.engine.join(WAIT)
+    with reopen(driven.folder) as session:
+        assert session.total_step == 3
+
+
+def test_a_change_that_waits_for_the_same_full_disk_does_not_keep_it_silent(driven, monkeypatch):
+    driven.wait_at(3)
+    full = raising(ProjectError("full"))
+    monkeypatch.setattr(WRITE, full)
+
+    def change_and_end() -> None:
+        settle(driven.session, paused=False)
+        driven.session.record = full
+        driven.session.queue(SetOption("draw.batch", 2))
+        driven.engine.shut_down(save=True)
+
+    driven.on_thread(change_and_end)
+    with pytest.raises(ProjectError):
+        driven.engine.join(WAIT)
+    assert driven.on_thread(lambda: driven.session.paused) and not driven.session.half_done
+    driven.inbox.deliver()
+    assert driven.states[-1] == "failed" and "still in memory" in driven.told[0][0]
