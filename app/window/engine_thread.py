@@ -314,13 +314,20 @@ class EngineThread(Leaving):
         if session is None:
             self._rest()
             return
-        self._hold()
-        if not self._broken:
-            session.run(until=0)  # takes no step: writes a checkpoint and forgets the wish to stop
-            self._interrupt.clear()
-            self.saved_step = session.total_step
-            if not session.finished:
-                self._message(Notice(f"stopped at step {session.total_step}; everything is saved"))
+        try:
+            self._hold()
+            if not self._broken:
+                session.run(until=0)  # takes no step: writes a checkpoint
+                self.saved_step = session.total_step
+                if not session.finished:
+                    self._message(Notice(f"stopped at step {session.total_step}; everything is saved"))
+        finally:
+            self._forget_stop()
+
+    def _forget_stop(self) -> None:
+        """What the thread was urged to leave is left: work to come must not be cancelled."""
+        self._interrupt.clear()
+        self.session.forget_stop()
 
     def _revert(self, path: Path | None) -> None:
         session = self.session
@@ -369,7 +376,7 @@ class EngineThread(Leaving):
             try:
                 self._save()
             except Exception as error:  # whatever it is: `join` waits for the end or for this
-                self._interrupt.clear()
+                self._forget_stop()
                 self._refusal = error
                 self._hold_or_fail()
                 return

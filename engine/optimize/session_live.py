@@ -78,6 +78,10 @@ class LiveSession:
         """
         self._stop.set()
 
+    def forget_stop(self) -> None:
+        """Take `request_stop` back where no `run` comes that would obey it; for the stepping thread."""
+        self._stop.clear()
+
     @property
     def paused(self) -> bool:
         """Whether the last Pause command holds the run; any thread may ask."""

@@ -20,7 +20,8 @@ WAIT = 60.0  # seconds for what must come at once
 class Driven:
     """An engine's thread, what it told, and a session that waits on it at a step."""
 
-    def __init__(self, folder) -> None:
+    def __init__(self, folder, qtbot) -> None:
+        self._qtbot = qtbot
         self.folder, self.states, self.told = folder, [], []
         self.inbox = Inbox()
         hear = (self.states.append, lambda _session: None, lambda *what: self.told.append(what))
@@ -47,10 +48,14 @@ class Driven:
         self.engine.call(run)
         return future.result(WAIT)
 
+    def until(self, state: str) -> None:
+        """Hear what the thread tells until it says this."""
+        self._qtbot.waitUntil(lambda: self.states[-1:] == [state], timeout=int(1000 * WAIT))
+
 
 @pytest.fixture
-def driven(qapp, tmp_path):
-    made = Driven(tmp_path / "run")
+def driven(qtbot, tmp_path):
+    made = Driven(tmp_path / "run", qtbot)
     yield made
     made.engine.shut_down(save=False)
     made.engine.join(WAIT)
@@ -98,3 +103,38 @@ def test_a_change_that_waits_for_the_same_full_disk_does_not_keep_it_silent(driv
     assert driven.on_thread(lambda: driven.session.paused) and not driven.session.half_done
     driven.inbox.deliver()
     assert driven.states[-1] == "failed" and "still in memory" in driven.told[0][0]
+
+
+@pytest.mark.parametrize("half_done", [False, True])
+def test_stop_after_an_error_holds_nothing_up_that_comes_later(driven, half_done):
+    driven.wait_at(0)  # before the first stage, which reports progress and so can be stopped
+
+    def fail() -> None:
+        driven.session.half_done = half_done
+        driven.engine._fail(ProjectError("full"))
+        driven.engine.stop()
+
+    driven.on_thread(fail)
+    assert driven.on_thread(lambda: driven.session.context.cancelled() or driven.engine._interrupt.is_set()) is False
+    if not half_done:
+        driven.engine.go(until=2)
+        driven.until("paused")
+        assert driven.session.total_step == 2
+
+
+def test_a_finished_run_that_could_not_be_saved_goes_on_from_an_earlier_checkpoint(driven, monkeypatch):
+    driven.wait_at(2)
+    monkeypatch.setattr(WRITE, raising(ProjectError("full")))
+    driven.engine.go()
+    driven.until("finished")
+    assert driven.session.unsaved
+    driven.engine.shut_down(save=True)
+    with pytest.raises(ProjectError):
+        driven.engine.join(WAIT)
+    assert driven.on_thread(driven.session.context.cancelled) is False
+    monkeypatch.undo()
+    driven.engine.revert(None)
+    driven.until("paused")
+    driven.engine.go()
+    driven.until("finished")
+    assert driven.session.total_step == 4 and not driven.session.unsaved
