@@ -33,6 +33,10 @@ class SceneState:
     tensors: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # anything else
     values: dict[str, Any] = dataclasses.field(default_factory=dict)  # JSON-able
 
+    def copy(self) -> SceneState:
+        """Another state with the same contents, which both share."""
+        return dataclasses.replace(self, tensors=dict(self.tensors), values=dict(self.values))
+
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors by name, JSON-able values) that `from_tensors` turns back into an equal state."""
         arrays: dict[str, np.ndarray | None] = {

@@ -209,7 +209,9 @@ class Session(LiveSession):
                 self.checkpoint()
                 return False
             return True
-        except Cancelled:  # in the middle of work without steps, which starts over from the checkpoint before it
+        except (
+            Cancelled
+        ):  # in the middle of work before or after steps, which starts over from the checkpoint before it
             return False
         except UnrenderError as error:
             self.notify(messages.Failed(str(error), self.stage_name))
@@ -262,10 +264,13 @@ class Session(LiveSession):
                 terms = self._iterate(stage)
             if self.index >= stage.steps:
                 done = self._finish(stage)
-        except UnrenderError:  # such as a full disk
-            if self.stage is None or self.stage.steps == 0:  # it can begin again, with the same draws
-                self.stage, self.half_done = None, False
+        except UnrenderError as error:  # such as a full disk
+            at_once = self.stage is None or self.stage.steps == 0
+            if at_once or (isinstance(error, Cancelled) and self.index >= self.stage.steps):  # stopped as it finished
+                self.half_done = False  # what was begun can be done again, with the same draws
                 restore_generators(self.context, *self._draws)
+            if at_once:
+                self.stage = None
             raise
         finally:
             self.stage_seconds += time.monotonic() - since
@@ -322,13 +327,17 @@ class Session(LiveSession):
 
     def _finish(self, stage: Stage) -> bool:
         """Whether the stage is done; without steps it may have to begin again after memory ran out or WebGPU failed."""
-        if stage.steps and time.monotonic() - self._last_checkpoint > FINISH_SECONDS:
-            self.checkpoint_or_notice()
+        if stage.steps:
+            if time.monotonic() - self._last_checkpoint > FINISH_SECONDS:
+                self.checkpoint_or_notice()
+            self._draws = generator_state(self.context)
         self.notify(StageChanged(stage.name, self.stage_index, len(self.recipe.stages), "finish"))
+        before = self.context.scene.copy()
         try:
             stage.finish()
-        except (MemoryError, RuntimeError, DeviceLost) as error:
-            if stage.steps:
+        except Exception as error:
+            self.context.scene = before  # what it wrote is not what it is to be done again from
+            if stage.steps or not isinstance(error, (MemoryError, RuntimeError, DeviceLost)):
                 raise
             self._go_without(error)
             restore_generators(self.context, *self._draws)

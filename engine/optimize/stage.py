@@ -130,7 +130,8 @@ class Stage(ABC):
         self.begin(context)
 
     def finish(self) -> None:  # noqa: B027  (stages that only look have nothing to write)
-        """Write the result into `context.scene`."""
+        """Write the result into `context.scene`, in place of its arrays and not into them: where it is stopped, the
+        scene is as before and it is done again."""
 
     def preview(self) -> dict[str, Any]:
         """The fields of a SceneSnapshot that show this moment, as copies; by default what is in `context.scene`.

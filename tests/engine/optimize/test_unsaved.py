@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from engine.errors import ProjectError
-from engine.optimize.messages import Notice
-from tests.engine.optimize.small_run import LateStage, create, reopen, result, uninterrupted
+from engine.optimize.messages import Notice, Progress
+from tests.engine.optimize.small_run import DrawStage, LateStage, create, reopen, result, uninterrupted
 
 
 def test_a_folder_taken_away_is_made_anew_so_that_it_can_be_resumed(tmp_path):
@@ -77,3 +77,32 @@ def test_a_step_that_an_error_left_half_done_is_known_as_such(tmp_path, monkeypa
         assert session.half_done
         session.revert()
         assert not session.half_done and session.total_step == 2 and session.run()
+
+
+@pytest.mark.parametrize(("kind", "name"), [(DrawStage, "draw"), (LateStage, "test-late")])
+def test_a_stage_stopped_as_it_finishes_is_whole_and_finishes_again(tmp_path, monkeypatch, kind, name):
+    finish = kind.finish
+
+    def slow(stage) -> None:
+        scene = stage.context.scene
+        scene.tensors["x"] = scene.tensors.get("x", torch.zeros(7)) + torch.randn(7)
+        stage.context.progress(name, 0.5, "half")
+        x = scene.tensors["x"]
+        finish(stage)
+        scene.tensors["x"] = scene.tensors["x"] + x
+
+    monkeypatch.setattr(kind, "finish", slow)
+    expected = uninterrupted(tmp_path / "a", steps=5)
+    with create(tmp_path / "b", checkpoint_seconds=1000, steps=5) as session:
+
+        def stop(message) -> None:
+            if isinstance(message, Progress) and message.stage == name:
+                session.request_stop()
+
+        assert not session.run(stop)
+        assert session.stage_name == name and session.total_step == 5 and not session.half_done
+        session.on_message = None
+        assert not session.run(until=0)  # saves it
+    with reopen(tmp_path / "b") as session:
+        assert session.total_step == 5 and session.run()
+        assert torch.equal(result(session), expected)
