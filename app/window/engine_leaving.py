@@ -70,3 +70,8 @@ class Leaving:
             self.session.request_stop()
         if self._urged is None:
             self._urged = time.monotonic()
+
+    def _forget_stop(self) -> None:
+        """What the thread was urged to leave is left: work to come must not be cancelled."""
+        self._interrupt.clear()
+        self.session.forget_stop()

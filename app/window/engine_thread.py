@@ -18,7 +18,7 @@ from app.window.engine_leaving import Leaving
 from app.window.inbox import Inbox
 from app.window.loading import is_loaded, load_engine
 from app.window.unsaved import what_now
-from engine.errors import Cancelled, UnrenderError
+from engine.errors import Cancelled, ProjectError, UnrenderError
 from engine.optimize.messages import EvalReport, ExcludeView, Failed, Message, Notice, Pause, Progress
 from engine.optimize.process import return_memory
 
@@ -30,6 +30,7 @@ IDLE_SECONDS = 0.03  # between looks at a paused session's queue
 NICENESS = 5  # below the window's thread, which draws
 PREVIEW_SECONDS = 0.25  # between two snapshots
 MEMORY_SECONDS = 30.0  # between two returns of freed memory within a stage: the C library would heap it up
+HALF_DONE = "an error left a step half done, so close it without saving; it can go on later from step"
 
 
 class EngineThread(Leaving):
@@ -301,13 +302,6 @@ class EngineThread(Leaving):
         if not self._broken:
             self._rest()
 
-    def _hold_or_fail(self) -> None:
-        """Pause; a change still queued may meet the same full disk."""
-        try:
-            self._hold()
-        except Exception as error:
-            self._fail(error)
-
     def _stop(self) -> None:
         self._urged = None
         session = self.session
@@ -323,11 +317,6 @@ class EngineThread(Leaving):
                     self._message(Notice(f"stopped at step {session.total_step}; everything is saved"))
         finally:
             self._forget_stop()
-
-    def _forget_stop(self) -> None:
-        """What the thread was urged to leave is left: work to come must not be cancelled."""
-        self._interrupt.clear()
-        self.session.forget_stop()
 
     def _revert(self, path: Path | None) -> None:
         session = self.session
@@ -351,7 +340,7 @@ class EngineThread(Leaving):
 
     def _close(self, save: bool) -> None:
         try:
-            if save:
+            if save and not (self.session is not None and self.session.half_done):
                 self._save()
         finally:
             session, self.session, self._broken, self._until = self.session, None, False, None
@@ -361,10 +350,12 @@ class EngineThread(Leaving):
                 return_memory()
 
     def _save(self) -> None:
-        """Write a checkpoint where there is something to save, and a whole state to save it from."""
+        """Write a checkpoint where there is something to save. Raises ProjectError where only half a step is there."""
         session = self.session
-        if session is None or not session.total_step or session.half_done:
+        if session is None or not session.total_step:
             return
+        if session.half_done:
+            raise ProjectError(f"{session.project.folder}: {HALF_DONE} {session.checkpoint_step}")
         if not session.finished:
             session.run(until=0)  # takes no step, and forgets the wish to stop
         elif session.unsaved:
@@ -378,7 +369,7 @@ class EngineThread(Leaving):
             except Exception as error:  # whatever it is: `join` waits for the end or for this
                 self._forget_stop()
                 self._refusal = error
-                self._hold_or_fail()
+                self._hold()  # may meet the same full disk, where a change waits to be recorded
                 return
         self._ended = True
         self._close(save=False)

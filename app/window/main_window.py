@@ -351,7 +351,8 @@ class MainWindow(QMainWindow):
             return
         session = self.studio.session
         at_its_end = session is not None and session.finished and session.unsaved
-        box = closing_question(self, at_its_end, self._end)
+        half_done = session is not None and not self.studio.can_save
+        box = closing_question(self, at_its_end, half_done, self._end)
         box.finished.connect(self._answered)
         self.question = box
         box.open()

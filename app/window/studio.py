@@ -378,7 +378,7 @@ class Studio(StudioEdits):
 
         def failed(error: BaseException) -> None:
             if not self.has_ended:
-                self.say(error, ELSEWHERE)
+                self.say(error, ELSEWHERE if self.can_save else "")
                 self.stayed.emit()
 
         self._background.start("Saving" if save else "Closing", wait, lambda _: self.closed.emit(), failed)

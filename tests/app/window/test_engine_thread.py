@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 from concurrent.futures import Future
 
 import pytest
@@ -11,7 +12,7 @@ from app.window.engine_thread import EngineThread, settle
 from app.window.inbox import Inbox
 from engine.errors import ProjectError
 from engine.optimize.messages import SetOption
-from tests.engine.optimize.small_run import create, reopen
+from tests.engine.optimize.small_run import DrawStage, create, reopen
 
 WRITE = "engine.optimize.session_live.write_checkpoint"
 WAIT = 60.0  # seconds for what must come at once
@@ -138,3 +139,33 @@ def test_a_finished_run_that_could_not_be_saved_goes_on_from_an_earlier_checkpoi
     driven.engine.go()
     driven.until("finished")
     assert driven.session.total_step == 4 and not driven.session.unsaved
+
+
+def test_a_run_closed_while_a_stage_finishes_is_saved(driven, monkeypatch):
+    driven.wait_at(3)
+    inside, gate, finish = threading.Event(), threading.Event(), DrawStage.finish
+
+    def slow(stage) -> None:
+        inside.set()
+        assert gate.wait(WAIT)
+        stage.context.progress("draw", 0.5, "half")
+        finish(stage)
+
+    monkeypatch.setattr(DrawStage, "finish", slow)
+    driven.engine.go()
+    assert inside.wait(WAIT)
+    driven.engine.shut_down(save=True)
+    gate.set()
+    assert driven.engine.join(WAIT)
+    with reopen(driven.folder) as session:
+        assert session.total_step == 4 and session.stage_name == "draw"
+
+
+def test_half_a_step_is_not_closed_as_if_it_were_saved(driven):
+    driven.wait_at(3)
+    driven.on_thread(lambda: driven.engine.spoil(ProjectError("it broke")))
+    driven.engine.shut_down(save=True)
+    with pytest.raises(ProjectError, match="go on later from step 3"):
+        driven.engine.join(WAIT)
+    driven.engine.shut_down(save=False)
+    assert driven.engine.join(WAIT)

@@ -13,6 +13,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPalette
 from PySide6.QtWidgets import QApplication, QPushButton, QTabBar, QToolButton, QWidget
 
 from app.window.application import has_display
+from app.window.closing_question import closing_question
 from app.window.docks import left_behind
 from app.window.main_window import MainWindow
 from app.window.recover import last_save
@@ -260,6 +261,17 @@ def test_closing_asks_while_a_run_goes_on(window, open_studio, qtbot, shoot):
     wait_for(qtbot, lambda: not window.isVisible())
     assert "unrender-engine" not in own_threads()
     assert last_save(project).step > step
+
+
+@pytest.mark.parametrize("half_done", [False, True])
+def test_saving_is_offered_only_where_a_step_is_whole(window, qtbot, half_done):
+    ends = []
+    box = closing_question(window, False, half_done, ends.append)
+    buttons = {button.objectName(): button for button in box.findChildren(QPushButton)}
+    wanted = {"close_without_saving", "keep_open"} | (set() if half_done else {"save_and_close"})
+    assert set(buttons) == wanted and ("last checkpoint" in box.informativeText()) == half_done
+    buttons["close_without_saving"].click()
+    assert ends == [False] and buttons["close_without_saving"].text().startswith("Close")
 
 
 @pytest.mark.slow

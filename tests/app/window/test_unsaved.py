@@ -145,6 +145,10 @@ def test_try_again_says_where_it_goes_back_to(before_export, window, qtbot):
     assert f"back to step {step:,}" in window.controls.actions_["run"].toolTip()
     save = window.files.actions["save"]
     assert not save.isEnabled() and "half done" in save.toolTip()
+    studio.engine.saved_step = -1
+    window.close()
+    assert window.isVisible() and window.question.findChild(QPushButton, "save_and_close") is None
+    click(qtbot, window.question, "keep_open")
 
 
 @pytest.mark.slow
