@@ -33,6 +33,7 @@ def move_session(session: Session, folder: Path, since: float) -> None:
         new.save()
         if not _is_saved(session, new):
             write_checkpoint(new.checkpoints, *saved_state(session))
+            session.checkpoint_step = session.total_step
     except OSError as error:
         new.close()
         raise ProjectError(f"{folder}: cannot be written ({error.strerror or error}); choose another place") from error

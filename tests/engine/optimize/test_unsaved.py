@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import time
 
 import pytest
 import torch
 
 from engine.errors import ProjectError
 from engine.optimize.messages import Notice, Progress
+from engine.optimize.project import LOCK
+from engine.optimize.project_move import move_session
 from tests.engine.optimize.small_run import DrawStage, LateStage, create, reopen, result, uninterrupted
 
 
@@ -106,3 +109,15 @@ def test_a_stage_stopped_as_it_finishes_is_whole_and_finishes_again(tmp_path, mo
     with reopen(tmp_path / "b") as session:
         assert session.total_step == 5 and session.run()
         assert torch.equal(result(session), expected)
+
+
+def test_a_run_that_moved_knows_where_it_was_last_saved(tmp_path):
+    with create(tmp_path / "a", checkpoint_seconds=1000, steps=30) as session:
+        session.run(until=3)
+        session.step()
+        shutil.copytree(tmp_path / "a", tmp_path / "b", ignore=shutil.ignore_patterns(LOCK))
+        move_session(session, tmp_path / "b", time.time())
+        assert session.checkpoint_step == 4
+        session.step()
+        session.revert()
+        assert session.total_step == 4
