@@ -17,7 +17,7 @@ from app.window.background import described
 from app.window.engine_leaving import Leaving
 from app.window.inbox import Inbox
 from app.window.loading import is_loaded, load_engine
-from app.window.unsaved import what_now
+from app.window.unsaved import what_is_left, what_now
 from engine.errors import Cancelled, ProjectError, UnrenderError
 from engine.optimize.messages import EvalReport, ExcludeView, Failed, Message, Notice, Pause, Progress
 from engine.optimize.process import return_memory
@@ -335,19 +335,22 @@ class EngineThread(Leaving):
 
     def _drop(self) -> None:
         self._urged = None
-        self._close(save=True)
+        if self.session is not None and not self.session.half_done:
+            try:
+                self._save()
+            except Exception as error:  # said whatever the window wants by now: nobody else will
+                sentence, details = described(error)
+                sentence += f"\n\n{what_is_left(self.session)}"
+                self._inbox.put_call(lambda: self._on_failed(sentence, details))
+        self._close()
         self._state = ""
 
-    def _close(self, save: bool) -> None:
-        try:
-            if save and not (self.session is not None and self.session.half_done):
-                self._save()
-        finally:
-            session, self.session, self._broken, self._until = self.session, None, False, None
-            if session is not None:
-                session.close()
-                del session
-                return_memory()
+    def _close(self) -> None:
+        session, self.session, self._broken, self._until = self.session, None, False, None
+        if session is not None:
+            session.close()
+            del session
+            return_memory()
 
     def _save(self) -> None:
         """Write a checkpoint where there is something to save. Raises ProjectError where only half a step is there."""
@@ -372,7 +375,7 @@ class EngineThread(Leaving):
                 self._hold()  # may meet the same full disk, where a change waits to be recorded
                 return
         self._ended = True
-        self._close(save=False)
+        self._close()
 
 
 def settle(session: Session, paused: bool) -> None:

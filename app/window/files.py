@@ -132,7 +132,7 @@ class Files(QObject):
         else:
             self.leaving(lambda: self.studio.open(path))
 
-    def leaving(self, then: Callable[[], None]) -> None:
+    def leaving(self, then: Callable[[], object]) -> None:
         """Do `then`, once a run that goes on has been stopped with the user's consent."""
         studio = self.studio
         unsaved = studio.can_save and studio.has_unsaved_steps
@@ -153,7 +153,7 @@ class Files(QObject):
         box.finished.connect(box.deleteLater)
         return box
 
-    def _saved_then(self, then: Callable[[], None]) -> None:
+    def _saved_then(self, then: Callable[[], object]) -> None:
         future = self.studio.call(lambda session: session.checkpoint())
         self.studio.background("Saving", lambda handle: result_of(future, handle), lambda _: then(), self._not_saved)
 

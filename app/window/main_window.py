@@ -71,6 +71,7 @@ class MainWindow(QMainWindow):
         self.workspace.want_layout(studio.settings.value(LAYOUT))
         self.stack.addWidget(self.workspace)
         self.docks, self.controls = self.workspace.docks, self.workspace.controls
+        self.controls.leaving = self.files.leaving
         self.busy = BusyBar(studio)
         self.statusBar().addPermanentWidget(self.busy)
         self._make_menus()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,6 @@ from app.window.actions import action
 from app.window.icons import icon
 from app.window.painted import ProgressBar
 from app.window.progress_words import progress_words
-from app.window.unsaved import ELSEWHERE
-from engine.errors import ProjectError
 from engine.optimize.messages import EvalReport, Progress, StageChanged, StepReport
 
 if TYPE_CHECKING:
@@ -62,6 +61,7 @@ class RunControls(QWidget):
         super().__init__(parent)
         self.setObjectName("run_controls")
         self.studio = studio
+        self.leaving: Callable[[Callable[[], object]], None] = lambda then: then()  # asks, saves the run, does the rest
         self.pace = Pace()
         self._preparing = ""  # what is loaded or compiled
         self.actions_: dict[str, QAction] = {}
@@ -172,17 +172,19 @@ class RunControls(QWidget):
         super().resizeEvent(event)
 
     def _run(self) -> None:
-        if self.studio.state != "finished" or self._new_run():
+        if self.studio.state == "finished":
+            self._leave(lambda: (self.studio.new_run(), self.studio.run()))
+        else:
             self.studio.run()
 
-    def _new_run(self) -> bool:
-        """Whether there is room for another run: one that could not be saved is not dropped."""
-        session = self.studio.session
-        if session is not None and session.unsaved and self.studio.can_save:
-            self.studio.say(ProjectError("the run before is not saved"), ELSEWHERE)
-            return False
-        self.studio.new_run()
-        return True
+    def _new_run(self) -> None:
+        self._leave(self.studio.new_run)
+
+    def _leave(self, then: Callable[[], object]) -> None:
+        if self.studio.has_unsaved_steps:
+            self.leaving(then)
+        else:
+            then()
 
     def _run_until(self) -> None:
         self.studio.run_until(self.until.value())

@@ -32,6 +32,12 @@ def what_now(session: Session) -> str:
     )
 
 
+def what_is_left(session: Session) -> str:
+    """What there is of a session that is closed although it could not be saved."""
+    where = f"{session.project.folder} can go on from step {session.checkpoint_step}, where it was last saved"
+    return f"{where}. What came after that is lost."
+
+
 class UnsavedWarning(QObject):
     """`tell(sentence, details)` shows it."""
 

@@ -169,3 +169,15 @@ def test_half_a_step_is_not_closed_as_if_it_were_saved(driven):
         driven.engine.join(WAIT)
     driven.engine.shut_down(save=False)
     assert driven.engine.join(WAIT)
+
+
+@pytest.mark.parametrize("error", [ProjectError("full"), MemoryError()])
+def test_a_run_given_up_for_another_says_what_could_not_be_saved(driven, monkeypatch, error):
+    driven.wait_at(2)
+    driven.engine.go(until=3)
+    driven.until("paused")
+    monkeypatch.setattr(WRITE, raising(error))
+    driven.engine.drop()
+    assert driven.on_thread(lambda: driven.engine.session is None)
+    driven.inbox.deliver()
+    assert len(driven.told) == 1 and f"{driven.folder} can go on from step 2" in driven.told[0][0]

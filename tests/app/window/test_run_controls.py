@@ -113,3 +113,23 @@ def test_it_says_at_once_that_a_run_begins(controls, open_studio):
     open_studio.message_received.emit(Progress("photos", 1.0, "photo 48 of 48: a"))
     assert controls.stage_bar.maximum() == 0 and "All photos are read" in controls.run_bar.format()
     open_studio.state = "ready"
+
+
+@pytest.mark.parametrize(("name", "state"), [("new", "paused"), ("new", "finished"), ("run", "finished")])
+@pytest.mark.parametrize("unsaved", [False, True])
+def test_a_run_that_is_not_saved_is_not_left_unasked(controls, studio, monkeypatch, name, state, unsaved):
+    done, asked = [], []
+    monkeypatch.setattr(type(studio), "has_unsaved_steps", unsaved)
+    for what in ("new_run", "run"):
+        monkeypatch.setattr(studio, what, lambda what=what: done.append(what))
+    controls.leaving, studio.state = asked.append, state
+    controls.actions_[name].setEnabled(True)
+    controls.actions_[name].trigger()
+    assert len(asked) == unsaved and (not done if unsaved else done)
+    for then in asked:
+        then()
+    assert done == (["new_run"] if name == "new" else ["new_run", "run"])
+
+
+def test_the_window_asks_before_another_run(window):
+    assert window.controls.leaving == window.files.leaving

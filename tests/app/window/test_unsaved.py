@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QMessageBox, QPushButton
 
 from app.window.project_picture import write_photo, write_picture
 from app.window.unsaved import UnsavedWarning
@@ -88,7 +88,11 @@ def test_a_run_whose_drive_is_gone_is_not_closed_unasked_and_can_be_saved_elsewh
     wait_for(qtbot, lambda: studio.problems)
     assert "Save as" in studio.problems[0][0]
     window.controls.actions_["run"].trigger()  # again, in a new folder
-    assert "not saved" in studio.problems[1][0] and studio.state == "finished" and studio.session is not None
+    box = window.findChild(QMessageBox, "question")
+    leave = next(button for button in box.findChildren(QPushButton) if button.text() == "Save and leave")
+    qtbot.mouseClick(leave, Qt.MouseButton.LeftButton)
+    wait_for(qtbot, lambda: len(studio.problems) == 2)
+    assert "Save as" in studio.problems[1][0] and studio.state == "finished" and studio.session is not None
     window.close()
     assert window.isVisible() and "not saved" in window.question.text()
     click(qtbot, window.question, "save_and_close")
