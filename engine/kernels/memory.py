@@ -1,4 +1,4 @@
-"""How the C library keeps what a step frees for the next one, and gives back what a stage leaves."""
+"""How the C library keeps what a step frees for the next one."""
 
 from __future__ import annotations
 
@@ -20,12 +20,3 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(LARGEST, BLOCK)
         mallopt(TRIM, KEPT)
-
-
-def return_freed_memory() -> None:
-    """Have glibc return all free pages, also from among what is in use; elsewhere nothing changes."""
-    if sys.platform != "linux":
-        return
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

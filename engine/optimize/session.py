@@ -16,7 +16,6 @@ import torch
 
 from engine.device import choose_device, without_webgpu
 from engine.errors import Cancelled, DeviceLost, OnlyDeviceLost, ProjectError, UnrenderError
-from engine.kernels.memory import return_freed_memory
 from engine.optimize import messages, process
 from engine.optimize.commands import CommandQueue
 from engine.optimize.guard import (
@@ -237,7 +236,6 @@ class Session(LiveSession):
         """Cancel the calls that wait, and let other processes open the project."""
         self._commands.close()
         self.project.close()
-        return_freed_memory()
 
     def __enter__(self) -> Session:
         return self
@@ -289,7 +287,6 @@ class Session(LiveSession):
 
     def _begin(self) -> None:
         name = self.stage_name
-        return_freed_memory()  # the stage before needed other sizes
         self._draws = generator_state(self.context)
         self.notify(StageChanged(name, self.stage_index, len(self.recipe.stages), "begin"))
         self.context.forget()  # what was shown between the stages

@@ -1,4 +1,4 @@
-"""What a step frees is there for the next one; what a stage leaves goes back."""
+"""What a step frees is there for the next one."""
 
 from __future__ import annotations
 
@@ -28,26 +28,3 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_freed_arrays_are_reused_without_new_pages():
     shown = subprocess.run([sys.executable, "-c", SOURCE], capture_output=True, text=True, check=True)
     assert int(shown.stdout) < PAGES
-
-
-RETURNED = """
-import numpy as np
-from engine.kernels.memory import keep_freed_memory, return_freed_memory
-
-def resident():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1])
-
-keep_freed_memory()
-arrays = [np.ones(1 << (17 if number % 2 else 7)) for number in range(256)]  # a small one after each of 1 MB
-arrays = arrays[::2]
-before = resident()
-return_freed_memory()
-print(before - resident())
-"""
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other C libraries keep what they keep")
-def test_what_is_free_among_what_is_used_goes_back():
-    shown = subprocess.run([sys.executable, "-c", RETURNED], capture_output=True, text=True, check=True)
-    assert int(shown.stdout) > 100 * 256  # of 128 arrays with 256 pages
