@@ -48,8 +48,6 @@ def extract(job: dict, database: Path, images: Path) -> None:
     options.use_gpu = False
     options.max_image_size = LARGEST_SIDE
     options.sift.max_num_features = MOST_FEATURES
-    with pycolmap.Database.open(database):  # makes it
-        pass
     for group in job["groups"]:
         reading = pycolmap.ImageReaderOptions()
         reading.camera_model = "OPENCV" if len(group["names"]) >= MOST_DISTORTED else "SIMPLE_RADIAL"
@@ -141,11 +139,12 @@ def main(file: str) -> None:
     database, models = work / "database.db", work / "models"
     models.mkdir(parents=True)
     pycolmap.set_random_seed(SEED)
-    say(stage="features", rows="keypoints", total=len(names))
-    extract(job, database, images)
-    match(job, database, sorted(names))
-    model = reconstruct(database, images, models, len(names))
-    features, partners = connections(database)
+    with pycolmap.Database.open(database):  # stays open: the first to open it locks it, and the parent looks into it
+        say(stage="features", rows="keypoints", total=len(names))
+        extract(job, database, images)
+        match(job, database, sorted(names))
+        model = reconstruct(database, images, models, len(names))
+        features, partners = connections(database)
     result = {"features": features, "partners": partners, "registered": [], "few": FEWEST_FEATURES}
     if model is not None and model.num_reg_images() >= LEAST_MODEL:
         result["registered"] = sorted(model.image(number).name for number in model.reg_image_ids())

@@ -36,7 +36,7 @@ def gltf_document(path: Path) -> dict:
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ExchangeError(f"{path}: not a readable glTF file ({error}); export it again") from error
     if not isinstance(document, dict) or not isinstance(document.get("asset"), dict):
-        raise ExchangeError(f"{path}: not a glTF file: it has no 'asset' entry")
+        raise ExchangeError(f"{path}: not a glTF file: it has no 'asset' entry; export it again")
     return document
 
 

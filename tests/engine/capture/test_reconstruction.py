@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.capture import open_capture
+from engine.capture import open_capture, reconstruction_child
 from engine.capture.doctor import examine
 from engine.capture.points import similarity
 from engine.capture.reconstruction import find_poses, posed_path
@@ -180,3 +180,19 @@ def test_a_damaged_record_is_not_trusted(tmp_path):
     for text in ("", "[]", "{}", json.dumps({"version": 1, "source": 3, "keep_pixels": False, "report": {}})):
         (posed / "poses.json").write_text(text)
         assert posed_path(folder) is None
+
+
+def test_the_database_stays_open_while_the_parent_looks_into_it(tmp_path, monkeypatch):
+    seen = []
+
+    def is_open(*_: object, **__: object) -> None:
+        seen.append((tmp_path / "work" / "database.db-shm").exists())  # what its connections share
+
+    for name in ("say", "extract", "match", "reconstruct"):
+        monkeypatch.setattr(reconstruction_child, name, is_open)
+    monkeypatch.setattr(reconstruction_child, "connections", lambda _: (is_open(), ({}, {}))[1])
+    monkeypatch.setattr(reconstruction_child, "end_with_parent", lambda: None)
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps({"images": "", "work": str(tmp_path / "work"), "out": "", "groups": []}))
+    reconstruction_child.main(str(job))
+    assert seen == [True] * 5
