@@ -349,7 +349,6 @@ class EngineThread(Leaving):
         session, self.session, self._broken, self._until = self.session, None, False, None
         if session is not None:
             session.close()
-            session.release()
             del session
             return_memory()
 

@@ -19,7 +19,6 @@ from engine.optimize.messages import Command, Message, Notice, Unsaved
 from engine.optimize.project import Project
 from engine.optimize.publishing import Publisher
 from engine.optimize.reports import Reporter
-from engine.optimize.scene_state import SceneState
 from engine.optimize.session_resume import revert
 from engine.optimize.session_state import saved_state
 from engine.optimize.snapshot import SceneSnapshot, SnapshotSlot
@@ -50,12 +49,6 @@ class LiveSession:
     checkpoint_step: int
     _last_checkpoint: float
     notify: Callable[[Message], None]
-
-    def release(self) -> None:
-        """Let go of parameters, scene and photos after `close`, whatever cycles the session itself waits in."""
-        self.stage = self.snapshot = None
-        self.context.forget()
-        self.context.scene = SceneState()
 
     def queue(self, command: Command) -> None:
         """Have a command applied before the next step; any thread may call it."""

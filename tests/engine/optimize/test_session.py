@@ -380,17 +380,3 @@ def test_a_closed_session_dies_at_once_with_its_photos_and_scene(tmp_path):
             if collecting:
                 gc.enable()
     assert alive == [None, None, None]
-
-
-def test_a_closed_session_lets_go_of_its_tensors_without_a_collection(tmp_path):
-    gc.collect()
-    gc.disable()
-    try:
-        session = create(tmp_path / "run", steps=5)
-        session.run()
-        left = weakref.ref(result(session))
-        session.close()
-        session.release()
-        assert left() is None
-    finally:
-        gc.enable()
