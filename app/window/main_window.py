@@ -106,6 +106,8 @@ class MainWindow(QMainWindow):
             self.docks.fill()
 
     def _take_viewport(self, kind: type[QWidget]) -> None:
+        if self._ending == "done":  # closed before it came: nobody would end its thread
+            return
         self.workspace.set_viewport(kind(self.studio))
         self.docks.fill()
 

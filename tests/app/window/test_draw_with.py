@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QWidget
 
 from app.window.draw_with import DRAW_WITH, SETTING, chosen_draw_with
 from engine.optimize.preview import DISPLAYS
@@ -121,6 +122,8 @@ def test_the_menu_chooses_and_remembers(qtbot, studio):
     assert studio.settings.value(SETTING) == "processor" and chosen_draw_with(studio.settings) == "processor"
     assert actions["processor"].isChecked() and not actions["automatic"].isChecked()
     window.close_without_asking()
+    window._take_viewport(QWidget)  # as one that comes late
+    assert window.workspace.viewport is None
 
 
 def test_a_graphics_card_is_chosen_by_itself_and_given_up_where_it_does_not_open(qtbot, view, monkeypatch):
